@@ -219,9 +219,12 @@ def blame(document: Document, overrides: Mapping[str, object], where: Location) 
     set or created; it may have caused problems of the part that contains it.
     """
     key = ".".join(map(str, where))
+    # `--set control={...}` is an override for each of its keys: the nearest one comes first.
+    nearest_first = sorted(overrides, key=lambda name: not _is_within(name, key))
     for name in overrides:
         if _is_within(key, name):
             return name, True
+    for name in nearest_first:
         parts = tuple(int(part) if part.isdigit() else part for part in name.split("."))
         made = (parts[:end] for end in range(1, len(parts)) if parts[:end] not in document.lines)
         if any(_is_within(key, ".".join(map(str, part))) for part in made):

@@ -35,6 +35,16 @@ def test_the_file_does_what_the_policy_in_torch_does(folders, kind):
     assert float(cases.allowed.max()) < 1e-3 * 10.0 or kind is Chooser
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_constants_of_the_file_are_used(folders, kind):
+    """ONNX Runtime prints a warning about each that is not."""
+    graph = onnx.load(folders[kind] / "policy.onnx").graph
+    used = {name for node in graph.node for name in node.input}
+    inner = [item.g for node in graph.node for item in node.attribute if item.HasField("g")]
+    used |= {name for part in inner for node in part.node for name in node.input}
+    assert {constant.name for constant in graph.initializer} <= used
+
+
 def test_the_gains_of_servos_go_with_the_policy(folders, tmp_path):
     module = Gains()
     servos = {"force": {"kp": 35.0, "kv": 1.3, "limit": None}}

@@ -278,6 +278,11 @@ def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(serve
         "learn.batch_size: Input should be greater than 0; found -3"
     )
     tab.evaluate("document.querySelector('form.run').reset()")
+    fill(tab, "[data-search]", "learn.steps")
+    shown = "[...document.querySelectorAll('.setting')].filter(one => one.offsetParent)"
+    assert tab.evaluate(f"{shown}.map(one => one.querySelector('[data-key]').dataset.key)") == [
+        "learn.steps"
+    ]
     fill(tab, "[data-key='learn.steps']", "50")
     tab.wait_for("1 change(s), valid")
     count = "document.querySelector('[data-count]').textContent"

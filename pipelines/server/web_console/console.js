@@ -100,8 +100,30 @@ async function check(form) {
   }
 }
 
+// Show the settings with the text of the search box, and open their parts.
+function setUpSearch(form) {
+  const box = form.querySelector("[data-search]");
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") event.preventDefault();  // it would start the run
+  });
+  box.addEventListener("input", (event) => {
+    event.stopPropagation();  // no setting has changed
+    const text = box.value.trim().toLowerCase();
+    for (const settings of form.querySelectorAll(".settings")) {
+      const items = [...settings.children], part = settings.closest("details");
+      for (const item of items) {
+        const key = item.querySelector("[data-key]").dataset.key;
+        item.hidden = !`${key} ${item.textContent}`.toLowerCase().includes(text);
+      }
+      part.hidden = items.every((item) => item.hidden);
+      if (text) part.open = !part.hidden;
+    }
+  });
+}
+
 function setUpRunForm(form) {
   for (const part of form.querySelectorAll(".logs")) setUpVersions(part);
+  setUpSearch(form);
   let timer;
   form.addEventListener("input", () => {
     clearTimeout(timer);
