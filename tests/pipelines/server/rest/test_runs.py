@@ -83,6 +83,7 @@ def test_presets_are_applied_before_overrides(site):
         ({"task": "tiny", "overrides": {"ingest.watch": "/etc"}}, "is code, a file or a machine"),
         ({"task": "tiny", "overrides": {"dt": "x"}}, "dt"),
         ({"task": "tiny", "presets": ["model=huge"]}, "model has no preset 'huge'"),
+        ({"task": "tiny", "presets": ["algorithm=ppo"]}, "preset 'algorithm=ppo': does not apply"),
         ({"task": "tiny", "logs": "../../etc"}, "is outside"),
         ({"task": "broken"}, "did you mean 'channels'"),
         ({"task": "tiny", "priority": 10**9}, "less than or equal to 1000"),
