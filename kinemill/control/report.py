@@ -98,9 +98,9 @@ def _cards(task: Task, episodes: Sequence[Episode]) -> str:
     seconds = float(np.median([episode.seconds for episode in episodes]))
     rate = number(1.0 / seconds) if seconds else "–"
     hold = task.control.hold if task.control else 0.0
-    held = f"held for the last {hold:g} s"
+    note = f"held for the last {hold:g} s"
     cards = [
-        *([] if good is None else [card("Success", f"{good} of {len(episodes)}", "", held)]),
+        *([] if good is None else [card("Success", f"{good} of {len(episodes)}", "", note)]),
         card("Cost", number(sum(episode.cost for episode in episodes)), "", "summed over runs"),
         card("Rate", rate, "Hz", f"median; an action lasts {task.dt:g} s"),
     ]

@@ -171,7 +171,7 @@ def require_logs(task: Task, folder: Path) -> None:
 
 def no_logs(task: Task, folder: Path, reasons: Sequence[str]) -> BadInput:
     """Return the error of a folder without logs, with the reasons of the files in it."""
-    endings = [suffix for reader in readers(task).values() for suffix in reader.suffixes]
+    endings = dict.fromkeys(name for reader in readers(task).values() for name in reader.suffixes)
     listing = f": {join_first(reasons, MAX_LISTED, '; ')}" if reasons else ""
     return BadInput(
         folder,
