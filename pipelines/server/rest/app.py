@@ -62,8 +62,9 @@ def _on_error(request: Request, error: Exception) -> JSONResponse:
     failure = as_known_failure(error)
     status = next((code for kind, code in _STATUS if isinstance(failure, kind)), 500)
     _log.warning("%s %s: %s", request.method, request.url.path, failure or spell_failure(error))
-    message = str(failure) if failure else "an error in kinemill; the log of the server shows it"
-    return JSONResponse({"message": message, "text": without_commands(message)}, status)
+    text = str(failure) if failure else "an error in kinemill; the log of the server shows it"
+    message = text.replace("--set ", "overrides ")  # as the field of a body is called
+    return JSONResponse({"message": message, "text": without_commands(text)}, status)
 
 
 def _on_invalid(_: Request, error: Exception) -> JSONResponse:
