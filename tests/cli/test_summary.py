@@ -48,6 +48,7 @@ def test_a_model_that_diverges_is_reported_with_the_step_from_which_on(capsys):
     assert "angle rad 0.1 / 0.1 0.2 / 0.1 not finite / 0.25" in lines
     assert "latency p50 0.1 ms, p99 not finite ms" in lines
     assert "gate refused: verified" in lines
+    assert lines[-2:] == ["what helps kinemill model why arm:2", "browser kinemill ui"]
 
 
 def test_a_provisional_champion_is_not_called_refused(capsys):
@@ -57,6 +58,13 @@ def test_a_provisional_champion_is_not_called_refused(capsys):
     lines = [" ".join(one.split()) for one in capsys.readouterr().out.splitlines()]
     assert "version 2 provisional @champion" in lines
     assert "gate provisional: too little test data" in lines
+    load = "from kinemill import runtime; runtime.load('models:/arm@champion')"
+    assert lines[-4:] == [
+        f'use it python -c "{load}"',
+        "export it kinemill model export arm --to FOLDER",
+        "all rules kinemill model why arm:2",
+        "browser kinemill ui",
+    ]
 
 
 @pytest.mark.parametrize(
