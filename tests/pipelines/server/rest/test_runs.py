@@ -79,7 +79,7 @@ def test_presets_are_applied_before_overrides(site):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"task": "tiny", "overrides": {"learn.hstory": 3}}, "overrides learn.hstory: unknown key; did"),
+        ({"task": "tiny", "overrides": {"learn.hstory": 3}}, "overrides learn.hstory: unknown key"),
         ({"task": "tiny", "overrides": {"ingest.watch": "/etc"}}, "is code, a file or a machine"),
         ({"task": "tiny", "overrides": {"dt": "x"}}, "dt"),
         ({"task": "tiny", "presets": ["model=huge"]}, "model has no preset 'huge'"),
