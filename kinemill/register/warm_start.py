@@ -65,7 +65,10 @@ def _folder(task: Task, address: str, home: Home) -> WarmStart:
             f"no such folder: {searched}",
             expected="the folder of a trained model or of a checkpoint, or models:/TASK@champion",
         )
-    if is_checkpoint(folder) and task.learn.type != "reinforcement":
+    is_continued = (
+        task.learn.type == "reinforcement" and getattr(task.learn, "pretrain", None) is None
+    )
+    if is_checkpoint(folder) and not is_continued:
         folder = open_ref(home, publish_checkpoint(home, folder).ref)
     return start_in(folder)
 

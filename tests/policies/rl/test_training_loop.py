@@ -16,6 +16,7 @@ from kinemill.policies.rl.learner import Forecast
 from kinemill.policies.rl.learner_context import estimate, open_site
 from kinemill.policies.rl.sb3 import ForecastCallback
 from kinemill.policies.rl.training_loop import TrainingLoop, derive_seed
+from kinemill.register import start_of
 from kinemill.store import open_ref
 from kinemill.store.home import Home
 from kinemill.task.document import Task
@@ -250,6 +251,11 @@ def test_kept_checkpoints_are_ranked_by_return_and_each_is_a_policy(home):
         weights = open_checkpoint(checkpoint)[0]["weights"]
         assert policy.state_dict().keys() == names.keys()
         assert all((policy.state_dict()[name] == value).all() for name, value in weights.items())
+    address = listed[0].folder
+    continued = start_of(rl_task(start_from=address), home)
+    cloned = start_of(rl_task(start_from=address, pretrain={}), home)
+    assert continued.folder == address
+    assert (Path(cloned.folder) / "weights.safetensors").is_file()
 
 
 def test_a_checkpoint_of_other_networks_is_refused(home):
