@@ -5,6 +5,7 @@ import math
 import numpy as np
 import typer
 
+from kinemill.api.models import displayed_model
 from kinemill.cli.output import notify, quantity, table, wrap_text
 from kinemill.cli.summary import comparison_table, errors_table, growth_table
 from kinemill.verify.document import ActionCurves, LogEvaluation, PolicyEvaluation
@@ -19,7 +20,8 @@ def dynamics_tables(evaluation: LogEvaluation) -> None:
     windows = evaluation.windows
     logs = evaluation.logs
     typer.echo(wrap_text(headline(evaluation).text))
-    title = f"{evaluation.task}{evaluation.source.name}, RMSE {windows.seconds:.4g} s ahead"
+    model = displayed_model(evaluation.task, evaluation.source.name)
+    title = f"{model}, RMSE {windows.seconds:.4g} s ahead"
     errors_table(evaluation.metrics, title=title)
     comparison_table(evaluation)
     growth_table(evaluation.accuracy, best_in(evaluation))
@@ -55,7 +57,7 @@ def _print_model(evaluation: LogEvaluation) -> None:
 
 def policy_tables(evaluation: PolicyEvaluation) -> None:
     """Print differences from logged actions, and trials in the environment."""
-    typer.echo(f"{evaluation.task}{evaluation.source.name}")
+    typer.echo(displayed_model(evaluation.task, evaluation.source.name))
     if evaluation.actions is not None and evaluation.logs is not None:
         _print_actions(evaluation)
     if evaluation.curves is not None:

@@ -21,7 +21,7 @@ from kinemill.task import Task, WarmStart
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import as_policy
-from kinemill.train.warm_start import is_checkpoint, load_model
+from kinemill.train.warm_start import load_model
 
 _DT_TOLERANCE = 1e-6  # relative
 
@@ -61,9 +61,6 @@ def demonstrated(
     where = f"learn.start_from: {start.address}"
     if layout.agents:
         raise BadInput("learn.pretrain", "agents that act in turns have no demonstrations")
-    if is_checkpoint(Path(start.folder)):
-        expected = "a trained policy, or datasets:/TASK"
-        raise BadInput(where, "is a checkpoint", expected=expected)
     if is_dataset(start):
         return _of_dataset(where, layout, start)
     return _of_policy(where, task, layout, start, seeds)
