@@ -39,7 +39,7 @@ from kinemill_dagster.pipelines.orphan_runs import cancel_run, free, reap
 from kinemill_dagster.pipelines.server.console import view
 from kinemill_dagster.resources.dagster_api import origin_of
 from kinemill_dagster.resources.io import handed_on, latest, read_note
-from kinemill_dagster.resources.machine_check import check_machine
+from kinemill_dagster.resources.machine_check import check_inputs, check_machine
 from kinemill_dagster.resources.partitions import run_tags
 from kinemill_dagster.resources.tags import MAX_RETRIES, OWNER, RESUME
 from kinemill_dagster.resources.task_resource import RECOMPUTABLE
@@ -84,6 +84,7 @@ def run_chain(
             fix = nearest(stage, list(RECOMPUTABLE))
             raise BadInput(f"--recompute {stage}", "is no stage that can be recomputed", fix=fix)
     home = Home.resolve()
+    check_inputs(load_task(task, overrides, web=web), home)
     with _open_run(plain, show_progress) as (instance, run_id):
         try:
             tags = run_tags(plain, home, instance, logs)
@@ -134,7 +135,7 @@ def _checked_task(
     """Return a task as its file has it, after a check of all inputs of a run."""
     plain = load_task(task)
     effective = load_task(task, overrides, web=web)
-    check_machine(effective, Home.resolve())
+    check_machine(effective)
     if logs is not None:
         require_logs(effective, logs)
     remember_task(Home.resolve(), plain)

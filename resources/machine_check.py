@@ -4,28 +4,18 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 
 
-def check_machine(task: Task, home: Home) -> None:
+def check_machine(task: Task) -> None:
     """Check that a run can reach its end on this machine.
 
     Raises:
-        BadInput: `learn.device`, `learn.start_from` or a task of `dataset.join` does not exist
-            here, `control.plant` does not fit the task, or `learn.algorithm` cannot train in the
-            environment.
-        CorruptArtifact: The weights of `learn.start_from` are damaged.
+        BadInput: `learn.device` does not exist here, `control.plant` does not fit the task, or
+            `learn.algorithm` cannot train in the environment.
     """
     device = getattr(task.learn, "device", "auto")
     if device not in ("auto", "cpu") and task.compute.type == "local":
         from kinemill.train.devices import pick_device
 
         pick_device(device)
-    if task.learn.start_from is not None:
-        from kinemill.register.warm_start import start_of
-
-        start_of(task, home)
-    for joined in task.dataset.join:
-        from kinemill.dataset.multi_task import find_joined
-
-        find_joined(task, home, joined.task)
     if task.control is not None and task.control.plant and task.verify.closed_loop:
         from kinemill.control import Robot
 
@@ -34,3 +24,20 @@ def check_machine(task: Task, home: Home) -> None:
         from kinemill.policies.rl.learner_context import check_task
 
         check_task(task)
+
+
+def check_inputs(task: Task, home: Home) -> None:
+    """Check that a training has its start model, and episodes of the tasks that join.
+
+    Raises:
+        BadInput: `learn.start_from` or a task of `dataset.join` does not exist, or does not fit.
+        CorruptArtifact: The weights of `learn.start_from` are damaged.
+    """
+    if task.learn.start_from is not None:
+        from kinemill.register.warm_start import start_of
+
+        start_of(task, home)
+    for joined in task.dataset.join:
+        from kinemill.dataset.multi_task import find_joined
+
+        find_joined(task, home, joined.task)

@@ -34,7 +34,7 @@ from kinemill.task.presets import list_presets, preset_overrides
 from kinemill.task.setting_list import spell_bounds
 from kinemill.tracking.database import open_registry
 from kinemill_dagster.resources.compute import COMPUTE
-from kinemill_dagster.resources.machine_check import check_machine
+from kinemill_dagster.resources.machine_check import check_inputs, check_machine
 from kinemill_dagster.resources.retryable import note_refusal
 
 # Recordings and episodes are cached by log, for the job `backfill`; no decision is made twice.
@@ -85,7 +85,9 @@ class TaskResource(dg.ConfigurableResource[Any]):
         run = context.run
         try:
             name = self.task.name
-            check_machine(self.task, self.home)
+            check_machine(self.task)
+            if _is_training(run):
+                check_inputs(self.task, self.home)
         except KinemillError:
             if context.instance and run:
                 note_refusal(context.instance, run.run_id)
@@ -98,6 +100,12 @@ class TaskResource(dg.ConfigurableResource[Any]):
         """Read new logs on the nodes of the task's cluster, if any."""
         if isinstance(self.task.compute, Ray):
             read_on_nodes(self.task, self.home, folder, report)
+
+
+def _is_training(run: dg.DagsterRun | None) -> bool:
+    """Return whether a run trains: one that only prepares data needs no start model."""
+    selected = run and run.asset_selection
+    return not selected or any(key.path[-1] == "model" for key in selected)
 
 
 def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefinition:

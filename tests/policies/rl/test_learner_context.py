@@ -69,6 +69,6 @@ def test_processes_beyond_the_cores_are_refused(check, monkeypatch):
         ("recurrent_ppo", {"model": {"type": "gru"}}, "already has an LSTM"),
     ],
 )
-def test_settings_that_cannot_train_are_refused_before_any_stage(home, algorithm, learn, message):
+def test_settings_that_cannot_train_are_refused_before_any_stage(algorithm, learn, message):
     with pytest.raises(BadInput, match=message):
-        before_any_stage(rl_task(POINT, algorithm, **learn), home)
+        before_any_stage(rl_task(POINT, algorithm, **learn))
