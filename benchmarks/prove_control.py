@@ -23,7 +23,7 @@ from kinemill.control import (
     run_episode,
     uncertain_physics,
 )
-from kinemill.control.closed_loop import Episode
+from kinemill.control.closed_loop import Episode, successes_of
 from kinemill.control.report import links, page
 from kinemill.control.sim import write_logs
 from kinemill.dataset import find_version, load_dataset
@@ -85,7 +85,7 @@ def prove_task(name: str, seeds: Sequence[int]) -> list[list[str]]:
     for contestant in CONTESTANTS:
         runs = [episode(name, contestant, seed, home) for seed in seeds]
         costs[contestant] = sum(run.cost for run in runs)
-        good, rate = sum(run.success for run in runs), np.median([run.seconds for run in runs])
+        good, rate = successes_of(runs), np.median([run.seconds for run in runs])
         ratio = f"{costs[contestant] / costs['true']:.3f}"
         speed = f"{1 / rate:.0f}" if contestant in ("true", "champion") else ""
         successes = f"{good} of {len(runs)}"
