@@ -1,6 +1,5 @@
 """Dataclasses from JSON, by the types of their fields; a robot has no pydantic."""
 
-from collections.abc import Mapping
 from dataclasses import is_dataclass
 from functools import cache
 from itertools import repeat
@@ -11,7 +10,7 @@ T = TypeVar("T")
 _types = cache(get_type_hints)
 
 
-def from_json(kind: type[T], value: Any) -> T:
+def from_json(kind: type[T], value: object) -> T:
     """Return a JSON value as a `kind`, such as what `asdict` made of a dataclass.
 
     `kind` is a dataclass; its fields are dataclasses, tuples, dicts, `kind | None` or plain values.
@@ -20,23 +19,22 @@ def from_json(kind: type[T], value: Any) -> T:
         KeyError: A field is missing.
         ValueError: A tuple of fixed length has another one.
     """
-    return _value(kind, value)
+    result: Any = _value(kind, value)
+    return result
 
 
-def _value(kind: Any, value: Any) -> Any:
-    origin, arguments = get_origin(kind), get_args(kind)
+def _value(kind: object, value: object) -> object:
+    form: Any = kind
+    content: Any = value
+    origin, arguments = get_origin(form), get_args(form)
     if is_dataclass(kind):
-        return _fields(kind, value)
+        return form(**{name: _value(of, content[name]) for name, of in _types(form).items()})
     if origin is UnionType:
-        return None if value is None else _value(arguments[0], value)
+        return None if content is None else _value(arguments[0], content)
     if origin is dict:
-        return {name: _value(arguments[1], item) for name, item in value.items()}
+        return {name: _value(arguments[1], item) for name, item in content.items()}
     if origin is tuple and arguments[-1] is Ellipsis:
-        return tuple(map(_value, repeat(arguments[0]), value))
+        return tuple(map(_value, repeat(arguments[0]), content))
     if origin is tuple:
-        return tuple(_value(*pair) for pair in zip(arguments, value, strict=True))
+        return tuple(_value(*pair) for pair in zip(arguments, content, strict=True))
     return value
-
-
-def _fields(kind: Any, values: Mapping[str, Any]) -> Any:
-    return kind(**{name: _value(of, values[name]) for name, of in _types(kind).items()})
