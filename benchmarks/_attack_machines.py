@@ -191,7 +191,7 @@ def _log(workspace: Workspace) -> bytes:
 def attack_ray(workspace: Workspace, folder: Path) -> list[Row]:
     """Kill the training of a run on Ray, then the node that it is on."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_worker_niceness"] = "0"  # else the other sections starve it
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - else other sections starve it
     row = Row("Ray worker killed in a run")
     with ray_head() as cluster:
         nodes = [add_node(cluster), add_node(cluster)]
