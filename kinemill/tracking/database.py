@@ -27,6 +27,8 @@ from kinemill.store.database import address_of, held_by_all, make_schema, spell,
 from kinemill.store.locks import lock
 
 _WAIT = 120.0  # s to wait for a locked database
+# Threads that import parts of MLflow at the same time see it half initialized.
+_IMPORT = threading.Lock()
 _DEFAULT = threading.Lock()  # MLflow has one default URI per process
 _BACKUP = "restore a backup: kinemill admin restore FOLDER"
 _RESTORE = f"{_BACKUP}; without one, move the file away, then kinemill admin rebuild-registry"
@@ -146,6 +148,8 @@ def open_tracking(home: Home) -> Tracking:
         KinemillError: The database does not respond, or another MLflow version wrote it.
     """
     prepare_mlflow()
+    with _IMPORT:
+        import mlflow.tracking  # noqa: F401
     uri = tracking_server() or tracking_uri(home)
     is_moved = tracking_server() is None and _make_database(home, uri)
     from mlflow.exceptions import MlflowException

@@ -46,6 +46,29 @@ def test_two_processes_racing_to_create_the_database_all_get_their_run(home):
     assert sorted(path.name for path in home.root.iterdir()) == [".locks", "artifacts", "mlflow.db"]
 
 
+ARRIVE = """
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from kinemill.store.home import Home
+from kinemill.tracking import open_tracking
+
+def arrive(number):
+    time.sleep(number / 20)
+    open_tracking(Home(Path(sys.argv[1])))
+
+with ThreadPoolExecutor(60) as pool:
+    list(pool.map(arrive, range(60)))
+"""
+
+
+@pytest.mark.ci
+def test_threads_that_open_it_while_another_imports_mlflow_wait_for_the_import(tracked_home):
+    arriving = _python(ARRIVE, tracked_home.root, stderr=subprocess.PIPE)
+    _, errors = arriving.communicate(timeout=400)
+    assert (arriving.returncode, errors) == (0, b"")
+
+
 def test_a_home_gets_the_database_that_mlflow_makes_with_artifacts_of_its_own(tmp_path):
     """The first home of a process, and the second, which gets a copy of the same empty database."""
     homes = [Home(tmp_path / name) for name in ("first", "second")]
