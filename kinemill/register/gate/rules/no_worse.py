@@ -46,8 +46,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     diverges at a horizon is skipped there. A challenger that is a reference is compared with the
     other fitted references at verify.horizon and over whole episodes, averaged over channels.
 
-    Refused: a channel or another horizon is worse. Raise learn.budget of a portfolio; train a single
-    model with shorter and longer learn.horizon, or with a larger weight of the channel in
+    Refused: a channel or another horizon is worse. Raise learn.budget of a portfolio; train a
+    single model with shorter and longer learn.horizon, or with a larger weight of the channel in
     learn.weights; or exclude what does not matter with promote.horizons and promote.channels.
     """
     metric = metric_of(inputs.task)
