@@ -7,6 +7,7 @@ and `--share 0.2` tries a fifth of the cases.
 """
 
 import argparse
+import math
 import os
 import shutil
 import statistics
@@ -154,8 +155,10 @@ def _readers(site: Site) -> list[Row]:
     rate = sum(map(len, latencies.values())) / (time.monotonic() - began)
     row.add("rate", "" if rate >= _RATE else f"{rate:.0f} requests/s")
     for page, values in latencies.items():
-        median = statistics.median(values)
-        row.add(page, "" if median < _MEDIAN else f"median {median:.1f} s", len(values))
+        refused = values.count(math.inf)
+        median = statistics.median(values or [math.inf])
+        problem = "" if median < _MEDIAN else f"median {median:.1f} s"
+        row.add(page, f"{refused} refused" if refused else problem, len(values))
     return [row]
 
 
