@@ -32,7 +32,8 @@ def nearest(name: str, names: list[str]) -> str:
 
 @cache
 def _installed() -> EntryPoints:
-    return metadata.entry_points()
+    # `SelectableGroups` of Python 3.11 has the same `select`.
+    return cast(EntryPoints, metadata.entry_points())
 
 
 def entry_points(group: str) -> EntryPoints:

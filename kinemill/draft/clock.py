@@ -301,7 +301,7 @@ def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:
     ]
     for velocity, position in pairs[:CLOCK_MOST_PAIRS]:
         speed = numbers[velocity.name][order][:FIT_ROWS]
-        if velocity.unit:
+        if velocity.unit and position.unit:
             speed = speed * rate_factor(velocity.unit, position.unit)
         pair = integrals_of(seconds, speed, numbers[position.name][order][:FIT_ROWS], 0)
         if (line := fit_line([pair])) is not None and line.share > CLOCK_RISING:

@@ -18,6 +18,7 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def open_tracking(home: Home) -> Tracking:
     """
     prepare_mlflow()
     with _IMPORT:
-        import mlflow.tracking  # noqa: F401
+        import_module("mlflow.tracking")
     uri = tracking_server() or tracking_uri(home)
     is_moved = tracking_server() is None and _make_database(home, uri)
     from mlflow.exceptions import MlflowException
