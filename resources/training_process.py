@@ -16,6 +16,7 @@ from kinemill.errors import Diverged, ProcessLost, Unreachable
 from kinemill.failures import as_known_failure, report
 from kinemill.interrupts import Interrupted
 from kinemill.process import exit_with_parent, tune_process
+from kinemill.stop_request import stop_on_sigterm
 from kinemill.store import Json, publish_json, read_json
 from kinemill_dagster.resources.lines import Lines
 
@@ -55,9 +56,7 @@ def main() -> int:
     job = Path(sys.argv[1])
     parent = int(sys.argv[2])
     exit_with_parent(parent)
-    from kinemill.train.stop_request import stop_on_sigterm  # imports torch
-
-    stop_on_sigterm()
+    stop_on_sigterm()  # in front of all that imports torch for seconds
     tune_process()
     if int(os.environ.get("RANK", "0")) > 0:
         return _exit_code(lambda: assist(read_json(job)))

@@ -19,11 +19,11 @@ from typing import Any
 from uuid import uuid4
 
 from kinemill.errors import CorruptArtifact, TrainingFailed
+from kinemill.stop_request import check_stop, is_stop_requested
 from kinemill.store import Format, Json, aside_of, digest, fault_point, read_json
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.remote_sync import send_checkpoints
 from kinemill.task.learn import Learn
-from kinemill.train.stop_request import check_stop, is_stop_requested
 
 INDEX = "checkpoint.json"
 TENSORS = "tensors.safetensors"

@@ -1,4 +1,7 @@
-"""A request to stop a training after its current step; the checkpoint of that step is written."""
+"""A request to stop a training after its current step; the checkpoint of that step is written.
+
+It needs no torch, so that a process can heed SIGTERM while it imports torch.
+"""
 
 import signal
 import threading
