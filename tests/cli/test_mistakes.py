@@ -2,12 +2,16 @@
 
 # ruff: noqa: E501 - a line holds a whole answer
 
+import errno
 import math
+import shutil
+import socket
 import subprocess
 import sys
 import zipfile
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -15,10 +19,12 @@ from typer.testing import CliRunner
 from kinemill import runtime
 from kinemill.cli.app import app
 from kinemill.errors import BadInput, KinemillError
+from kinemill.failures import as_known_failure
 from kinemill.register.versions import Version
 from kinemill.store import locks
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.project_files import make_project
+from kinemill_dagster.pipelines.server.serve import free_ports
 from tests.cli import conftest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -313,6 +319,43 @@ def test_home_that_cannot_be_created_is_an_error(project, monkeypatch):
     monkeypatch.setenv("KINEMILL_HOME", "/proc/x")
     expected = "/proc/x: cannot be created; set KINEMILL_HOME to another folder"
     assert answer_to(RUN) == expected
+
+
+def test_home_without_write_access_is_an_error(project, monkeypatch):
+    def refuse(*_args, **_options):
+        raise OSError(errno.EROFS, "Read-only file system", str(project / "var"))
+
+    monkeypatch.setattr(Home, "make", refuse)
+    failure = as_known_failure(CliRunner().invoke(app, RUN.split()).exception)
+    assert str(failure) == (
+        f"{project}/var: Read-only file system; give this user write access, or set "
+        "KINEMILL_HOME to a folder that they can write to"
+    )
+
+
+def test_full_disk_is_an_error_with_the_free_bytes(project, monkeypatch):
+    def refuse(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device", str(project / "var"))
+
+    monkeypatch.setattr(Home, "make", refuse)
+    usage = SimpleNamespace(total=1_000_000, used=996_000, free=4_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    failure = as_known_failure(CliRunner().invoke(app, RUN.split()).exception)
+    mount = next(folder for folder in project.parents if folder.is_mount())
+    assert str(failure) == (
+        f"{project}/var: no space left on the file system {mount}, 4,000 of 1,000,000 bytes are "
+        "free; free space with kinemill admin gc; --dry-run lists what it would delete"
+    )
+
+
+def test_port_in_use_is_replaced_by_the_next_free_one(capsys):
+    with socket.socket() as program:
+        program.bind(("127.0.0.1", 0))
+        program.listen()
+        port = program.getsockname()[1]
+        (free,) = free_ports({"Dagster": port})
+    answer = f"Dagster: port {port} cannot be used; the server listens on {free}\n"
+    assert (free > port, capsys.readouterr().err) == (True, answer)
 
 
 def test_second_run_of_a_task_says_whom_it_waits_for_and_continues(project, monkeypatch):

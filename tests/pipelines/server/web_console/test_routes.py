@@ -12,6 +12,7 @@ from kinemill.draft.draft_check import check_draft
 from kinemill.draft.draft_preview import DraftPreview, preview_of
 from kinemill.task import load_task, make_task
 from kinemill_dagster.pipelines.server.rest import draft_store
+from kinemill_dagster.pipelines.server.rest.bodies import TASK_NAME
 
 
 def page(client, path, status=200):
@@ -198,3 +199,10 @@ def test_start_page_links_to_the_forms(client):
     assert 'href="/kinemill/console/new"' in text
     assert 'href="/kinemill/console/start/tiny"' in text
     assert 'href="/kinemill/console/quarantine/tiny"' in text
+
+
+def test_form_of_a_new_task_says_what_a_name_may_be(client):
+    field = re.search(r'<input name="name"[^>]*>', page(client, "new"))
+    assert f'pattern="{TASK_NAME.strip("^$")}"' in field[0]
+    rule = "small letters, digits and _, a letter first: my_robot"  # shown under a wrong name
+    assert f'title="{rule}"' in field[0]
