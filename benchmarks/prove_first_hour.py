@@ -257,11 +257,12 @@ def _robot(project: Path) -> list[str]:
 
 
 def visitor(folder: Path) -> Journey:
-    """Play the user of the browser: draft, create, follow, decide, compare."""
+    """Play the user of the browser: draft, create, follow, retrain, compare, decide."""
     journey = Journey("browser")
     project = folder / "web"
     logs = folder / "web_logs"
     write_logs(logs, folder / "raw_web", 6, seed=2)
+    write_logs(folder / "more_web", folder / "raw_more_web", 12, seed=3)
     command = [str(BINARIES / "kinemill"), "init", str(project)]
     subprocess.run(command, check=True, cwd=folder, env=environment())
     with _served(project) as address, browser(folder / "profile") as tab:
@@ -282,6 +283,12 @@ def visitor(folder: Path) -> Journey:
         ):
             journey.step(name, lambda path=path: page.visit(path))
         journey.step("roll back the only champion", lambda: _roll_back(page))
+        journey.step("upload more logs and start", lambda: _retrain(page, folder / "more_web"))
+        journey.step("the second run ends", lambda: _finish(page, 2))
+        both = f"/kinemill/console/compare/{TASK}?a=1&b=2"
+        journey.step("compare two versions", lambda: page.visit(both))
+        journey.step("promote", lambda: _decide(page, champion=2))
+        journey.step("roll back", lambda: _decide(page, champion=1))
     return journey
 
 
@@ -326,32 +333,63 @@ class _Page:
 def _draft(page: _Page, logs: Path) -> list[str]:
     page.tab.open(f"{page.address}/kinemill/console/new")
     surprises = page.check()
-    files = [
-        {"name": path.name, "text": path.read_text("utf-8")} for path in sorted(logs.iterdir())
-    ]
-    page.tab.evaluate(f"""(() => {{
-        const form = document.querySelector("form.new"), transfer = new DataTransfer();
-        const files = {json.dumps(files)};
-        for (const {{name, text}} of files) transfer.items.add(new File([text], name));
-        form.elements.name.value = "{TASK}";
-        form.elements.files.files = transfer.files;
-        form.requestSubmit();
-    }})()""")
+    page.tab.evaluate(f"document.querySelector('[name=name]').value = '{TASK}'")
+    _upload(page, logs)
     page.tab.wait_for("Conclusions of the draft", 300.0)
     return surprises + page.check()
 
 
+def _upload(page: _Page, logs: Path) -> None:
+    """Submit the form with logs."""
+    files = [
+        {"name": path.name, "text": path.read_text("utf-8")} for path in sorted(logs.iterdir())
+    ]
+    page.tab.evaluate(f"""(() => {{
+        const input = document.querySelector("[type=file]"), transfer = new DataTransfer();
+        const files = {json.dumps(files)};
+        for (const {{name, text}} of files) transfer.items.add(new File([text], name));
+        input.files = transfer.files;
+        input.form.requestSubmit();
+    }})()""")
+
+
 def _create(page: _Page) -> list[str]:
     page.tab.evaluate("document.querySelector('form.draft').requestSubmit()")
+    return _started(page, runs=1)
+
+
+def _retrain(page: _Page, logs: Path) -> list[str]:
+    page.tab.open(f"{page.address}/kinemill/console/start/{TASK}")
+    _upload(page, logs)
+    return _started(page, runs=2)
+
+
+def _started(page: _Page, runs: int) -> list[str]:
+    """Return the surprises of the page of a started run, and a number of runs that differs."""
     page.tab.wait_for("Cancel the run", 120.0)
     surprises = page.check()
     time.sleep(45.0)  # the sensor ticks every 30 s
-    runs = page.tab.evaluate("fetch('/api/v1/runs').then((one) => one.json())")["runs"]
-    return surprises + ([f"{len(runs)} runs"] if len(runs) != 1 else [])
+    listed = page.tab.evaluate("fetch('/api/v1/runs').then((one) => one.json())")["runs"]
+    return surprises + ([f"{len(listed)} runs"] if len(listed) != runs else [])
 
 
-def _finish(page: _Page) -> list[str]:
-    page.tab.wait_for("Version 1 and the decision of the gate", MOST)
+def _finish(page: _Page, version: int = 1) -> list[str]:
+    page.tab.wait_for(f"Version {version} and the decision of the gate", MOST)
+    return page.check()
+
+
+def _decide(page: _Page, champion: int) -> list[str]:
+    """Promote version 2 or roll it back, unless it is so; the page says who is champion then."""
+    page.tab.open(f"{page.address}/kinemill/console/versions/{TASK}/2")
+    expected = f"Champion now: version {champion}."
+    if expected not in page.tab.evaluate("document.body.innerText"):
+        page.tab.evaluate("""(() => {
+            const {force, why} = document.querySelector("form.decision").elements;
+            if (force) force.checked = true;
+            why.value = "on trial";
+            why.form.requestSubmit();
+        })()""")
+        page.tab.wait_for(expected)
     return page.check()
 
 

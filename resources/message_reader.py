@@ -12,7 +12,38 @@ from typing import Any
 import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, PipesParams
 
+from kinemill.task.protocols import Tracker
+
 _POLL = 0.05  # s
+
+
+class RecordHandler:
+    """A handler of messages that passes the records of a `MessageTracker` to a tracker.
+
+    Args:
+        handler: Dagster's handler of all other messages.
+        tracker: receives the records.
+    """
+
+    def __init__(self, handler: Any, tracker: Tracker) -> None:
+        self._handler = handler
+        self._receivers = {
+            "log_params": tracker.log_params,
+            "log_metrics": tracker.log_metrics,
+            "log_text": tracker.log_text,
+        }
+
+    def handle_message(self, message: Any) -> None:
+        """Handle a message."""
+        if message["method"] == "report_custom_message":
+            payload = message["params"]["payload"]
+            self._receivers[payload["record"]](*payload["values"])
+        else:
+            self._handler.handle_message(message)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of Dagster's handler, which readers use as well."""
+        return getattr(self._handler, name)
 
 
 class WholeLineReader(dg.PipesMessageReader):
@@ -20,7 +51,13 @@ class WholeLineReader(dg.PipesMessageReader):
 
     `PipesFileMessageReader` of Dagster fails at a line of which only the first part is written:
     its thread prints a traceback, and the run shows no progress until it ends.
+
+    Args:
+        tracker: receives the records of the child.
     """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
 
     @contextmanager
     def read_messages(self, handler: Any) -> Generator[PipesParams]:
@@ -29,10 +66,11 @@ class WholeLineReader(dg.PipesMessageReader):
             path = Path(folder) / "messages"
             path.touch()
             ended = Event()
+            records = RecordHandler(handler, self._tracker)
 
             def read() -> None:
                 for line in whole_lines(path, ended.is_set):
-                    handler.handle_message(json.loads(line))
+                    records.handle_message(json.loads(line))
 
             thread = Thread(target=read, daemon=True)
             thread.start()

@@ -7,7 +7,7 @@ from shutil import rmtree
 
 import dagster as dg
 
-from kinemill.errors import TrainingFailed
+from kinemill.errors import ProcessLost, TrainingFailed
 from kinemill.store import Artifact, ArtifactRef, publish_json, read_json, summary_of
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -51,7 +51,7 @@ def train_elsewhere(
             return _link_cached(context, resource, training, cached)
         job = write_job(training, dagster_run=context.run.run_id)
         _note(context, training, read_json(job)["tracked"]["run_id"])
-        _train(context, resource, job)
+        _train(context, training, job)
         trained = training.find_model()
     if trained is None:
         raise TrainingFailed(job, "the training process succeeded but published no model")
@@ -87,16 +87,21 @@ def _note(context: dg.AssetExecutionContext, training: TrainingJob, mlflow_run: 
     note_training(home, context.run.run_id, link)
 
 
-def _train(context: dg.AssetExecutionContext, resource: TaskResource, job: Path) -> None:
-    compute = resource.task.compute
+def _train(context: dg.AssetExecutionContext, training: TrainingJob, job: Path) -> None:
+    from kinemill.tracking import MlflowTracker
+
+    compute = training.task.compute
+    tracker = MlflowTracker(training.home, read_json(job)["tracked"]["run_id"], training.folder)
     thread = threading.Thread(target=_load_exporter)  # while this process waits for another
     thread.start()
     try:
-        COMPUTE[compute.type](context, job, compute)
+        COMPUTE[compute.type](context, job, compute, tracker)
         thread.join()
-    except BaseException:
-        _end_run(resource, read_json(job)["tracked"]["run_id"])
+    except BaseException as error:
+        has_failed = isinstance(error, Exception) and not isinstance(error, ProcessLost)
+        tracker.end("FAILED" if has_failed else "KILLED")
         raise
+    tracker.end()
 
 
 def _load_exporter() -> None:
@@ -194,14 +199,3 @@ def _tracked_models(resource: TaskResource) -> Path:
 def models_folder(home: Home, task: str) -> Path:
     """Return the folder of links from models to the MLflow runs of their trainings."""
     return home.dagster / "trainings" / task / "models"
-
-
-def _end_run(resource: TaskResource, run: str) -> None:
-    """Mark the MLflow run of a dead training process as KILLED."""
-    from kinemill.tracking import end_orphans, open_tracking
-
-    end_orphans(resource.home)
-    client = open_tracking(resource.home).client
-    # Still running: the process died before it became the owner of the run.
-    if client.get_run(run).info.status == "RUNNING":
-        client.set_terminated(run, "KILLED")

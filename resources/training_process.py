@@ -1,13 +1,14 @@
 """Training process: `python -m kinemill_dagster.resources.training_process JOB PARENT_PID`.
 
-It uses only Dagster Pipes: lines go to its run, metrics to MLflow. Of several processes of a
-training (`RANK`, `WORLD_SIZE`) only rank 0 does so.
+It uses only Dagster Pipes: lines and metrics go to its run, whose process writes them to MLflow. Of
+several processes of a training (`RANK`, `WORLD_SIZE`) only rank 0 does so.
 """
 
 import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from dagster_pipes import PipesContext, open_dagster_pipes
@@ -18,7 +19,9 @@ from kinemill.interrupts import Interrupted
 from kinemill.process import exit_with_parent, tune_process
 from kinemill.stop_request import stop_on_sigterm
 from kinemill.store import Json, publish_json, read_json
-from kinemill_dagster.resources.lines import Lines
+from kinemill.store.home import Home
+from kinemill_dagster.resources.lines import Lines, MessageTracker
+from kinemill_dagster.resources.remote_job import VARIABLE
 
 
 def assist(job: Json) -> None:
@@ -33,22 +36,22 @@ def assist(job: Json) -> None:
 
 def work(job: Json, pipes: PipesContext) -> None:
     """Run the training of the job file."""
-    from kinemill.tracking import MlflowTracker, system_metrics
     from kinemill.train import TrainingJob
     from kinemill.train.ddp import joined
 
     training = TrainingJob.from_json(job)
-    home = training.home
-    run_id = job["tracked"]["run_id"]
-    tracker = MlflowTracker(home, run_id, training.folder)
-    try:
-        with system_metrics(home, run_id), joined(training.task.learn.device):
-            model = training.run((tracker, Lines(pipes)))
-    except BaseException:
-        tracker.end("FAILED")
-        raise
+    is_remote = VARIABLE in os.environ
+    monitor = system_metrics_of(job) if is_remote else nullcontext()  # else the run's process does
+    with monitor, joined(training.task.learn.device):
+        model = training.run((MessageTracker(pipes), Lines(pipes)))
     publish_json(Path(job["tracked_models"]) / f"{model.ref.digest[:32]}.json", job["tracked"])
-    tracker.end()
+
+
+def system_metrics_of(job: Json) -> AbstractContextManager[None]:
+    """Log the system metrics of this machine to the MLflow run of a job."""
+    from kinemill.tracking import system_metrics
+
+    return system_metrics(Home(Path(job["home"])), job["tracked"]["run_id"])
 
 
 def main() -> int:

@@ -116,7 +116,7 @@ class MlflowTracker:
         self._tags: dict[str, str] = {}
         self._texts: dict[str, str] = {}
         self._nonfinite: dict[str, dict[str, Any]] = {}
-        self._first_step: int | None = None
+        self._points: list[Point] = []
         self._client.set_tag(run_id, OWNER, _owner(), synchronous=False)
 
     def log_params(self, params: Mapping[str, object]) -> None:
@@ -132,8 +132,6 @@ class MlflowTracker:
         """Queue metrics of a step."""
         from mlflow.entities import Metric
 
-        if self._first_step is None:
-            self._first_step = step
         now = int(time.time() * 1000)
         finite = list[Metric]()
         for name, number in metrics.items():
@@ -144,6 +142,8 @@ class MlflowTracker:
             else:
                 first = {"first_step": step, "value": str(value), "count": 0}
                 self._nonfinite.setdefault(key, first)["count"] += 1
+        values = {metric.key: metric.value for metric in finite}
+        self._points.append({"step": step, "time": now / 1000, **values})
         self._log(metrics=finite)
 
     def log_text(self, name: str, text: str) -> None:
@@ -187,10 +187,12 @@ class MlflowTracker:
         with self._tracking.as_default():
             mlflow.flush_async_logging()
         points = read_points(self.folder / FILE) if self.folder else []
-        is_resumed = bool(points) and points[0]["step"] < (self._first_step or 0)
+        first = self._points[0]["step"] if self._points else 0
+        is_resumed = bool(points) and points[0]["step"] < first
         if self._has_lost() or is_resumed:
             self._client.log_batch(self.run_id, params=_params(self._params))
-            log_missing(self._client, self.run_id, points)
+            # The folder of a training on another machine can be out of reach.
+            log_missing(self._client, self.run_id, points or self._points)
         if self._nonfinite:
             self.tag(
                 NONFINITE,

@@ -229,7 +229,7 @@ def _note(state: State, learn: Learn, objective: Objective) -> str:
     """Return the latest values and the number of finished epochs as text."""
     latest = {name: series[-1][1] for name, series in state.history.items() if name != "lr"}
     parts = [
-        f"{name} {'not finite' if value is None else f'{value:.4g}'}"
+        f"{name} {'not finite' if value is None else f'{value:.3g}'}"
         for name, value in latest.items()
     ]
     if learn.epochs is not None:

@@ -109,7 +109,7 @@ def _named_parameters(module: Any, bench: TrainingContext) -> dict[str, float]:
     if isinstance(module, Ensemble) or not hasattr(module.network, "parameters_by_name"):
         return {}
     fitted = module.network.parameters_by_name()
-    text = ", ".join(f"{name} {value:.4g}" for name, value in fitted.items())
+    text = ", ".join(f"{name} {value:.3g}" for name, value in fitted.items())
     bench.progress.log_message(f"fitted parameters: {text}")
     return fitted
 

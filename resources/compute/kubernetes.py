@@ -6,16 +6,22 @@ which the code server also mounts, or an empty folder that is filled from `KINEM
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+from dagster_pipes import PipesParams
 
 from kinemill.errors import BadInput, KinemillError, ProcessLost, TrainingFailed
 from kinemill.store import Json, read_json
 from kinemill.store.home import Home
 from kinemill.store.object_store import remote
 from kinemill.task.compute import Kubernetes
+from kinemill.task.protocols import Tracker
 from kinemill_dagster.resources.compute import COMPUTE
+from kinemill_dagster.resources.message_reader import RecordHandler
 from kinemill_dagster.resources.remote_job import HOME, PARENT, VARIABLE, RemoteJob
 
 _GRACE = 5  # s for the training to end; checkpoints are published by a rename
@@ -26,7 +32,9 @@ _ANOTHER_MAY_DO = ("unexpectedly killed", "Evicted", "Preempt", "Shutdown")  # n
 
 
 @COMPUTE.register("kubernetes")
-def run(context: dg.AssetExecutionContext, job: Path, settings: Kubernetes) -> None:
+def run(
+    context: dg.AssetExecutionContext, job: Path, settings: Kubernetes, tracker: Tracker
+) -> None:
     """Run the training of `job` in a pod, up to its time limit.
 
     Raises:
@@ -34,7 +42,7 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Kubernetes) -> N
         ProcessLost: The pod was evicted or killed, or Kubernetes does not respond.
         TrainingFailed: It reached the time limit, or failed.
     """
-    from dagster_k8s import PipesK8sClient
+    from dagster_k8s import PipesK8sClient, PipesK8sPodLogsMessageReader
     from dagster_k8s.client import (
         DagsterK8sAPIRetryLimitExceeded,
         DagsterK8sError,
@@ -42,8 +50,18 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Kubernetes) -> N
     )
     from kubernetes.client import ApiException
 
+    class Reader(PipesK8sPodLogsMessageReader):
+        """Reader of the pod's log that passes records to the tracker."""
+
+        @contextmanager
+        def read_messages(self, handler: Any) -> Iterator[PipesParams]:
+            """Pass other messages to Dagster's handler."""
+            records: Any = RecordHandler(handler, tracker)
+            with super().read_messages(records) as parameters:
+                yield parameters
+
     try:
-        PipesK8sClient(poll_interval=_POLL).run(
+        PipesK8sClient(poll_interval=_POLL, message_reader=Reader()).run(
             context=context,
             namespace=settings.namespace,
             image=settings.image,

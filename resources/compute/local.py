@@ -4,17 +4,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import dagster as dg
 
 from kinemill.errors import BadInput, Diverged, KinemillError, ProcessLost, TrainingFailed
 from kinemill.process import end
+from kinemill.store import read_json
 from kinemill.store.disk_space import DiskFull, full_system
 from kinemill.store.project import project_root
 from kinemill.task import Compute
+from kinemill.task.protocols import Tracker
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.message_reader import WholeLineReader
+from kinemill_dagster.resources.training_process import system_metrics_of
 
 LOG = "training.log"
 _LAST_STEP = 30.0  # s to end the current step and write its checkpoint
@@ -22,7 +26,7 @@ _TAIL = 2000  # bytes of the child's output in an error
 
 
 @COMPUTE.register("local")
-def run(context: dg.AssetExecutionContext, job: Path, settings: Compute) -> None:
+def run(context: dg.AssetExecutionContext, job: Path, settings: Compute, tracker: Tracker) -> None:
     """Run the training of `job` in a child process, up to its time limit.
 
     Raises:
@@ -33,6 +37,7 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Compute) -> None
         context,
         job,
         settings,
+        tracker,
         ["kinemill_dagster.resources.training_process", str(job), str(os.getpid())],
     )
 
@@ -41,6 +46,7 @@ def watch(
     context: dg.AssetExecutionContext,
     job: Path,
     settings: Compute,
+    tracker: Tracker,
     module: list[str],
     environment: Mapping[str, str] | None = None,
 ) -> None:
@@ -48,7 +54,8 @@ def watch(
 
     The calling thread starts the child and waits for it, so it outlives the child. PR_SET_PDEATHSIG
     requires this: Linux sends the signal when the forking thread ends (prctl(2)). The child's
-    output is written to the folder of `job`.
+    output is written to the folder of `job`. An `environment` is for other machines: they log
+    their system metrics themselves.
 
     Raises:
         ProcessLost: The child was killed, or requests a retry with EX_TEMPFAIL.
@@ -58,10 +65,11 @@ def watch(
         BadInput: Data or settings are invalid, or exceed the machine.
     """
     with (
+        system_metrics_of(read_json(job)) if environment is None else nullcontext(),
         dg.open_pipes_session(
             context=context,
             context_injector=dg.PipesTempFileContextInjector(),
-            message_reader=WholeLineReader(),
+            message_reader=WholeLineReader(tracker),
         ) as session,
         (job.parent / LOG).open("wb") as log,
     ):

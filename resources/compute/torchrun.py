@@ -7,6 +7,7 @@ import dagster as dg
 
 from kinemill.store.machine import check_processes
 from kinemill.task.compute import Torchrun
+from kinemill.task.protocols import Tracker
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.compute.local import watch
 
@@ -14,7 +15,7 @@ _SHARED = 4  # processes per core: those with a GPU mostly wait
 
 
 @COMPUTE.register("torchrun")
-def run(context: dg.AssetExecutionContext, job: Path, settings: Torchrun) -> None:
+def run(context: dg.AssetExecutionContext, job: Path, settings: Torchrun, tracker: Tracker) -> None:
     """Run the training of `job`, up to its time limit.
 
     One process is plain python: torchrun takes seconds to start.
@@ -27,7 +28,7 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Torchrun) -> Non
     check_processes("compute.processes", settings.processes, each=_SHARED)
     us = str(os.getpid())
     if settings.processes == 1:
-        watch(context, job, settings, ["kinemill_dagster.resources.training_process", str(job), us])
-        return
-    module = ["kinemill_dagster.resources.torchrun_job", str(job), us, str(settings.processes)]
-    watch(context, job, settings, module)
+        module = ["kinemill_dagster.resources.training_process", str(job), us]
+    else:
+        module = ["kinemill_dagster.resources.torchrun_job", str(job), us, str(settings.processes)]
+    watch(context, job, settings, tracker, module)

@@ -95,7 +95,8 @@ def run_stages_here(patch: pytest.MonkeyPatch) -> None:
     from kinemill_dagster.resources import training, training_process
     from kinemill_dagster.resources.compute import local
 
-    def train(context, job, _settings, _module):
+    def train(context, job, _settings, tracker, _module):
+        patch.setattr(training_process, "MessageTracker", lambda _: tracker)
         training_process.work(read_json(job), context)
 
     # On a thread, it exports while the training runs; in one process torch cannot do both.

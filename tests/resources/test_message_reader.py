@@ -2,6 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+from dagster_pipes import PipesFileMessageWriterChannel
+
+from kinemill.task.protocols import NullReporter
+from kinemill_dagster.resources.lines import MessageTracker
 from kinemill_dagster.resources.message_reader import WholeLineReader, whole_lines
 
 FIRST = '{"method": "log", "params": {"message": "narx: score 4.5e-05"}}\n'
@@ -33,9 +38,43 @@ def test_reader_passes_each_message_of_a_file_that_grows():
     class Handler:
         handle_message = staticmethod(messages.append)
 
-    with WholeLineReader().read_messages(Handler) as parameters:
+    with WholeLineReader(NullReporter()).read_messages(Handler) as parameters:
         path = Path(parameters["path"])
         for part in (FIRST[:30], FIRST[30:], SECOND):
             with path.open("a") as file:
                 file.write(part)
     assert [message["method"] for message in messages] == ["log", "closed"]
+
+
+def test_reader_passes_the_records_of_a_training_to_the_tracker(tmp_path):
+    records = []
+
+    class Recorder(NullReporter):
+        def log_params(self, params):
+            records.append(params)
+
+        def log_metrics(self, metrics, step):
+            records.append((metrics, step))
+
+        def log_text(self, name, text):
+            records.append((name, text))
+
+    with WholeLineReader(Recorder()).read_messages(None) as parameters:
+        channel = PipesFileMessageWriterChannel(parameters["path"])
+
+        class Pipes:
+            @staticmethod
+            def report_custom_message(payload):
+                channel.write_message(
+                    {"method": "report_custom_message", "params": {"payload": payload}}
+                )
+
+        tracker = MessageTracker(Pipes)
+        tracker.log_params({"model": {"type": "mlp"}, "folder": tmp_path})
+        tracker.log_metrics({"train/loss": np.float32(0.5), "diverged": np.inf}, 7)
+        tracker.log_text("problem", "a line\nand another")
+    assert records == [
+        {"model": {"type": "mlp"}, "folder": str(tmp_path)},
+        ({"train/loss": 0.5, "diverged": np.inf}, 7),
+        ("problem", "a line\nand another"),
+    ]

@@ -37,7 +37,7 @@ class TuneObjective:
 
     def spelled(self, error: float) -> str:
         """Format a minimized value: `error 0.021 std`, `return 481.2`."""
-        return f"{self.short} {self.to_display(error):.4g}{f' {self.unit}' if self.unit else ''}"
+        return f"{self.short} {self.to_display(error):.3g}{f' {self.unit}' if self.unit else ''}"
 
     def gained(self, error: float, baseline: float) -> str:
         """Format the gain over the task's settings: a share, or a difference of returns."""

@@ -78,7 +78,7 @@ class TrialRecord:
         if self.state == "pruned" and self.last:
             step, error = self.last
             value = self.objective.to_display(error)
-            return f"trial {self.number}: pruned at step {step}, {value:.4g}, {self.spelled()}"
+            return f"trial {self.number}: pruned at step {step}, {value:.3g}, {self.spelled()}"
         return f"trial {self.number}: {self.state}" + (f", {self.why}" if self.why else "")
 
     def spelled(self) -> str:

@@ -66,6 +66,7 @@ function includesOf(form) {
   const names = version?.value ? JSON.parse(version.dataset.names) : selectedLogs(part);
   part.querySelector("[data-count]").textContent = names.length ? String(names.length) : "all";
   if (!names.length) return {};
+  names.push(...[...form.elements.files.files].map((file) => file.name));
   return {"ingest.include": names.map((name) => name.replace(/[*?[]/g, "[$&]"))};
 }
 
@@ -121,6 +122,17 @@ function setUpSearch(form) {
   });
 }
 
+const uploaded = new Set();  // names, which a second try must not send again
+
+async function upload(form, path) {
+  const files = [...form.elements.files?.files ?? []].filter((file) => !uploaded.has(file.name));
+  for (const [index, file] of files.entries()) {
+    say(form, `uploading ${index + 1} of ${files.length}: ${file.name}`);
+    await request(`${path}/logs/${encodeURIComponent(file.name)}`, {method: "PUT", body: file});
+    uploaded.add(file.name);
+  }
+}
+
 function setUpRunForm(form) {
   for (const part of form.querySelectorAll(".logs")) setUpVersions(part);
   setUpSearch(form);
@@ -134,6 +146,7 @@ function setUpRunForm(form) {
     const button = form.querySelector("button");
     button.disabled = true;
     try {
+      await upload(form, "tasks/" + form.dataset.task);
       const run = await send("runs", {
         ...bodyOf(form),
         priority: Number(form.elements.priority.value || 0),
@@ -173,13 +186,8 @@ function setUpNewTask(form) {
     try {
       const hertz = rate.value === "" ? null : Number(rate.value);
       const draft = await send("drafts", {name: name.value, learn: learn.value, rate: hertz, logs});
-      let count = 0;
-      for (const file of files.files) {
-        count += 1;
-        say(form, `uploading ${count} of ${files.files.length}: ${file.name}`);
-        const path = `drafts/${draft.id}/logs/${encodeURIComponent(file.name)}`;
-        await request(path, {method: "PUT", body: file});
-      }
+      uploaded.clear();  // each draft has its own
+      await upload(form, "drafts/" + draft.id);
       say(form, "reading the logs; this takes at most 5 minutes");
       await send(`drafts/${draft.id}/build`, {});
       location.assign("/kinemill/console/drafts/" + draft.id);
