@@ -192,7 +192,7 @@ def write_logs(folder: Path, scratch: Path, episodes: int, seed: int) -> None:
         lines = [";".join(columns)]
         for row in pl.DataFrame(columns).rows():
             lines.append(";".join(f"{value:.6g}".replace(".", ",") for value in row))
-        (folder / f"messung_{number:02}.csv").write_text("\r\n".join(lines) + "\r\n", "utf-8")
+        (folder / f"{folder.name}_{number:02}.csv").write_text("\r\n".join(lines) + "\r\n", "utf-8")
 
 
 def engineer(folder: Path) -> Journey:
