@@ -1,4 +1,4 @@
-"""Listeners on the SQLite databases of Dagster and MLflow: longer lock timeout, full disk.
+"""Listeners on the SQLite databases of Dagster and MLflow: lock timeout, commits, full disk.
 
 A process calls `install_listeners` before it opens a database: the run coordinator and the launcher
 of `dagster.yaml`, the executor of runs, `open_instance` and the guarded webserver do. Dagster's
@@ -7,7 +7,7 @@ default storage therefore needs no subclass.
 
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
@@ -19,13 +19,17 @@ TIMEOUT = 120  # s, above the longest measured backup of a database
 
 
 def install_listeners() -> None:
-    """Set the lock timeout `TIMEOUT`, and report a full disk; repeated calls have no effect.
+    """Set up connections, and report a full disk; repeated calls have no effect.
 
     With the default timeouts (5 and 30 s) a run fails if another process copies a database or has
-    an open transaction. Existing engines are included.
+    an open transaction; `TIMEOUT` is longer. Existing engines are included.
+
+    In a database with a write-ahead log, which are those of Dagster, a commit does not wait for the
+    disk: a run has 150 of them. A loss of power can lose the last events, and a killed process
+    none. The recordings' catalog has a setting of its own.
     """
-    if not event.contains(Engine, "connect", _set_timeout):
-        event.listen(Engine, "connect", _set_timeout)
+    if not event.contains(Engine, "connect", _configure):
+        event.listen(Engine, "connect", _configure)
         event.listen(Engine, "handle_error", _explain_full_disk)
 
 
@@ -57,9 +61,12 @@ def open_databases() -> Generator[None]:
             idle.close()
 
 
-def _set_timeout(connection: object, _record: object) -> None:
+def _configure(connection: object, _record: object) -> None:
     if isinstance(connection, sqlite3.Connection):
         connection.execute(f"PRAGMA busy_timeout = {TIMEOUT * 1000}")
+        with suppress(sqlite3.DatabaseError):  # the first statement reports a damaged file
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+                connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _explain_full_disk(context: ExceptionContext) -> None:
