@@ -6,7 +6,7 @@ which the code server also mounts, or an empty folder that is filled from `KINEM
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def run(
         """Reader of the pod's log that passes records to the tracker."""
 
         @contextmanager
-        def read_messages(self, handler: Any) -> Iterator[PipesParams]:
+        def read_messages(self, handler: Any) -> Generator[PipesParams]:
             """Pass other messages to Dagster's handler."""
             records: Any = RecordHandler(handler, tracker)
             with super().read_messages(records) as parameters:
