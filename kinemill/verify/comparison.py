@@ -29,6 +29,7 @@ class Comparison:
             that of the reference: small if the model is worse; NaN without an interval.
         tolerance: largest difference between the two errors that means nothing, in training
             standard deviations.
+        episodes: number of test episodes with windows.
     """
 
     error: Diverging
@@ -40,6 +41,7 @@ class Comparison:
     detectable: Number
     p_worse: Number
     tolerance: Number = 0.0
+    episodes: int = 0
 
     @property
     def ratio(self) -> float:

@@ -111,11 +111,19 @@ def evidence_words(comparison: Comparison) -> str:
     """Describe the interval of a comparison, or why the test data are too few for one."""
     if is_interval_stated(comparison):
         return interval_words(comparison.low, comparison.high)
-    number = comparison.effective_n
-    if math.isnan(number):
+    if math.isnan(comparison.effective_n):
         return ""
-    verb = "is" if samples(number, comparison.unit).startswith("1 ") else "are"
-    return f"{samples(number, comparison.unit)} {verb} too few to say how much of it is chance"
+    return f"{shortage_words(comparison)} to say how much of it is chance"
+
+
+def shortage_words(comparison: Comparison) -> str:
+    """Return that a comparison has too few test data, such as `2 test episodes are too few`."""
+    whole = whole_samples(comparison.effective_n)
+    if comparison.unit == "episodes" and whole < comparison.episodes:
+        have = "has" if whole == 1 else "have"
+        return f"{whole} of {comparison.episodes} test episodes {have} most of the error: too few"
+    are = "is" if whole == 1 else "are"
+    return f"{samples(comparison.effective_n, comparison.unit)} {are} too few"
 
 
 def whole_samples(number: float) -> int:

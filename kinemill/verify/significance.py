@@ -230,6 +230,7 @@ def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: fl
         # One-sided test of a ratio above 1 + margin, Student's t with effective degrees of freedom.
         p_worse=float(stdtr(interval.freedom, -steps)) if math.isfinite(half) else math.nan,
         tolerance=float(left_out[-1].tolerance[indexes].mean()),
+        episodes=len(left_out[-1].blocks.counts),
     )
 
 

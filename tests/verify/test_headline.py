@@ -134,6 +134,14 @@ def test_interval_that_says_nothing_is_replaced_by_the_sample_size(low, high, co
     assert f"({count:.0f} test episodes are too few to say how much of it is chance)" in text
 
 
+def test_error_that_is_in_few_of_the_test_episodes_is_told_as_such():
+    some = against(0.56, 0.2, 1.6, effective_n=2.3, episodes=5)
+    assert (
+        "(2 of 5 test episodes have most of the error: too few to say how much of it is chance)"
+        in headline(document(against={"linear": some})).text
+    )
+
+
 def test_too_few_episodes_give_no_interval():
     some = against(0.5, effective_n=1.0, detectable=NAN, p_worse=NAN)
     assert (

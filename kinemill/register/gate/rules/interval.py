@@ -20,7 +20,7 @@ from kinemill.register.gate.opponents import (
 from kinemill.register.gate.rules import NO_CHAMPION, RULES, GateInputs, Paired, Verdict
 from kinemill.register.gate.sample_size import is_enough
 from kinemill.verify.comparison import Comparison
-from kinemill.verify.phrases import is_interval_stated, percent, samples
+from kinemill.verify.phrases import is_interval_stated, percent, samples, shortage_words
 
 
 @RULES.register("interval")
@@ -117,7 +117,7 @@ def _text(low: float, high: float, comparison: Comparison | None) -> str:
     if comparison is None:
         return text
     if not is_interval_stated(comparison):
-        return f"not known: {amount} are too few"
+        return f"not known: {shortage_words(comparison)}"
     if not math.isfinite(comparison.detectable):
         return f"{text}, from {amount}"
     return f"{text}, from {amount}, enough to show a difference of {percent(comparison.detectable)}"
