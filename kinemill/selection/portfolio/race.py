@@ -458,7 +458,10 @@ class _Race:
         empty = CandidateResult.empty(self._candidates[last.name], LAST)
         trained = measured(empty, module, errors)
         trained = replace(trained, seconds=state.seconds, steps=state.step)
-        is_better = self._is_better(trained, module, last, winner)
+        expected = self._expected(trained, module, last)
+        is_better = self._is_better(expected, winner)
+        if self._held_out:
+            trained = replace(trained, held_out=expected.mean.score)
         first, second = (trained, winner) if is_better else (winner, trained)
         remaining = [result for result in self._bars.order(self._results) if result is not winner]
         served = self._candidates[first.name]
@@ -491,21 +494,19 @@ class _Race:
         steps = self._last_steps(learn, candidate, last, rest)
         return learn_of(self._learn, candidate, steps, rest, LAST_WINDOWS), rest
 
-    def _is_better(
-        self,
-        trained: CandidateResult,
-        module: nn.Module,
-        last: CandidateResult,
-        winner: CandidateResult,
-    ) -> bool:
+    def _expected(
+        self, trained: CandidateResult, module: nn.Module, last: CandidateResult
+    ) -> HeldOut:
+        """Return the errors of the last training on rows left out, if finalists have them."""
+        if self._held_out and self._refits:
+            return self._held_out[last.name].after(trained)
+        return HeldOut(trained, self._measure_on_folds(module) if self._held_out else [])
+
+    def _is_better(self, expected: HeldOut, winner: CandidateResult) -> bool:
         """Return whether the last training beats the winner, by cross-validation if possible."""
         if not self._held_out:
-            return self._bars.order([winner, trained])[0] is trained
-        if self._refits:
-            expected = self._held_out[last.name].after(trained)
-        else:
-            expected = HeldOut(trained, self._measure_on_folds(module))
-        return self._select([self._held_out[winner.name], expected]) is trained
+            return self._bars.order([winner, expected.result])[0] is expected.result
+        return self._select([self._held_out[winner.name], expected]) is expected.result
 
     def _last_learner(self, winner: CandidateResult) -> CandidateResult:
         """Return the best result of a candidate that trains; the winner if there is none."""

@@ -95,6 +95,8 @@ def test_the_family_that_holds_the_equation_wins(packed, tmp_path):
         assert result["parameters"] > 0
     # The winner has nothing left to learn, so the last training is that of the best learner.
     assert {result["round"] for result in results if result["type"] == "mlp"} == {1, 2, race.LAST}
+    (last,) = [result for result in results if result["round"] == race.LAST]
+    assert last["held_out"] > 0.0  # as with the other finalists
     assert any("best family: " in line for line in context.listeners[1].messages)
 
 
