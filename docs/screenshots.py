@@ -32,7 +32,7 @@ _EXPECTED = {  # text of each page that shows that it is drawn
     "report": "Decision of the gate",
     "console-new": "Or use logs of the server",
     "console-draft": "position by name",
-    "console-start": "optimizer steps",
+    "console-start": "Upload more logs",
     "console-run": "the decision of the gate",
 }
 _KINEMILL = (sys.executable, "-c", "from kinemill.cli import main; main()")
