@@ -15,6 +15,7 @@ from kinemill.tracking.throughput import duration
 from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.document import Assessment, Verification
 from kinemill.verify.findings import Cell, best_reference, cells_of, model_reference
+from kinemill.verify.headline import causes
 from kinemill.verify.phrases import counted, label
 from kinemill.verify.results import Accuracy, ChannelAccuracy, Metrics
 
@@ -105,8 +106,8 @@ def _facts_table(result: RunDocument) -> None:
     alias = f" {kind}@{result.alias}" if result.alias == CHAMPION else ""
     rows.append(["version", f"{result.version}{alias}" if result.version else "none"])
     if result.gate:
-        text = "provisional: too little test data" if kind else spell_gate(result.gate)
-        rows.append(["gate", text])
+        doubts = causes([line for line in result.gate if not line.passed])
+        rows.append(["gate", f"provisional: {doubts}" if kind else spell_gate(result.gate)])
     rows.append(["took", duration(sum(result.seconds.values()))])
     table(f"{result.task}: {result.status}", ["", ""], rows)
 

@@ -169,7 +169,7 @@ def _champion_words(decision: GateDecision, name: str) -> Headline:
         return Headline("", f"{name} was champion; another version is now.", "warning")
     if decision.provisional:
         message = (
-            f"{name} is provisional champion, until a version with more test data replaces it: "
+            f"{name} is provisional champion, until a better or better tested version replaces it: "
             f"{decision.provisional.rstrip('.')}."
         )
         return Headline("", message, "warning")
@@ -179,11 +179,14 @@ def _champion_words(decision: GateDecision, name: str) -> Headline:
 
 
 def causes(failed: Sequence[FailedRule]) -> str:
-    """Return why the gate refused a model: the first causes in words, and the number of others."""
+    """Return why rules of the gate failed: the first causes in words, and the number of others."""
     subjects = dict[str, list[str]]()
     for text, subject in map(_cause, failed):
         subjects.setdefault(text, []).append(subject)
-    message = [text.format(listed(names)) for text, names in subjects.items()]
+    if (interval := _CAUSES["interval"]) in subjects:  # the other cause says more
+        worse = subjects.get(_CAUSES["beats"], [])
+        subjects[interval] = [name for name in subjects[interval] if name not in worse]
+    message = [text.format(listed(names)) for text, names in subjects.items() if names]
     more = len(message) - _MOST_CAUSES
     return listed(message[:_MOST_CAUSES] + ([counted(more, "more reasons")] if more > 0 else []))
 

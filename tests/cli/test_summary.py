@@ -57,7 +57,7 @@ def test_a_provisional_champion_is_not_called_refused(capsys):
     run_summary(replace(DIVERGED, status="done", **champion), VERIFIED)
     lines = [" ".join(one.split()) for one in capsys.readouterr().out.splitlines()]
     assert "version 2 provisional @champion" in lines
-    assert "gate provisional: too little test data" in lines
+    assert "gate provisional: there is too little test data" in lines
     load = "from kinemill import runtime; runtime.load('models:/arm@champion')"
     assert lines[-4:] == [
         f'use it python -c "{load}"',

@@ -158,7 +158,13 @@ def test_too_few_episodes_give_no_interval():
                 "champion", [line("evidence")], "1 test episode of 5; record more", "arm:1"
             ),
             "warning",
-            "until a version with more test data replaces it: 1 test episode of 5; record more.",
+            "until a better or better tested version replaces it: 1 test episode of 5; record "
+            "more.",
+        ),
+        (
+            GateDecision("refused", [line("beats_linear"), line("interval_linear")], "", "arm:1"),
+            "bad",
+            "arm:1 is refused: it is not better than the linear model.",
         ),
         (GateDecision("waiting", address="arm:2"), "warning", "kinemill model approve arm:2."),
         (
@@ -197,10 +203,10 @@ def test_a_reference_that_was_not_measured_is_not_called_better():
 
 
 def test_causes_beyond_two_are_counted():
-    failed = [line("beats_linear"), line("interval_linear"), line("latency"), line("size")]
+    failed = [line("beats_linear"), line("interval_physics"), line("latency"), line("size")]
     assert causes(failed) == (
         "it is not better than the linear model, the test data do not show that it is better than "
-        "the linear model and 2 more reasons"
+        "the fitted physics model and 2 more reasons"
     )
 
 
