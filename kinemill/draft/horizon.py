@@ -26,6 +26,7 @@ from kinemill.draft.constants import (
 )
 from kinemill.ingest.clock import EXACT, Floats
 from kinemill.runtime.window_metrics import nonzero_std
+from kinemill.tracking.throughput import duration
 
 CORRELATED = math.exp(-1.0)  # autocorrelation after one time constant of exponential decay
 LEAST_ROWS = 10 * HORIZON_LONGEST_DELAY
@@ -57,10 +58,14 @@ def find_horizon(columns: Sequence[Column], dt: float) -> Horizon:
     most = min(HORIZON_MOST, int(np.median([len(rows) for rows in recordings])) // HORIZON_SHARE)
     steps = max(HORIZON_FEWEST, min(most, math.ceil((dead_time + constant) / dt)))
     more = " or more" * bool(constants[slowest] >= HORIZON_MOST)
-    text = f"the slowest time constant is {constant:.2g} s{more} ({states[slowest]})"
-    delay = f", commands act after {dead_time:.2g} s" if dead_time else ""
+    text = f"the slowest time constant is {_spell(constant)}{more} ({states[slowest]})"
+    delay = f", commands act after {_spell(dead_time)}" if dead_time else ""
     bound = f", {steps} steps are the most" * (steps == most)
-    return Horizon(steps, f"{steps * dt:.3g} s: {text}{delay}{bound}")
+    return Horizon(steps, f"{_spell(steps * dt)}: {text}{delay}{bound}")
+
+
+def _spell(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 60.0 else duration(seconds)
 
 
 def _recordings(columns: Sequence[Column], dt: float) -> list[Floats]:
