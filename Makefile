@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 demo: setup ## cart-pole logs -> verified champion in the registry (FRESH=1 starts over)
 	@$(BIN)/kinemill demo --keep . $(if $(FRESH),--fresh)
 
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: setup ## run the fast tests
 	$(PYTEST) -m 'not ci and not slow and not net' --durations=15
@@ -43,7 +43,7 @@ test-all: setup ## run the tests that `make test` leaves out (hours; MARKED='ci 
 
 coverage: setup ## measure the lines that the tests of .ci/run execute: 90 % of kinemill/, 85 % of pipelines/ (40 min)
 	$(BIN)/coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/coverage run $(wordlist 3,20,$(PYTEST)) -m 'not slow and not net'
+	OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/coverage run $(wordlist 4,20,$(PYTEST)) -m 'not slow and not net'
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --format=total --include='kinemill/*' --fail-under=90
 	$(BIN)/coverage report --format=total --include='pipelines/*' --fail-under=85

@@ -148,18 +148,14 @@ def fit_few_references(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick_stages(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Run no expectations and no verification process, but in modules marked for them.
-
-    Only the tests of selection fit references with all lengths of history.
-    """
+    """Run no expectations and no verification process, but in modules marked for them."""
     if request.node.get_closest_marker("expectations") or request.node.get_closest_marker("e2e"):
         yield
         return
     with pytest.MonkeyPatch.context() as changes:
         leave_out_expectations(changes)
         verify_here(changes)
-        if "selection" not in request.path.parts:
-            fit_few_references(changes)
+        fit_few_references(changes)
         yield
 
 

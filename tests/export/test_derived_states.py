@@ -59,8 +59,13 @@ ALPHA = {"alpha": {"relation": "derivative", "of": "velocity"}}
 CASES = [
     ({"type": "mlp"}, 1, {}),
     ({"type": "gru", "hidden_size": 6}, 15, {}),
-    ({"type": "mlp", "hidden_sizes": [8]}, 4, {"window": "sliding"}),
-    ({"type": "rigid_body", "delay": 1, "observer": True}, 5, {"outputs": ALPHA}),
+    *(
+        pytest.param(*case, marks=pytest.mark.ci)
+        for case in (
+            ({"type": "mlp", "hidden_sizes": [8]}, 4, {"window": "sliding"}),
+            ({"type": "rigid_body", "delay": 1, "observer": True}, 5, {"outputs": ALPHA}),
+        )
+    ),
 ]
 
 

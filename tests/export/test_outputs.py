@@ -65,12 +65,12 @@ def mlp_folder(tmp_path_factory):
 
 CASES = [
     ({"type": "mlp", **OPTIONS["mlp"]}, 4, {}),
-    ({"type": "gru"}, 4, {"window": "sliding"}),
+    pytest.param({"type": "gru"}, 4, {"window": "sliding"}, marks=pytest.mark.ci),
     pytest.param({"type": "gru", **OPTIONS["gru"]}, 4, {}, marks=pytest.mark.slow),
     pytest.param({"type": "rigid_body", **OPTIONS["rigid_body"]}, 4, {}, marks=pytest.mark.slow),
     pytest.param({"type": "arx"}, 3, {}, marks=pytest.mark.slow),
-    ({"type": "latent", **OPTIONS["latent"]}, 4, {}),
-    ({"type": "mlp", "hidden_sizes": [8]}, 2, {"ensemble": 2}),
+    pytest.param({"type": "latent", **OPTIONS["latent"]}, 4, {}, marks=pytest.mark.ci),
+    pytest.param({"type": "mlp", "hidden_sizes": [8]}, 2, {"ensemble": 2}, marks=pytest.mark.ci),
 ]
 
 

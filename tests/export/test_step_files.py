@@ -43,15 +43,14 @@ def angle_free(difference: np.ndarray) -> float:
 CASES = [({"type": name, **LEAST.get(name, {})}, 1) for name in sorted(MODELS)]
 CASES += [({"type": name, **OPTIONS.get(name, {})}, 4) for name in sorted(MODELS)]
 CASES += [({"type": name, **options}, 4) for name, options in MORE]
-QUICK = {"mlp", "gru", "linear", "physics", "transformer"}
+QUICK = {"mlp", "gru"}
 SLOW = [({"type": name, **options}, 4) for name, options in MORE if name == "rigid_body"]
 
 
 def marks(model, history):
-    rare = history == 1 and model["type"] not in ("mlp", "gru")
-    if rare or (model, history) in SLOW:
+    if (history == 1 and model["type"] not in QUICK) or (model, history) in SLOW:
         return [pytest.mark.slow]
-    return [] if model["type"] in QUICK else [pytest.mark.ci]
+    return [] if (model["type"], history) in {("mlp", 1), ("gru", 4)} else [pytest.mark.ci]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_facts_of_the_pendulum(packed):
     assert set(facts.deltas) == {"angle_delta", "velocity_delta"}
 
 
-def test_the_longest_history_leaves_room_for_the_horizon(packed):
+def test_the_longest_history_leaves_room_for_the_horizon(packed, all_histories):
     """Episodes have 150 rows: with a horizon of 100, 40 of 50 windows are left by 10 rows."""
     task = pendulum_task()
     far = task.verify.model_copy(update={"horizon": 100})

@@ -29,7 +29,7 @@ CASES = {
     "ensemble": {"ensemble": 3, **DROPPED},
     "likelihood": {"loss": "gaussian", "grad_clip": 0.1},
     "noise in micro-batches": {"noise": {"velocity": 0.1}, "accumulate": 3, "batch_size": 11},
-    "horizon schedule": {"noise": {"velocity": 0.1}, "horizon_schedule": {"steps": 40}},
+    "horizon schedule": {"noise": {"velocity": 0.1}, "horizon_schedule": {"steps": 20}},
     "warm-up": {"schedule": {"type": "cosine_warmup"}},
 }
 
@@ -58,28 +58,28 @@ def in_groups(monkeypatch):
     monkeypatch.setattr(Steps, "_can_be_graph", can_be_graph)
 
 
-@pytest.mark.parametrize("is_grouped", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_losses_weights_and_curves_are_those_of_steps_that_wait(
-    case, is_grouped, packed, tmp_path, as_on_gpu, request
+    case, packed, tmp_path, as_on_gpu, request
 ):
-    if is_grouped:
-        request.getfixturevalue("in_groups")
-    task = pendulum_task(patience=None, compile="off", **CASES[case], log_every=7)
+    learn = {"steps": 30, "log_every": 7} | CASES[case]
+    task = pendulum_task(patience=None, compile="off", **learn)
 
     def train(folder):
         module, objective = task.learn.prepare(task, packed, packed, CPU)
         state, best = fit(module, objective, task.learn, tmp_path / folder, QUIET)
         return state, best, module.state_dict()
 
-    deferred = train("deferred")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Steps, "_is_for_device", lambda _: False)
         waiting = train("waiting")
-    assert deferred[0].history == waiting[0].history
-    assert len(deferred[0].history["train/loss"]) == 9  # every 7 of 60 steps, and the last
-    for found, weights in zip(deferred[1:], waiting[1:], strict=True):
-        assert all(torch.equal(value, weights[name]) for name, value in found.items())
+    deferred = train("deferred")
+    request.getfixturevalue("in_groups")
+    for state, *modules in (deferred, train("grouped")):
+        assert state.history == waiting[0].history
+        assert len(state.history["train/loss"]) == 5  # every 7 of 30 steps, and the last
+        for module, weights in zip(modules, waiting[1:], strict=True):
+            assert all(torch.equal(value, weights[name]) for name, value in module.items())
 
 
 @pytest.mark.parametrize("kind", ["plain", "recurrent", "flow", "diffusion", "motion"])

@@ -7,15 +7,24 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.store.home import Home
 from kinemill.train import TrainingJob, load_model, start_in
 from kinemill.train import stage as train
 from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task, publish
 
 
-@pytest.fixture
-def earlier(home, packed):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, packed):
+    """Return a home, its dataset and a model, trained once; nobody may change them."""
+    home = Home(tmp_path_factory.mktemp("trained") / "home")
     ref = publish(home, packed)
-    folder = home.root / train.run(pendulum_task(steps=40), home, ref, ref, QUIET).ref.path
+    return home, ref, train.run(pendulum_task(steps=40), home, ref, ref, QUIET).ref.path
+
+
+@pytest.fixture
+def earlier(home, trained):
+    original, ref, path = trained
+    folder = shutil.copytree(original.root, home.root) / path
     return ref, start_in(folder), load_model(folder)
 
 

@@ -121,12 +121,11 @@ def test_positions_alone_are_enough_for_a_rigid_body(derived):
 
 def test_the_report_measures_with_velocities_that_a_robot_can_have(derived):
     _, home, refs = derived
-    subject = subject_of(*derived)
-    assert subject.exported.interface.measured == ("angle",)
     dataset = load_dataset(home, refs["dataset"])
     wrong = dataset.values.copy()
     wrong[:, 1] = 0.0  # what the filter that looks ahead says is not looked at
     simulator = load(open_ref(home, refs["onnx"]))
+    assert simulator.interface.measured == ("angle",)
     rows, horizon = simulator.history, 10
     starts = dataset.window_starts("test", rows + horizon)[::20]
     index = starts[:, None] + np.arange(rows + horizon)

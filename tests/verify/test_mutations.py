@@ -39,22 +39,25 @@ def test_planted_faults_are_detected_and_named_and_a_sound_export_passes(data, t
 
 
 FITTED = [model.title for model in sound_models()]
-QUICK = (  # one of each kind; the others are slow only by their number
-    "linear, 120 lags, 3 states of structure",
-    "1e4 spreads from zero, 4 lags",
-    "unstable, 1.6 a step",
-)
+QUICK = "1e4 spreads from zero, 4 lags"
+KINDS = {"linear, 120 lags, 3 states of structure", "unstable, 1.6 a step"}
 
 
-@pytest.mark.parametrize(
-    "title", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in FITTED]
-)
+def marks(title):
+    """Mark further kinds, and models that are slow only by their number."""
+    return [] if title == QUICK else [pytest.mark.ci if title in KINDS else pytest.mark.slow]
+
+
+@pytest.mark.parametrize("title", [pytest.param(title, marks=marks(title)) for title in FITTED])
 def test_rounding_of_a_sound_model_passes_and_a_real_loss_is_reported(tmp_path, title):
     (result,) = clean_fitted([title], tmp_path)
     assert result.failures == []
 
 
-@pytest.mark.parametrize("title", ["observations not normalized", "NaN replaced by 0"])
+@pytest.mark.parametrize(
+    "title",
+    ["observations not normalized", pytest.param("NaN replaced by 0", marks=pytest.mark.ci)],
+)
 def test_a_fault_of_a_policy_is_detected_and_named(tmp_path, title):
     (result,) = plant_in_policies([title], tmp_path)
     assert result.is_named, result.failures

@@ -61,7 +61,9 @@ def free(pendulum):
     )
 
 
-@pytest.mark.parametrize(("model", "history"), [("mlp", 1), ("gru", 4)])
+@pytest.mark.parametrize(
+    ("model", "history"), [pytest.param("mlp", 1, marks=pytest.mark.ci), ("gru", 4)]
+)
 def test_a_model_without_actions_is_judged_as_any_other(model, history, free, tmp_path):
     step = free_step(model, history)
     limits = dict.fromkeys(UNITS)

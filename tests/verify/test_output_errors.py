@@ -212,7 +212,7 @@ def test_references_can_read_outputs_out_too(chain):
 
     task, home, _, refs = chain
     dataset = load_dataset(home, refs["dataset"])
-    references = fit_references(task, dataset, longest=2)
+    references = fit_references(task, dataset, longest=1)
     linear = references.items["linear"].predictor.step
     rows = torch.from_numpy(np.array(dataset.values[:2], np.float64))[None, -linear.history :]
     with torch.no_grad():

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import tarfile
+from functools import cache
 
 import h5py
 import numpy as np
@@ -19,10 +20,10 @@ from kinemill.ingest.readers import _limits, compressed, csv
 from kinemill.ingest.recordings import load_recordings
 
 PACK = {
-    "gz": gzip.compress,
-    "bz2": bz2.compress,
-    "xz": lzma.compress,
-    "zst": zstandard.ZstdCompressor().compress,
+    "gz": cache(gzip.compress),
+    "bz2": cache(bz2.compress),
+    "xz": cache(lzma.compress),
+    "zst": cache(zstandard.ZstdCompressor().compress),
 }
 RANDOM = np.random.default_rng(0)
 ROWS = [(0.01 * k, *RANDOM.normal(size=3)) for k in range(20_000)]  # 1.2 MB of text

@@ -92,7 +92,12 @@ EVOLUTION = {"type": "evolution", "noise": 0.3}
     [
         ("Reach", "separate", {"type": "mlp", "hidden_sizes": [8]}),  # numbers and choices
         ("Countdown", "shared", {"type": "mlp", "hidden_sizes": [8]}),  # masks
-        ("Meeting", "shared", {"type": "composed", "blocks": {"all": {"type": "dense"}}}),
+        pytest.param(
+            "Meeting",
+            "shared",
+            {"type": "composed", "blocks": {"all": {"type": "dense"}}},
+            marks=pytest.mark.ci,
+        ),
     ],
 )
 def test_evolution_trains_agents_that_act_in_turns(home, name, policies, model):

@@ -33,9 +33,9 @@ def measurements(robot):
 
 
 def test_another_plant_drifts_and_the_same_one_does_not(robot):
-    same = [robot.drive(20 + 3 * n) for n in range(4)]
-    longer = [robot.drive(21 + 3 * n, pole_length=0.75) for n in range(4)]
-    heavier = [robot.drive(22 + 3 * n, cart_mass=1.3) for n in range(4)]
+    same = [robot.drive(20 + 3 * n) for n in range(2)]
+    longer = [robot.drive(21 + 3 * n, pole_length=0.75) for n in range(2)]
+    heavier = [robot.drive(22 + 3 * n, cart_mass=1.3) for n in range(2)]
     report = evaluate(robot)
     assert report.status == "evaluated"
     assert verdicts(report) == dict.fromkeys(same, "no drift") | dict.fromkeys(
