@@ -12,6 +12,7 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import cache, partial
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -63,6 +64,7 @@ def _kept_scripts(config: Config) -> ScriptDirectory:
 ScriptDirectory.from_config = _kept_scripts
 
 ROOT = Path(__file__).resolve().parents[1]
+COLD_START = "kinemill.verify.cold_start.subprocess"
 EXAMPLES = ROOT / "examples" / "tasks"
 COMMAND = [sys.executable, "-c", "from kinemill.cli import main; main()"]
 _POLICIES = re.compile(
@@ -128,14 +130,24 @@ def no_expectations(monkeypatch) -> None:
 
 
 def verify_here(patch: pytest.MonkeyPatch) -> None:
-    """Verify in this process, with few timed calls: another imports torch for seconds."""
+    """Verify in this process, with few timed calls: another imports torch for seconds.
+
+    No process measures a cold start, and the long rollout of a chain is a quarter as long.
+    """
     from kinemill.verify import latency, stage
 
     def verify(_task, job):
+        from kinemill.verify import dynamics
         from kinemill.verify.__main__ import _verify
 
-        return to_json_value(_verify(job))
+        with patch.context() as shorter:
+            shorter.setattr(dynamics, "LONG", 50)
+            return to_json_value(_verify(job))
 
+    times = '{"import_ms": 50, "load_ms": 5, "first_call_ms": 1, "second_call_ms": 0.5,'
+    times += '"libraries_mb": 60, "model_mb": 1, "process_mb": 80}'
+    done = subprocess.CompletedProcess((), 0, times, "")
+    patch.setattr(COLD_START, SimpleNamespace(run=lambda *_, **__: done))
     patch.setattr(stage, "_run_process", verify)
     patch.setattr(latency, "BLOCK_SECONDS", 0.0)  # blocks of 30 calls
     patch.setattr(latency, "THROUGHPUT_SECONDS", 0.0)

@@ -37,7 +37,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
 from kinemill.runtime.interface import Dtype
 from kinemill.train.ensemble import Ensemble
@@ -108,9 +107,9 @@ class Rounding(TorchDispatchMode):
             size = result.abs() if size is None else size
             return self._perturb(result, 1.0, torch.where(result == 0.0, 0.0, size))
         if kind not in _ELEMENTWISE:
-            args = tree_map_only(Tensor, self._perturb_relative, args)
+            args = _mapped(self._perturb_relative, args)
         result = func(*args, **kwargs)
-        return tree_map_only(Tensor, lambda tensor: self._perturb_relative(tensor, 2.0), result)
+        return _mapped(lambda tensor: self._perturb_relative(tensor, 2.0), result)
 
     def _sum(self, func: Any, args: tuple[Tensor, ...], kwargs: Mapping[str, object]) -> Tensor:
         """Run a sum, a mean or a cumulative sum."""
@@ -137,7 +136,7 @@ class Rounding(TorchDispatchMode):
             return result
         terms = float(args[first].shape[-1] + first)
         # The product of the squares is the squared norm of the terms of each sum.
-        squared = tree_map_only(Tensor, Tensor.square, args)
+        squared = _mapped(Tensor.square, args)
         return self._perturb(result, terms, func(*squared, **kwargs).sqrt() + result.abs())
 
     def _perturb_relative(self, value: Tensor, times: float = 1.0) -> Tensor:
@@ -161,6 +160,18 @@ class Rounding(TorchDispatchMode):
         return self._pool[start : start + count].view(like.shape).to(like.dtype)
 
 
+def _mapped(change: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """Apply a change to the tensors of an argument or a result, which nests tuples and lists.
+
+    torch's own `tree_map_only` takes as long as a small operation.
+    """
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, tuple | list):
+        return type(value)([_mapped(change, part) for part in value])
+    return value
+
+
 def _floats(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
@@ -169,7 +180,7 @@ def _sizes(
     func: Callable[..., Tensor], args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> Tensor:
     """Return an operation on the absolute values of its operands."""
-    return func(*tree_map_only(Tensor, Tensor.abs, args), **kwargs)
+    return func(*_mapped(Tensor.abs, args), **kwargs)
 
 
 def rounded(module: _Module, seed: int = 0, precision: Dtype = "float32") -> _Module:

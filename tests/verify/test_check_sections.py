@@ -1,5 +1,6 @@
 """Checks of long rollouts, noise, zero input, symmetry, and timing."""
 
+import subprocess
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +21,7 @@ from kinemill.verify.parity import Pair, compare_long, try_comparison
 from kinemill.verify.physics import asymmetry, energy_growth, mirror, sensitivity, stability
 from kinemill.verify.report_sections import accuracy_card
 from kinemill.verify.test_inputs import held_out_probe, long_probe, window_probe
+from tests.conftest import COLD_START
 from tests.export.conftest import random_step
 
 UNIT = np.array([1.0, 1.0])
@@ -169,7 +171,8 @@ def test_times_are_in_order_and_a_bound_asks_for_whole_blocks(exported, pendulum
     assert all(line.steps_per_second > 0 for line in rates)
 
 
-def test_a_fresh_process_imports_the_runtime_alone(exported):
+def test_a_fresh_process_imports_the_runtime_alone(exported, monkeypatch):
+    monkeypatch.setattr(COLD_START, subprocess)
     result = cold_start(exported)
     assert all(getattr(result, name) > 0 for name in ("load_ms", "first_call_ms", "process_mb"))
     assert result.process_mb < 200  # torch alone is more
