@@ -19,6 +19,7 @@ from tests.unseen.corpus.cases import CASES, FOLDER
 from tests.unseen.corpus.comparison import mistakes
 from tests.unseen.corpus.samples import SAMPLES
 from tests.unseen.corpus.tools import TOOLS
+from tests.unseen.corpus.unusual import UNUSUAL
 from tests.unseen.corpus.variants import variants
 
 HEADER = "| class | logs | right | asks or is refused | wrong in silence |\n|---|---|---|---|---|"
@@ -33,7 +34,7 @@ def main() -> int:
         (f"{variant.kind}, variants", variant) for sample in SAMPLES for variant in variants(sample)
     ]
     cases = CASES if FOLDER.is_dir() else []
-    samples = [(item.kind, item) for item in (*SAMPLES, *TOOLS, *cases)] + changed
+    samples = [(item.kind, item) for item in (*SAMPLES, *TOOLS, *UNUSUAL, *cases)] + changed
     counts = defaultdict[str, list[int]](lambda: [0, 0, 0])
     for kind, sample in samples:
         with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,7 @@ from kinemill.cli.log_results import show_files
 from kinemill.cli.output import notify, table
 from kinemill.draft.column import fold_names
 from kinemill.draft.draft_check import CheckedDraft
-from kinemill.draft.rules import facts_of
+from kinemill.draft.rules import copies_in, facts_of
 from kinemill.draft.table import Reason, rule_of
 from kinemill.draft.task_draft_writer import Draft
 from kinemill.errors import join_first
@@ -67,7 +67,7 @@ def show_facts(draft: Draft) -> None:
         for name in column.names
     }
     rows = list[tuple[str, ...]]()
-    for facts in facts_of(draft.tables[0]):
+    for facts in facts_of(draft.tables[0], copies_in(draft.tables)):
         why = draft.left_out.get(facts.name, Reason("of another part", "part"))
         rule, decision = decided.get(facts.name, (rule_of(why), why))
         rows.append((facts.name, rule, decision, str(facts)))

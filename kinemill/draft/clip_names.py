@@ -18,7 +18,7 @@ from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import guess
 from kinemill.ingest.raw import split_index
-from kinemill.ingest.readers._plain_table import COLUMN
+from kinemill.ingest.readers._csv_layout import COLUMN
 from kinemill.ingest.readers.npz import read_names
 
 ROOT = 7  # numbers of a row before its joints: position and quaternion

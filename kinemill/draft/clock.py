@@ -45,12 +45,13 @@ from kinemill.ingest.name_heuristics import (
     split_words,
 )
 from kinemill.ingest.raw import TICKS
-from kinemill.ingest.readers._plain_table import COLUMN
+from kinemill.ingest.readers._csv_layout import COLUMN
 from kinemill.ingest.terms import word_set
 from kinemill.task.units import has_same_dimension, rate_factor, read_unit
 
 DAY = 86_400.0
 TICK = 1e-7  # s, of FILETIME and .NET
+TICK_NAMES = {"tick", "ticks", "timer", "clock"}
 DURATION = {"duration", "timestep"}  # first or last word of a time step
 # Usual spellings of the units of a clock, and their length in s.
 _UNITS = {
@@ -159,7 +160,15 @@ def _evidence(
     stated = is_stamp(name) or bool(_length_of(unit or _bracketed(name)))
     if stated or _ends_as_stamp(name):
         if is_rising or is_repeating:
-            yield 3.0 - 0.5 * (not stated) - bursts * is_rising - 2.0 * (not is_rising), "name"
+            is_tick = bool({*split_words(name)} & TICK_NAMES)  # of unknown length
+            yield (
+                3.0
+                - 0.5 * (not stated)
+                - 0.25 * is_tick
+                - bursts * is_rising
+                - 2.0 * (not is_rising),
+                "name",
+            )
     elif is_rising and guess(name).what == "unknown" and steps.min() > 0.0:
         if _date(1.0, finite) or any(_date(length, finite) for length in (1e-3, 1e-6, 1e-9)):
             yield 0.5, "it holds dates of our time"
@@ -219,7 +228,7 @@ def with_unit(
             f"if they are {_spell(alternative)}: {stated}"
         )
     is_brief = not motion and not is_whole and date is None and np.ptp(stamps) * length < 1.0
-    if best < CLOCK_IMPLAUSIBLE or is_brief:
+    if len(steps) and (best < CLOCK_IMPLAUSIBLE or is_brief):
         apart = float(np.median(np.abs(steps))) * length
         remarks.append(
             f"{name} is taken for {_spell(length)}, and its rows are {apart:.3g} s apart; if that "
@@ -367,7 +376,7 @@ def _ends_as_stamp(name: str) -> bool:
     if words and len(words[-1]) > 3 and words[-1] in SPELLINGS:
         return True
     words = words[:-1] if len(words) > 1 and words[-1] in SPELLINGS else words
-    ends = {"stamp", "timestamp", "ts", "tick", "ticks", "timer", "clock"}
+    ends = {"stamp", "timestamp", "ts"} | TICK_NAMES
     return any(word in ends or word.endswith(("time", "zeit")) for word in words[-1:])
 
 

@@ -55,6 +55,7 @@ RELATION_NEAR = 0.3  # rms distance between a joint and its target, relative to 
 # derivatives.py: set by the sound logs, of whose 148 checks earlier drafts cut 83; a six-joint arm
 # without names
 DERIVATIVE_MAJORITY = 0.5  # least share of the windows with motion that agree with the line
+DERIVATIVE_HOPELESS = 0.5  # of that share, in the first logs: others are not compared
 DERIVATIVE_SURE = 0.9  # the same, where neither a name nor a unit suggests the relation
 DERIVATIVE_MANY = 28  # columns of which not every two are compared
 # Relative distance of a factor from 1, for a column that no name calls a velocity.

@@ -9,11 +9,13 @@ is shifted first. Windows across a clock reset or a gap are skipped.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from kinemill.draft.body_frame import body_frame_reason
 from kinemill.draft.column import Column
 from kinemill.draft.constants import (
     COMPARED_LOGS,
+    DERIVATIVE_HOPELESS,
     DERIVATIVE_LATE,
     DERIVATIVE_MAJORITY,
     DERIVATIVE_MANY,
@@ -200,18 +202,17 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     if named and position.guess.turning and is_straight(velocity.full_name):
         return
     logs = logs if named else logs[:COMPARED_LOGS]  # any two columns may be such a pair
-    shared = [
-        pair
-        for log in logs
-        if (pair := on_shared_clock(velocity.samples[log], position.samples[log], position))
-    ]
-    line = fit_line([integrals_of(*pair, 0) for pair in shared])
-    if line is None:
+    if _contradict(velocity, position):
         return
-    line, late = _shifted(shared, line)
+    # The first logs exclude most pairs of many.
+    first = _fit(velocity, position, logs[:COMPARED_LOGS])
+    if first is not None and first[0].share < DERIVATIVE_HOPELESS * least:
+        return
+    fitted = _fit(velocity, position, logs) if len(logs) > COMPARED_LOGS else first
+    if fitted is None or fitted[0].share < least:
+        return
+    line, late = fitted
     ratio = line.ratio
-    if line.share < least or _contradict(velocity, position):
-        return
     units, unit_factor = _units_of(velocity, position, ratio)
     is_converted = units is not None and position.kind != "angle"
     if not named and (is_converted or not _is_close(ratio, 1.0, DERIVATIVE_SAME)):
@@ -219,6 +220,19 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     if unit_factor:
         sign = -1.0 if ratio < 0.0 else 1.0
         yield Relation(position.guess.name, units, sign, line.share, late)
+
+
+def _fit(
+    velocity: Column, position: Column, logs: list[tuple[Path, str]]
+) -> tuple[Line, float] | None:
+    """Return the line through the windows of logs, and the delay of the velocity, s."""
+    shared = [
+        pair
+        for log in logs
+        if (pair := on_shared_clock(velocity.samples[log], position.samples[log], position))
+    ]
+    line = fit_line([integrals_of(*pair, 0) for pair in shared])
+    return None if line is None else _shifted(shared, line)
 
 
 def _shifted(shared: list[tuple[Floats, Floats, Floats]], line: Line) -> tuple[Line, float]:

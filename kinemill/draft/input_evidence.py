@@ -32,9 +32,18 @@ from kinemill.draft.constants import (
 from kinemill.draft.optional_columns import held_out_errors
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.name_heuristics import guess
+from kinemill.ingest.name_heuristics import (
+    CURRENT,
+    DRIVE,
+    EXPLICIT,
+    LOADS,
+    Guess,
+    guess,
+    split_words,
+)
 from kinemill.runtime.window_metrics import nonzero_std
 
+_EFFORTS = CURRENT | LOADS | {"tau", "effort", "voltage", "pwm", "duty", "thrust"}
 ACTS_AT_ONCE = "it acts within one row, so a row holds its next value"
 
 
@@ -78,17 +87,11 @@ def controller_outputs(table: Table) -> set[str]:
     """
     guesses = {name: guess(name) for name in table.values}
     references = [name for name, meaning in guesses.items() if meaning.what == "reference"]
-    unnamed = [
-        name
-        for name, meaning in guesses.items()
-        if meaning.what in {"unknown", "position"}
-        and meaning.unit in {None, "percent"}
-        and meaning.role
-    ]
     return {
         name
         for reference in references
-        for name in unnamed
+        for name, meaning in guesses.items()
+        if meaning.role and _may_be_output(meaning)
         if _jumps_with(table.values[reference][1], table.values[name][1])
     }
 
@@ -102,23 +105,41 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
     candidates = [
         name
         for name, meaning in guesses.items()
-        if meaning.role == "action"
-        or (meaning.what in {"unknown", "position"} and meaning.unit in {None, "percent"})
+        if meaning.role == "action" or _may_be_output(meaning)
     ]
     set_points = dict[str, tuple[str, str]]()
     for name, (_, reference) in table.values.items():
-        if guesses[name].role != "state" or not len(_jumps_of(reference)):
+        is_command = bool({*split_words(name)} & EXPLICIT)
+        if not (guesses[name].role == "state" or is_command) or not len(_jumps_of(reference)):
             continue
         settled = [column for column, (_, v) in table.values.items() if _settles(reference, v)]
         jumping = [
             column
             for column in candidates
             if column != name and _jumps_with(reference, table.values[column][1])
+            if not is_command or _is_inner(name, column)
         ]
         if settled and jumping and {*settled} != {*jumping}:
             why = f"the set point: {settled[0]} settles at it, {jumping[0]} jumps with it"
             set_points[name] = (jumping[0], why)
     return set_points
+
+
+def _may_be_output(meaning: Guess) -> bool:
+    """Return whether a column may be the output of a controller by name: `y2`, `pump_speed`."""
+    if meaning.what == "velocity":
+        return bool({*split_words(meaning.name)} & DRIVE)
+    return meaning.what in {"unknown", "position"} and meaning.unit in {None, "percent"}
+
+
+def _is_inner(outer: str, inner: str) -> bool:
+    """Return whether a command may be the output of the controller of another: no effort, a drive.
+
+    A measured current or torque jumps with the command of a speed as well.
+    """
+    words = {*split_words(inner)}
+    efforts = _EFFORTS & {*split_words(outer)}
+    return not efforts and bool(words & EXPLICIT or (words & DRIVE and not words & CURRENT))
 
 
 def _jumps_of(values: Floats) -> NDArray[np.intp]:

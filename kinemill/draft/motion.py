@@ -30,7 +30,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import guess
 from kinemill.ingest.raw import split_index
-from kinemill.ingest.readers._plain_table import COLUMN
+from kinemill.ingest.readers._csv_layout import COLUMN
 from kinemill.policies.motion.cycles import STILL, cycle_of
 
 JSON_FORM = "motion_json"

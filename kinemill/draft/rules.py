@@ -5,7 +5,7 @@ name alone is no evidence of a status: the mode of a beam is its shape. So a sta
 different values, all whole numbers, and a column without a descriptive name even fewer.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -146,10 +146,9 @@ RULES = (  # the first one that applies decides
 )  # fmt: skip
 
 
-def facts_of(table: Table) -> list[Facts]:
-    """Return the facts of all columns of a log."""
+def facts_of(table: Table, copies: Mapping[str, str]) -> list[Facts]:
+    """Return the facts of all columns of a log, of which some are `copies` of others."""
     letters = letter_columns(table)
-    copies = _copies(table)
     return [
         Facts(
             name,
@@ -166,6 +165,21 @@ def left_out_reason(facts: Facts) -> Reason | None:
     """Return why the first rule that applies leaves a column out; None if none does."""
     reasons = (Reason(why, rule.name) for rule in RULES if (why := rule.reason(facts)))
     return next(reasons, None)
+
+
+def copies_in(tables: Sequence[Table]) -> dict[str, str]:
+    """Return the columns that repeat another one exactly in each log that has both, and that."""
+    copies = [_copies(table) for table in tables]
+    shared = {name: original for pairs in copies for name, original in pairs.items()}
+    return {
+        name: original
+        for name, original in shared.items()
+        if all(
+            pairs.get(name) == original
+            for table, pairs in zip(tables, copies, strict=True)
+            if {name, original} <= table.values.keys()
+        )
+    }
 
 
 def _copies(table: Table) -> dict[str, str]:

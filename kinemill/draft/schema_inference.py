@@ -124,13 +124,13 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
                 for name in listed
                 if name not in experiment_columns or name in experiment.columns.values()
             ]
-            result = _everything(reader, path, columns, rate)
+            result = _everything(reader, path, columns, rate, about)
             tables += [
                 named(_table(path, log, result, rate, about), experiment) for log in result.logs
             ]
     else:
         used = [name for name in listed if reader.selects and name in about.labels] or listed
-        result = _everything(reader, path, used, rate)
+        result = _everything(reader, path, used, rate, about)
         result.refused.update(_unused(listed, used) | about.left_out)
         whole = [_table(path, log, result, rate, about) for log in result.logs]
         tables = [part for table in whole for part in split_table(table)]
@@ -218,14 +218,17 @@ def _survey_compressed(path: Path, rate: float | None) -> list[Table]:
             raise BadLog(where, error.problem, expected=error.expected, fix=error.fix) from error
 
 
-def _everything(reader: Reader, path: Path, listed: list[str], rate: float | None) -> _ReadResult:
+def _everything(
+    reader: Reader, path: Path, listed: list[str], rate: float | None, about: About
+) -> _ReadResult:
     """Read all of the listed columns that can be channels, with a clock.
 
-    The clock are timestamps, or the rate of the rows.
+    The clock are timestamps, by name or by type, or the rate of the rows.
     """
+    names = {name: about.labels.get(name, name.rpartition("/")[2]) for name in listed}
     stamps = [
-        name for name in listed if is_stamp(name.rpartition("/")[2]) and not is_physical(name)
-    ]
+        name for name, label in names.items() if is_stamp(label) and not is_physical(label)
+    ] or [name for name in [about.clock] if name]
     aside: dict[str, str] = {
         name: Reason(ASIDE, "aside") for name in listed if _is_aside(guess(name))
     }
@@ -401,7 +404,10 @@ def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None, abo
 
 
 def _floats(column: pl.Series) -> Floats:
-    return column.cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
+    """Return numbers (n,) with NaN for missing and infinite ones."""
+    values = column.cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
+    values[np.isinf(values)] = np.nan
+    return values
 
 
 def _of_messages(path: Path, log: RawLog, result: _ReadResult, rate: float | None) -> Table:

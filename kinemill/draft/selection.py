@@ -12,7 +12,7 @@ from kinemill.draft.constants import COMPARED_LOGS, OPTIONAL_GAIN, SELECTION_MOS
 from kinemill.draft.input_evidence import controller_outputs, find_set_points
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import error_reduction
-from kinemill.draft.rules import OBSERVATIONS, facts_of, left_out_reason, status_columns
+from kinemill.draft.rules import OBSERVATIONS, copies_in, facts_of, left_out_reason, status_columns
 from kinemill.draft.table import Reason, Samples, Table
 from kinemill.ingest.name_heuristics import (
     ASIDE,
@@ -76,7 +76,8 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
         for name, (output, why) in find_set_points(table).items():
             unused = {**unused, name: Reason(why, "set point")}
             outputs.add(output)
-    choices = [_choose(table, {}, unused, set()) for table in tables]
+    copies = copies_in(tables)
+    choices = [_choose(table, {}, unused, set(), copies) for table in tables]
     roles = {column.role for selected, _ in choices for column in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
     if "action" in roles:
@@ -88,7 +89,7 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     elif is_policy:
         instead |= {"reference": "observation"}
     if instead or outputs:
-        choices = [_choose(table, instead, unused, outputs) for table in tables]
+        choices = [_choose(table, instead, unused, outputs, copies) for table in tables]
     return [_observed(*choice) for choice in choices] if is_policy else choices
 
 
@@ -257,7 +258,11 @@ def _vector(name: str) -> tuple[str, ...]:
 
 
 def _choose(
-    table: Table, instead: dict[str, str], unused: dict[str, str], outputs: set[str]
+    table: Table,
+    instead: dict[str, str],
+    unused: dict[str, str],
+    outputs: set[str],
+    copies: dict[str, str],
 ) -> Choice:
     """Choose the best variant of each quantity of a log; return reasons for the others.
 
@@ -266,10 +271,11 @@ def _choose(
         instead: roles of columns that are selected otherwise than by name.
         unused: columns that are not channels in any log, with reasons.
         outputs: columns that are the output of a controller by the data.
+        copies: columns that repeat another one, and that.
     """
     selected: dict[str, Guess] = {}
     left_out = {name: unused[name] for name in table.values if name in unused}
-    facts = facts_of(table)
+    facts = facts_of(table, copies)
     left_out |= {item.name: why for item in facts if (why := left_out_reason(item))}
     guesses = [_with_stated_unit(item.meaning, table) for item in facts if item.name not in unused]
     guesses = _with_set_efforts(guesses)

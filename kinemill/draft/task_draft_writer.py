@@ -346,10 +346,10 @@ def pattern_of(name: str) -> str:
 
 
 def _rows(table: Table, dt: float) -> int:
-    """Return the number of time steps of a log, without those in which its clock goes back."""
+    """Return the number of time steps of a log, without jumps of its clock."""
     seconds = max((seconds for seconds, _ in table.values.values()), key=len)
     steps = np.diff(seconds)
-    return int(steps[steps > 0.0].sum() / dt) + 1
+    return int(steps[(steps > 0.0) & (steps < len(steps) * table.step)].sum() / dt) + 1
 
 
 def quote(name: str) -> str:

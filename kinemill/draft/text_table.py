@@ -30,6 +30,7 @@ from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats, is_newest_first, repair_stamps
 from kinemill.ingest.raw import ColumnAttributes, Unreadable, nanoseconds_of
 from kinemill.ingest.readers._csv_layout import (
+    COLUMN,
     COMMENTS,
     UTF16,
     Layout,
@@ -37,8 +38,8 @@ from kinemill.ingest.readers._csv_layout import (
     encoding_of,
     is_binary,
 )
-from kinemill.ingest.readers._plain_table import COLUMN, count_damaged, rate_above
-from kinemill.ingest.readers.csv import read_as_text
+from kinemill.ingest.readers._plain_table import count_damaged, rate_above
+from kinemill.ingest.readers.csv import FEW_TEXTS, read_as_text
 from kinemill.ingest.slow_columns import is_slower
 from kinemill.ingest.text_values import (
     is_date,
@@ -108,6 +109,7 @@ def read_text(path: Path, rate: float | None = None) -> Table:
         *layout.remarks,
         *_unused_names(path, layout.names),
         *_unused_lines(path, text, layout),
+        *_texts_in(text, numbers, layout),
         *contradictions(stated, table),
     )
     return replace(table, attributes=units, remarks=remarks)
@@ -144,7 +146,7 @@ def _unused_lines(path: Path, text: pl.DataFrame, layout: Layout) -> Iterator[st
     if not head.startswith(UTF16) and (encoding := encoding_of(head)) != "utf-8":
         yield f"it is not in UTF-8, and read as {encoding}, by its letters"
     if damaged := count_damaged(path):
-        yield f"{damaged} lines hold zeros, as a loss of power leaves them: left out"
+        yield f"{damaged} lines hold bytes of no text, as a loss of power leaves them: left out"
     width = text.width
     is_empty = [column.null_count() == len(column) for column in text]
     if is_empty[-1] and len(layout.fields(layout.first_row)) < width:
@@ -157,6 +159,22 @@ def _unused_lines(path: Path, text: pl.DataFrame, layout: Layout) -> Iterator[st
         names = [name for name in row if name and re.match(r"[A-Za-z_]", name)]
         if 2 * len(names) > width and names != text.columns:
             yield f"a line between the rows names other columns: {', '.join(names)}"
+
+
+def _texts_in(text: pl.DataFrame, numbers: Mapping[str, Floats], layout: Layout) -> Iterator[str]:
+    """Yield remarks on texts in columns of numbers (n,): they are missing values."""
+    for name, values in numbers.items():
+        if name in text and text[name].count() > np.count_nonzero(np.isfinite(values)):
+            plain = plain_digits(spell_booleans(text[name]), decimal_comma=layout.decimal_comma)
+            texts = text[name].filter(
+                plain.is_not_null() & plain.cast(pl.Float64, strict=False).is_null()
+            )
+            if len(texts):
+                is_refused = len(texts) > FEW_TEXTS * text[name].count()
+                yield (
+                    f"{name}: {len(texts)} of {len(plain)} values are texts such as {texts[0]!r}: "
+                    f"{'the log is quarantined' if is_refused else 'read as missing'}"
+                )
 
 
 def read_numbers(path: Path) -> tuple[dict[str, Floats], list[str]]:
@@ -260,7 +278,9 @@ def _numbers(column: pl.Series, layout: Layout) -> Floats | None:
         filled = text.count()
     if not filled or numbers.count() < 0.5 * filled:
         return None
-    return numbers.fill_null(np.nan).to_numpy().copy()
+    values = numbers.fill_null(np.nan).to_numpy().copy()
+    values[np.isinf(values)] = np.nan
+    return values
 
 
 def table_of(

@@ -20,11 +20,22 @@ POSITION = word_set("""pos position positions q qpos angle angles theta th phi p
     x y z height""", _JOINTS)  # fmt: skip
 VELOCITY = word_set("""vel velocity velocities qd dq qdot qvel omega thetadot dot speed rate gyro
     twist vx vy vz w dtheta dphi dx""")
-COMMAND = word_set("""tau torque torques u ctrl control controls cmd command action actions act
-    force effort voltage tension pwm duty throttle steering steer pedal thrust thrusts""")
+COMMAND = word_set("""tau torque torques trq rcou u ctrl control controls cmd command action actions
+    act force effort voltage tension pwm duty throttle steering steer pedal thrust thrusts""")
 EXPLICIT = {"cmd", "command", "commands", "commanded"}  # next to which a force is measured
 # Control surfaces, which have angles; an elevator may be a lift as well.
-SURFACES = {"aileron", "ailerons", "rudder", "rudders", "flap", "flaps", "elevon", "elevons"}
+SURFACES = {
+    "aileron",
+    "ailerons",
+    "ail",
+    "rudder",
+    "rudders",
+    "rud",
+    "flap",
+    "flaps",
+    "elevon",
+    "elevons",
+}
 # A current follows from a voltage, where one is logged.
 CURRENT = word_set("current currents curr cur iq amps")
 # An action unless another word of the name denies it.
@@ -47,8 +58,9 @@ LENGTH = word_set("""pos position x y z height depth altitude distance level len
 # Quantities that may rise as a clock does.
 PHYSICAL = word_set("""latitude longitude lat lon lng altitude alt elevation northing easting
     north east utm odometer odo mileage distance dist range energy charge capacity consumption
-    fuel volume mass weight soc wh kwh ah mah lifetime turns revolutions encoder enc counts steps
-    pulses heading course ramp cycles cadence station chainage""", MEASURED | LENGTH)  # fmt: skip
+    fuel volume mass weight soc wh kwh ah mah lifetime turns revolutions rev encoder enc counts
+    steps pulses heading course ramp cycles cadence station chainage""",
+    MEASURED | LENGTH)  # fmt: skip
 STAMP = word_set("time timestamp t ts stamp sec secs seconds datetime ipoc hhmmss tout")
 # A number of these names is the rate or the step of all rows.
 PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "hz", "sampling_rate", "sample_rate")  # Hz
@@ -94,16 +106,16 @@ UNITS = {
 _SIGNED = word_set("""mA mV mNm Nmm Ncm Nm kNm kN kPa MPa hPa Hz kHz kW mW um uA kV kgf lbf kgcm
     % pct percent ° °C degC °F degF""")
 _FAMILIES = {
-    "tau": "N*m", "torque": "N*m", "torques": "N*m", "effort": "N*m", "force": "N", "voltage": "V",
-    "current": "A", "currents": "A", "forces": "N", "voltages": "V",
+    "tau": "N*m", "torque": "N*m", "trq": "N*m", "torques": "N*m", "effort": "N*m", "force": "N",
+    "voltage": "V", "current": "A", "currents": "A", "forces": "N", "voltages": "V",
 }  # fmt: skip
 DEFAULT_UNITS = {*_FAMILIES.values()}
 # Words of a torque that is in counts, or in relation to another one.
-_RELATIVE = word_set("""raw count counts adc lsb digits ticks normalized norm permille
+_RELATIVE = word_set("""pu raw count counts adc lsb digits ticks normalized norm permille
     perc percent pct rated""")
 # Units of the quantities that words of a name state: a suffix of their dimension is a unit.
 _QUANTITIES = {
-    "N*m": word_set("tau torque torques effort"),
+    "N*m": word_set("tau torque torques trq effort"),
     "N": word_set("force forces thrust thrusts effort load tension"),
     "A": CURRENT,
     "V": word_set("voltage voltages volt vbat v batt bus tension"),
@@ -114,7 +126,7 @@ _QUANTITIES = {
     "K": word_set("temp temps temperature temperatures ambient"),
     "m^3/s": {"flow"},
     "m/s^2": ACCELERATION | {"ax", "ay", "az"},
-    "m/s": VELOCITY | word_set("v tas ias airspeed groundspeed"),
+    "m/s": VELOCITY | word_set("v tas ias sog stw airspeed groundspeed gspd"),
     "rad/s": VELOCITY | {"yawrate", "rollrate", "pitchrate"},
     "rad": TURNING | POSITION | SURFACES,
     "m": LENGTH | word_set("positions alt dist range travel easting northing elevation odometer"),
@@ -123,7 +135,10 @@ _QUANTITIES = {
     "s": word_set("pwm servo throttle"),
 }
 # A factor in front of or behind a unit: `current_10mA`, `angle_degE2`.
-_SCALED = re.compile(r"(?i:(?<![a-z])\d+[muk]?(a|v|nm|n|w|m|deg|rad|rpm|pa|g)\Z)|[a-z]E\d+\Z")
+_SCALED = re.compile(
+    r"(?i:(?<![a-z])\d+[muk]?(a|v|nm|n|w|m|deg|rad|rpm|pa|g)\Z)|[a-z]E\d+\Z"
+    r"|[\[(]\s*(?:1\s*/|[x*×]|10\^-?|1[eE][-+]?)\s*\d+\s*[\])]\s*\Z"
+)
 _LETTERS = set("VAWNKgvawn")  # that are units of a quantity; others are indices
 _SHORT = {"in", "min", "mi", "dc"}  # words as well
 _SI = ("A", "V", "W", "N", "Pa", "Nm", "Nmm", "Ncm", "Wh", "Ah", "J", "Hz", "T", "m", "s", "g",
@@ -173,6 +188,13 @@ _SPELLED = {
     r"(?<=[a-z])DDot": "_ddot", r"AIPos|RIst": "measured_pos", r"ASPos|RSol": "target_pos",
     r"\b[iI]_q\b": "iq", r"\b[iI]_d\b": "current_direct",
 }  # fmt: skip
+# Letters without a decomposition, Greek ones of formulas (μ is micro), and a dot above one.
+_LETTERS_SPELLED = str.maketrans({
+    "ß": "ss", "ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "æ": "ae", "đ": "d", "ı": "i",
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "θ": "theta", "ϑ": "theta",
+    "φ": "phi", "ϕ": "phi", "ψ": "psi", "ω": "omega", "τ": "tau", "λ": "lambda",
+})  # fmt: skip
+_DOTTED = re.compile(r"(?<![^\W\d_])([^\W\d_])[\u0307\u0308](?![^\W\d_])")
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -212,7 +234,8 @@ def _split(name: str) -> tuple[str, ...]:
 
 def plain_letters(text: str) -> str:
     """Return a text without accents: `Öl` is `Ol`."""
-    plain = text.replace("ß", "ss").replace("ł", "l").replace("Ł", "L")
+    plain = _DOTTED.sub(r"\1dot", unicodedata.normalize("NFD", text))
+    plain = plain.replace("\u0307dot", "ddot").translate(_LETTERS_SPELLED)
     parts = unicodedata.normalize("NFKD", plain)
     return "".join(letter for letter in parts if not unicodedata.combining(letter))
 
@@ -409,7 +432,8 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
 def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
     """Return words that name nothing next to the others, such as motor in motor_temperature."""
     tokens = set(parts)
-    if {("control", "state"), ("controller", "state")} & {*pairwise(parts)}:  # that it uses
+    read = {("control", "state"), ("controller", "state"), ("controller", "input")}
+    if read & {*pairwise(parts)}:  # what it uses
         return {"control", "controller"}
     if is_measured:
         return _JOINTS | DRIVE
@@ -448,7 +472,7 @@ def _unit(name: str, parts: list[str], what: str) -> str | None:
         return "m" if last == "m" else "degC"
     words = re.split(r"[^a-zµ°%]+", name.lower())
     # Next to these, a unit is a part of another one.
-    is_part = bool({*words} & {"per", "s", "min", "h", "n", "kn"})
+    is_part = bool({*words} & {"per", "s", "min", "h", "hr", "hour", "hours", "n", "kn"})
     stated = [UNITS[word] for word in words if word in UNITS and not is_part]
     quantities = _quantities(tokens)
     if stated and (not quantities or any(_is_of(stated[0], of) for of in quantities)):

@@ -173,6 +173,7 @@ class About:
         left_out: content that cannot be read, with reasons.
         rate: rate that the metadata states, Hz.
         splits: names of the parts of each data split that the log states.
+        clock: column of times by its type; empty without one.
     """
 
     labels: dict[str, str] = field(default_factory=dict[str, str])
@@ -181,6 +182,7 @@ class About:
     left_out: dict[str, str] = field(default_factory=dict[str, str])
     rate: float | None = None
     splits: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    clock: str = ""
 
 
 def refused_part(part: str, reasons: list[Reason]) -> RawLog:

@@ -28,15 +28,15 @@ _TERMS = {
     "torque": "drehmoment moment torsion couple coppia koppel momento par vridmoment",
     "command": "stellgrosse stellwert stellgrad stellsignal befehl commande comando mando comandi "
     "stuursignaal lmn manipulated sterowanie styrsignal",
-    "control": "controle controllo steuerung regelgrosse",
+    "control": "controle controllo steuerung",
     "valve": "ventil vanne valvula valvola klep",
     "pump": "pumpe pompe bomba pompa",
     "heater": "heizung chauffage calentador aquecedor riscaldatore verwarming",
     "motor": "moteur motore",
     "setpoint": "sollwert soll fuhrungsgrosse consigne consigna referencia riferimento setpunt "
     "gewenst vorgabe deseado deseada zadana zadany borvarde",
-    "measured": "istwert ist mesure medida medido misura misurato gemeten gemessen zmierzona "
-    "arvarde",
+    "measured": "regelgrosse istwert ist mesure medida medido misura misurato gemeten gemessen "
+    "zmierzona arvarde",
     "output": "ausgang sortie saida salida uscita uitgang",
     "input": "eingang entree entrada ingresso ingang",
     "error": "fehler abweichung regelabweichung erreur erro errore fout",
@@ -64,6 +64,8 @@ _TARGETS = ("soll", "ist")  # first words of compounds such as Sollmoment
 def translate(words: list[str]) -> list[str]:
     """Return words in English; a tag such as `FIC7.MV` ends with what it is."""
     english = [part for word in words for part in _translate(word)]
+    if len(words) > 2 and words[-1] == "cv" and {*words[-2:-1]} & {*_TAGS, "out"}:
+        english, words = english[:-1], words[:-1]  # FIC101/SP.CV: the current value of SP
     is_tag = len(words) > 1 and words[-1] in _TAGS and any(word.isdigit() for word in words)
     return [*english[:-1], _TAGS[words[-1]]] if is_tag else english
 
@@ -75,5 +77,8 @@ def _translate(word: str) -> list[str]:
     for target in _TARGETS:
         if word.startswith(target) and (rest := _translate(word.removeprefix(target)))[0] in _TERMS:
             return [_ENGLISH[target], *rest]
-    ends = (term for term in _ENGLISH if len(term) >= LONG and word.endswith(term))
-    return [_ENGLISH.get(max(ends, key=len, default=""), word)]
+    term = max((t for t in _ENGLISH if len(t) >= LONG and word.endswith(t)), key=len, default="")
+    if not term:
+        return [word]
+    start = word.removesuffix(term)  # of Geschwindigkeitssollwert
+    return [*_translate(start if len(start) < LONG else start.removesuffix("s")), _ENGLISH[term]]

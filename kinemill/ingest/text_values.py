@@ -16,7 +16,7 @@ _DAY = (
     r"|(?P<first>\d\d?)(?:(?P<mark>[-/.])|[ ])(?P<second>\d\d?|[A-Za-z]{3}[a-z]{0,6})[-/. ]"
     r"(?P<last>\d{4}|\d\d))[T ,;]+"
 )
-_STAMP = rf"^(?:{_DAY}|(?P<days>\d+) days?,? )?{_TIME}(?:\s*\[[^\]]*\])?$"
+_STAMP = rf"^(?:{_DAY}|(?P<days>\d+) ?d(?:ays?)?,? )?{_TIME}(?:\s*\[[^\]]*\])?$"
 _IS_STAMP = re.compile(_STAMP)
 # The same without signs between the numbers: `20240501T120000.25Z`, `20240501120000`.
 _COMPACT = (
@@ -40,6 +40,8 @@ MISSING = (
     *("-", "--", "---", "NA", "N/A", "na", "n/a", "#N/A", "null", "NULL", "None", "none"),
     *("#DIV/0!", "#NUM!", "#VALUE!", "#REF!", "#NAME?", "#NULL!"),  # errors of a spreadsheet
     *("#WERT!", "#ZAHL!", "#BEZUG!", "#NV", "#VALEUR!", "#NOMBRE!", "#REF"),
+    *("n.a.", "N.A.", "k.A.", "n/d", "N/D", "ND", "n.v.", "nil", "undefined", "Invalid", "invalid"),
+    *("No data", "no data", "NO DATA", "Bad Input", "BAD", "OVER", "OL", "***", "<NA>", "(null)"),
     *("No Data", "Bad", "I/O Timeout", "<null>", "missing", "?"),  # of historians
 )  # spellings of a missing value
 # Infinity and NaN as C libraries spell them, and exponents of Fortran, as float() reads them.
@@ -48,13 +50,20 @@ _SPELLINGS = {
     r"(?i)^[+-]?1\.#(IND|QNAN|SNAN)\d*$": "nan",
     r"(?i)^[+-]?nan\(?[a-z0-9]*\)?$": "nan",
     r"(?i)^([+-]?)inf(inity)?$": "${1}inf",
-    r"^([+-]?[0-9.]+)[dD]([+-]?\d+)$": "${1}e${2}",
+    r"^([+-]?[0-9.,]+)[dD]([+-]?\d+)$": "${1}e${2}",
 }
+# Quotes, and negative numbers of accountants: `="1.5"`, `'1.5'`, `1.5-`, `(1.5)`.
+_MARKED = {r"^(?:=\"?|')([^\"']*)[\"']?$": "${1}", r"^(?:\(([\d.,]+)\)|([\d.,]+)-)$": "-${1}${2}"}
+_MINUS = "^[−–—－]"
+_HAS_MARK = rf"{_MINUS}|^[='(]|-$"
 _HAS_SPELLING = r"#|[nN][aA][nN]|[iI][nN][fF]|[dD]"
 # Digits in groups of three. Without a decimal part, `1,234` may also be 1.234.
 _GROUPS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$"
 _SURE_GROUPS = r"^[+-]?[1-9]\d{0,2}(,\d{3}){2,}(\.\d*)?$|^[+-]?[1-9]\d{0,2}(,\d{3})+\.\d*$"
 _POINTS = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$|^[+-]?\d*,\d*$"
+_FEWEST_COMMAS = 3  # numbers of a column that show what its commas mean
+# A decimal comma without doubt, if some of the numbers are no `_GROUPS`.
+_COMMAS = r"^[+-]?(\d*|[1-9]\d{0,2}(\.\d{3})+),\d+([eE][+-]?\d+)?$"
 _SPACED_GROUPS = r"^[+-]?[1-9]\d{0,2}(['’\u00a0\u202f ]\d{3})+([.,]\d*)?$"
 _WITH_UNIT = r"^([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([A-Za-zµ°%][A-Za-zµ°%/*^0-9]*)$"
 _WHOLE = r"^[+-]?\d{1,3}$"  # a number below 1,000
@@ -222,10 +231,18 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
 
     Args:
         text: without spaces around it.
-        decimal_comma: whether the table has decimal commas. Without them, 1,5 is unchanged.
+        decimal_comma: whether the table has decimal commas. Without them, 1,5 is a number where
+            all numbers of the column are written with commas.
     """
     text = _usual_spelling(text.replace([*MISSING, ""], None))
     has_points = text.str.contains(".", literal=True)
+    if not decimal_comma:
+        signed = text.filter(text.str.contains("[.,]"))
+        decimal_comma = bool(
+            len(signed) >= _FEWEST_COMMAS
+            and signed.str.contains(_COMMAS).all()
+            and not signed.str.contains(_GROUPS).all()
+        )
     if decimal_comma and text.filter(has_points).str.contains(_POINTS).all():
         text = text.str.replace_all(".", "", literal=True)  # 1.234 of Germany, next to 0,5
     if not text.str.contains(",", literal=True).any():
@@ -252,8 +269,10 @@ def _usual_spelling(text: pl.Series) -> pl.Series:
     if text.str.contains(_HAS_SPELLING).any():
         for pattern, spelling in _SPELLINGS.items():
             text = text.str.replace(pattern, spelling)
-    if text.str.contains("[−=]").any():  # U+2212, and ="1.5" of spreadsheets
-        text = text.str.replace("−", "-", literal=True).str.replace(r'^="?([^"]*)"?$', "${1}")
+    if text.str.contains(_HAS_MARK).any():
+        text = text.str.replace(_MINUS, "-")
+        for pattern, spelling in _MARKED.items():
+            text = text.str.replace(pattern, spelling)
     if text.str.contains(_SPACED_GROUPS).any():  # 1'234.5 of Switzerland, 1 234,5 of France
         text = text.str.replace_all(r"['’\u00a0\u202f ]", "")
     return text

@@ -143,7 +143,7 @@ def read_unit(text: str, words: frozenset[str] = frozenset()) -> str | None:
 def _plain_text(text: str) -> str:
     """Return a text in ASCII: `µm/s²` is `um/s2`, and `°C` degC."""
     text = text.replace("º", "°").replace("″", "arcsec").replace("′", "arcmin")
-    text = unicodedata.normalize("NFKC", text).strip()
+    text = unicodedata.normalize("NFKC", text).strip().removesuffix(".").removesuffix("'s")
     for sign, plain in (("μ", "u"), ("−", "-"), ("–", "-"), ("°", "deg"), ("Ω", "ohm"),
                         ("·", "*"), ("・", "*"), ("⋅", "*"), ("∙", "*"), ("•", "*"), ("×", "x"),
                         ("**", "^"), ("%", "percent"), ("‰", "permille")):  # fmt: skip

@@ -6,6 +6,7 @@ from tests.unseen.corpus.cases import CASES, FOLDER
 from tests.unseen.corpus.comparison import mistakes
 from tests.unseen.corpus.samples import SAMPLES
 from tests.unseen.corpus.tools import TOOLS
+from tests.unseen.corpus.unusual import UNUSUAL
 from tests.unseen.corpus.variants import variants
 
 CHANGED = [variant for sample in SAMPLES[::12] for variant in variants(sample)]
@@ -15,7 +16,7 @@ def _name(sample):
     return f"{sample.kind}-{sample.name}"
 
 
-@pytest.mark.parametrize("sample", [*SAMPLES, *TOOLS, *CHANGED], ids=_name)
+@pytest.mark.parametrize("sample", [*SAMPLES, *TOOLS, *UNUSUAL, *CHANGED], ids=_name)
 def test_draft_of_a_sample_is_right(tmp_path, sample):
     wrong, _ = mistakes(sample, tmp_path / "logs")
     assert wrong == []

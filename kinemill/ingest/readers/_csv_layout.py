@@ -24,11 +24,14 @@ PREAMBLE = 200  # lines above a header, in which an instrument describes its rec
 EXACT_DIGITS = 15  # digits of integers that float64 holds exactly; epoch ns have 19
 
 INDEX = "index"  # name that pandas gives to the index of its rows, if it writes none
+COLUMN = "column_"  # and its number: the name of a column that has none
 ROW = ""  # the name of a column of row numbers: it is left out
 SHORT_HEADER = "the header has a name less than the rows have values: the first value is no column"
 MOST_DAMAGED = 0.1  # share of the lines of a text that hold controls
 _CONTROLS = bytes({*range(9), *range(14, 32)} - {26, 27})  # that no text has
-_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|nan|[+-]?inf", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"['(]?[+−–-]?(\d+[.,]?\d*|[.,]\d+)([eEdD][+-]?\d+)?[-')]?|nan|[+-]?inf", re.IGNORECASE
+)
 _YAML = re.compile(rb"\s*[\w-]+:\s*[\[{]")  # a list or mapping in a line, as in settings of a robot
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")  # digits in groups of three
 GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # the same, surely no decimal comma in front
@@ -214,6 +217,9 @@ def inspect(source: Path | bytes) -> Layout:
     numbered = _numbers_rows(cells[has_units:], len(names))
     if not names[0] and _is_index([row[0] for row in cells[has_units:] if row]):
         names[0] = INDEX
+    for at, name in enumerate(names[1:], 1):
+        if not name and any(cell for row in cells[has_units:] for cell in row[at : at + 1]):
+            names[at] = f"{COLUMN}{at + 1}"
     end = tail.rstrip(b"\r\n")
     newlines = tail[len(end) :].count(b"\n")
     return Layout(
@@ -237,10 +243,13 @@ def inspect(source: Path | bytes) -> Layout:
 
 
 def _numbers_rows(cells: list[list[str]], width: int) -> bool:
-    """Return whether rows have a field more than the header: their number, as R writes it."""
-    numbers = [row[0] for row in cells if len(row) == width + 1 and row[-1]]
-    first = [int(number) for number in numbers if number.isdigit()]
-    return len(first) == len(cells) > 1 and first == list(range(first[0], first[0] + len(first)))
+    """Return whether rows have a field more than the header: their number or name, as R does."""
+    names = [row[0] for row in cells if len(row) == width + 1 and row[-1]]
+    numbers = [int(name) for name in names if name.isdigit()]
+    if len(names) < len(cells) or len(cells) < 2:
+        return False
+    is_counted = len(numbers) == len(names) and numbers == [*range(numbers[0], numbers[-1] + 1)]
+    return is_counted or not any(map(is_value, names))
 
 
 def _is_index(cells: list[str]) -> bool:
@@ -270,9 +279,9 @@ def _header(lines: list[bytes]) -> tuple[bytes, int]:
     text = lines[content].strip(b" \r\n") if content < len(lines) else b""
     if comments:
         comment = lines[comments[-1]].strip()
-        if not text or _is_row(text, comment):
+        if not text or is_row(text, comment):
             above = lines[comments[-2]].strip() if len(comments) > 1 else b""
-            is_named = _is_row(text, above) and bool(_units_below(above, comment))
+            is_named = is_row(text, above) and bool(_units_below(above, comment))
             return (above, comments[-2]) if is_named else (comment, comments[-1])
     if not text:
         raise Unreadable(whole_file("is empty", "a header line and rows", NO_ROWS))
@@ -302,7 +311,7 @@ def _below_preamble(lines: list[bytes], first: int) -> int:
         for index, text in enumerate(stripped):
             below = stripped[index + 1 : index + 4]
             is_named = index == 0 or _are_names(header_names(text, find_separator(text, b"")))
-            rows = [_is_row(row, text) for row in below]
+            rows = [is_row(row, text) for row in below]
             # The line under a header may hold the units.
             if is_named and (rows[:2] in ([True], [True, True]) or rows[1:] == [True, True]):
                 return candidates[index]
@@ -377,12 +386,12 @@ def is_table(head: bytes) -> bool:
     try:
         header, number = _header(lines)
         row = next((line.strip(b"\r") for line in lines[number + 1 : -1] if is_content(line)), b"")
-        return b"\0" not in head and not _YAML.match(header) and _is_row(row, header)
+        return b"\0" not in head and not _YAML.match(header) and is_row(row, header)
     except Unreadable:
         return False
 
 
-def _is_row(text: bytes, header: bytes) -> bool:
+def is_row(text: bytes, header: bytes) -> bool:
     """Return whether a line is a row under a header: as many fields, most of them numbers."""
     separator = find_separator(header, text)
     width = len(header_names(header, separator))
@@ -418,20 +427,30 @@ def is_binary(head: bytes) -> bool:
     """Return whether bytes hold no text; zeros and a few damaged lines in a text do not count."""
     if head.startswith(UTF16):
         return False
-    if len(head.translate(None, _CONTROLS)) == len(head):
-        return False
     first, *lines = head.split(b"\n")
     controls = _CONTROLS.replace(b"\0", b"")
     n_damaged = sum(len(line.translate(None, controls)) < len(line) for line in lines)
-    is_damaged = len(first.translate(None, _CONTROLS)) < len(first)
-    return is_damaged or n_damaged > MOST_DAMAGED * len(lines)
+    is_damaged = len(first.translate(None, controls)) < len(first)
+    is_filled = 2 * head[:512].count(b"\0") > len(head[:512])  # as the header of a tar file
+    return is_filled or is_damaged or n_damaged > MOST_DAMAGED * len(lines)
+
+
+def has_controls(content: bytes) -> bool:
+    """Return whether a text holds bytes that no text has."""
+    return len(content.translate(None, _CONTROLS)) < len(content)
 
 
 def without_damage(content: bytes) -> tuple[bytes, int]:
-    """Return a text without the lines that hold zeros of a power loss, and their number."""
-    if b"\0" not in content:
+    """Return a text without the lines that a power loss damaged, and their number.
+
+    Zeros in most lines fill fields of a fixed length. The header is repaired.
+    """
+    if not has_controls(content):
         return content, 0
     lines = content.split(b"\n")
-    sound = [line for line in lines if b"\0" not in line]
+    if sum(b"\0" in line for line in lines) > 0.5 * len(lines):
+        return content.replace(b"\0", b""), 0
+    lines[0] = lines[0].replace(b"\0", b"")
+    sound = [line for line in lines if not has_controls(line)]
     text = b"\n".join(sound)
     return (text if text.endswith(b"\n") else text + b"\n"), len(lines) - len(sound)

@@ -10,11 +10,14 @@ import re
 from collections.abc import Sequence
 
 from kinemill.ingest.readers._csv_layout import is_value
+from kinemill.ingest.terms import word_set
 from kinemill.task.units import read_unit
 
 CLOCK = "time"  # name of a clock that has none
 _NAMES = {"name", "channel", "channels", "signal", "kanalname", "kanal"}  # first word of names
 _UNITS = {"unit", "units", "einheit", "y_unit_label", "vertical units"}
+_TYPES = word_set("""double single float float32 float64 real lreal int int16 int32 int64 uint8
+    uint16 uint32 f4 f8 dint bool string text object""", {""})  # fmt: skip
 _X = {"x_value"}  # of LabVIEW
 # Words before a stated rate, Hz, and a stated time step, s. Nexus writes the rate below a title.
 _RATES = {"fs", "fps", "hz", "ratehz", "sampleratehz", "samplingratehz", "frequency",
@@ -34,13 +37,19 @@ def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str
     None if the only such lines are the names, alone or above the units, as in plain CSV.
     """
     width = len(row)
+    index = lines[-1][0] if lines and lines[-1] and not any(lines[-1][1:]) else ""
+    if index and len(lines[-1]) == width:  # pandas writes the name of the index below the others
+        names, units = names_and_units(lines[:-1], row) or (list(lines[-2]), [""] * width)
+        return [index, *names[1:]], units
     rows = {
         at: [*cells[:width], *[""] * (width - len(cells))]
         for at, cells in reversed([*enumerate(lines)])
         if max(2, width - 1) <= len(cells) <= width + 2 and any(cells)
     }
+    typed = [at for at, cells in rows.items() if {*map(str.lower, cells)} <= _TYPES]
+    rows = {at: cells for at, cells in rows.items() if at not in typed}
     # A row with a quote, above rows without, is no header.
-    if len(rows) < 2 or 2 * sum(map(is_value, lines[-1])) > width:
+    if len(rows) + len(typed) < 2 or not rows or 2 * sum(map(is_value, lines[-1])) > width:
         return None
     unit_rows = [at for at, cells in rows.items() if _are_units(cells)]
     texts = [

@@ -185,7 +185,7 @@ def _elements_of_cell(
         if kind != MATRIX or size == 0 or at > len(content):
             continue
         header = replace(_header(content, first, order), name=f"({number})/{cell.name}")
-        if FIRST_NUMERIC <= header.number <= LAST_NUMERIC:
+        if header.number == TEXT or FIRST_NUMERIC <= header.number <= LAST_NUMERIC:
             yield header.name, _array(header, content, order, location)
         elif header.is_struct:
             yield from _fields(header, content, order, location)
@@ -213,10 +213,12 @@ def _array(header: _Header, head: bytes, order: str, location: _Location) -> Arr
 
 
 def _spelled(header: _Header, head: bytes, order: str) -> str:
-    """Return the text of an array of characters in one row, as far as `head` holds it."""
+    """Return the rows of an array of characters as lines, as far as `head` holds it."""
     kind, first, size = _tag(head, header.end, order)
     encoding = {2: "latin-1", 4: f"utf-16-{'le' if order == '<' else 'be'}", 16: "utf-8"}.get(kind)
-    return head[first : first + size].decode(encoding or "latin-1", errors="replace").strip()
+    text = head[first : first + size].decode(encoding or "latin-1", errors="replace")
+    rows = max(header.shape[0], 1)
+    return "\n".join(text[row::rows].strip() for row in range(rows))
 
 
 def _numbers(shape: tuple[int, ...], dtype: np.dtype[np.generic], where: _Location) -> Array:

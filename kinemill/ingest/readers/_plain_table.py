@@ -12,16 +12,18 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import islice
 from pathlib import Path
 
 import polars as pl
 
+from kinemill.ingest.file_stat import StatKey, stat_key
 from kinemill.ingest.name_heuristics import is_stamp, split_words
 from kinemill.ingest.raw import Unreadable, elements
 from kinemill.ingest.readers._csv_layout import (
     BOM,
+    COLUMN,
     COMMENTS,
     PREAMBLE,
     SEPARATORS,
@@ -30,10 +32,12 @@ from kinemill.ingest.readers._csv_layout import (
     as_utf8,
     decode,
     find_separator,
+    has_controls,
     header_line,
     header_names,
     is_binary,
     is_content,
+    is_row,
     is_value,
     split,
     whole_file,
@@ -47,10 +51,10 @@ from kinemill.ingest.text_values import is_date, parse_dates, plain_digits
 BLOCK = 1 << 20  # bytes
 HEAD = 1 << 16  # bytes that show whether a table is plain
 ROWS = 3  # lines under the first one that show the columns
-COLUMN = "column_"  # and its number: the name of a column without a header
 # A cell that begins as a list: `"[0.1, 0.2]"`, `{1;2}`, `array([1, 2])`, `Vector3(x=1, y=2)`.
 _LIST = re.compile(
-    rb"[\",;\t|]\s*(?:[A-Za-z_]\w*(?=\())?[\[({]+\s*(?:np\.\w+\(|\w+=|'\w+': )?(?:[-+.]?\d|nan|\])"
+    rb"[\",;\t|]\s*(?:[A-Za-z_]\w*(?=\())?[\[({]+\s*(?:np\.\w+\(|\w+=|'\w+': |\"+\w+\"+: ?)?"
+    rb"(?:[-+.]?\d|nan|\])"
 )
 # Rows of the monitor and the plotter of Arduino: `12:00:00.010 -> angle:0.3,torque:1`.
 _ARROW = re.compile(rb"^(\d\d:\d\d:\d\d\.\d{3}) -> ", re.MULTILINE)
@@ -61,8 +65,13 @@ _LABELED = re.compile(
 )
 _ELEMENT = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf)"
 _NUMBER = re.compile(_ELEMENT)
-_WORDS = r"np\.float\d+|dtype=[\w.]+|device='[^']*'|[A-Za-z_]\w*\(|'?[A-Za-z]\w*'?\s*[:=]"
-_CELL = re.compile(rf"[\[({{]+\s*{_ELEMENT}([\s,;\[\](){{}}]+{_ELEMENT})+[\s,\])}}]*")
+_KINDS = r",?\s*(dtype=[\w.]+|device='[^']*')|np\.float\d+"
+_WORDS = r"[A-Za-z_]\w*\(|[\"']?[A-Za-z]\w*[\"']?\s*[:=]"
+_POINT = r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?"  # groups of digits have none
+_CELL = re.compile(
+    rf"[\[({{<]+\s*{_ELEMENT}([\s,;\[\](){{}}]+{_ELEMENT})+[\s,\])}}>]*|{_POINT}(\s*[\s,;|:/]\s*{_POINT})+"
+)
+_COMMAS = r"\d,\d{3,}\s*;"  # of decimals, in `[0,3000; 0,1500]`
 # Names of columns that hold parts of a date.
 _DATE_PARTS = {
     "year": {"year", "yyyy", "jahr"}, "month": {"month", "mon", "monat"}, "day": {"day", "tag"},
@@ -71,7 +80,8 @@ _DATE_PARTS = {
     "second": {"second", "seconds", "sec", "ss", "s", "sekunde"},
     "millisecond": {"millisecond", "milliseconds", "millis", "msec", "ms", "millisekunden"},
 }  # fmt: skip
-_SEPARATORS = (b";", b"\t", b",", None)  # None: spaces
+_WORD = re.compile(rb"[^\W\d_]{2}")
+_SEPARATORS = (b";", b"\t", b",", b"|", None)  # None: spaces
 
 
 @dataclass(frozen=True)
@@ -136,8 +146,8 @@ def source_of(path: Path) -> Path | bytes:
         check_lines(path, _header_at(head))
         is_utf16 = head.startswith(UTF16)
         has_newlines = b"\n" in head or b"\r" not in head
-        is_damaged = count_damaged(path) > 0
-        converters = _converters(as_utf8(head))
+        is_damaged = _has_controls(path)
+        converters = [*_converters_of(as_utf8(head))]
         if not is_utf16 and _is_latin(head):
             converters.insert(0, lambda content: decode(content).encode())
         if not (converters or is_damaged or is_utf16) and has_newlines:
@@ -167,9 +177,17 @@ def _is_latin(head: bytes) -> bool:
     return False
 
 
+@lru_cache(4)  # a draft reads the head of a log several times
+def _converters_of(head: bytes) -> tuple[Callable[[bytes], bytes], ...]:
+    return tuple(_converters(head))
+
+
 def _converters(head: bytes) -> list[Callable[[bytes], bytes]]:
     """Return what turns a text that begins with `head` into CSV text, one after another."""
     converters = list[Callable[[bytes], bytes]]()
+    if (joined := _with_header_line(head)) != head:
+        converters.append(_with_header_line)
+        head = joined
     is_monitor = _ARROW.search(head) is not None
     labels = Counter(tuple(_LABEL.findall(line)) for line in _LABELED.findall(head))
     if is_monitor or max(labels.values(), default=0) > ROWS:  # settings have each label once
@@ -178,13 +196,28 @@ def _converters(head: bytes) -> list[Callable[[bytes], bytes]]:
     if (layout := _layout_of(head)) is not None:
         converters.append(layout.text)
         head = layout.text(head)
-    if _LIST.search(head):
+    if _LIST.search(head) or _has_lists(head):
         converters.append(_with_elements)
     elif _clocks_of(head):
         converters.append(_on_shared_clock)
     elif _date_columns(head):
         converters.append(_with_dates)
     return converters
+
+
+def _with_header_line(content: bytes) -> bytes:
+    """Return a table whose header has spaces in place of line breaks inside quotes."""
+    lines = content.split(b"\n", PREAMBLE)
+    at = next((at for at, line in enumerate(lines[:-1]) if line.count(b'"') % 2), len(lines))
+    joined = b" ".join(line.strip(b"\r") for line in lines[at : at + 1])
+    end = at + 1
+    while joined.count(b'"') % 2 and end < len(lines) - 1:
+        joined += b" " + lines[end].strip(b"\r")
+        end += 1
+    is_header = end < len(lines) and lines[end].count(b'"') % 2 == 0
+    if is_header and is_row(lines[end].strip(b"\r"), joined):
+        return b"\n".join([*lines[:at], joined, *lines[end:]])
+    return content
 
 
 def _without_labels(content: bytes) -> bytes:
@@ -305,16 +338,38 @@ def _with_dates(content: bytes) -> bytes:
 
 
 def count_damaged(path: Path) -> int:
-    """Return how many lines of a text hold zeros that a loss of power left; 0 in other files."""
+    """Return how many lines of a text hold bytes that no text has; 0 in other files."""
+    return without_damage(path.read_bytes())[1] if _has_controls(path) else 0
+
+
+def _has_controls(path: Path) -> bool:
+    """Return whether a text holds bytes that no text has, as a loss of power leaves them."""
+    return _holds_controls(path, stat_key(path.stat()))
+
+
+@lru_cache(64)
+def _holds_controls(path: Path, identity: StatKey) -> bool:
+    del identity  # of the content
     with path.open("rb") as file:
         head = file.read(HEAD)
         if is_binary(head) or head.startswith(UTF16):
-            return 0
+            return False
         file.seek(0)
         # In blocks: pages of a mapped file would count as memory of the process.
-        if not any(b"\0" in block for block in iter(lambda: file.read(BLOCK), b"")):
-            return 0
-    return without_damage(path.read_bytes())[1]
+        return any(has_controls(block) for block in iter(lambda: file.read(BLOCK), b""))
+
+
+def _has_lists(head: bytes) -> bool:
+    """Return whether the first row has a cell with a list without brackets: `0.3 0.1`, `x: 0.3`."""
+    head = head.removeprefix(BOM)
+    try:
+        header, *rows = [
+            line for line in head.split(b"\n")[header_line(head) :] if is_content(line)
+        ]
+        cells = split(decode(rows[0]), find_separator(header, rows[0])) if rows else []
+    except (Unreadable, ValueError):
+        return False
+    return any(_CELL.fullmatch(re.sub(_WORDS, "(", cell.strip())) for cell in cells)
 
 
 def _with_elements(content: bytes) -> bytes:
@@ -328,7 +383,9 @@ def _with_elements(content: bytes) -> bytes:
     frame = _as_text(content, find_separator(lines[header], lines[header + 1]), header)
     columns = list[pl.Series]()
     for column in frame:
-        cells = column.str.strip_chars().str.replace_all(_WORDS, "(")
+        cells = column.str.strip_chars().str.replace_all(_KINDS, "").str.replace_all(_WORDS, "(")
+        if cells.str.contains(_COMMAS).any() and not cells.str.contains(".", literal=True).any():
+            cells = cells.str.replace_all(",", ".", literal=True)
         first = cells.filter(cells.str.len_chars() > 2).head(1).to_list()  # [] is empty
         if not first or not _CELL.fullmatch(first[0]):
             columns.append(column)
@@ -450,7 +507,8 @@ def _cells(
 
 def rate_above(head: bytes) -> float | None:
     """Return the rate, Hz, that the lines above a table state, or None."""
-    lines = [decode(line) for line in as_utf8(head).split(b"\n")[:PREAMBLE]]
+    above = as_utf8(head).split(b"\n")[:PREAMBLE]
+    lines = [decode(line) for line in above if _WORD.search(line)]  # no rows
     signs = [next((sign for sign in SEPARATORS[1:] if sign in line), ",") for line in lines]
     marks = [rf"[{sign}=]|:\s" for sign in signs]
     return stated_rate(

@@ -10,20 +10,23 @@ Symbols: N rows of a part, C columns of an array.
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import cache
 from math import prod
 from typing import Protocol
 
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.name_heuristics import PER_SECOND, STEP, is_stamp
+from kinemill.ingest.name_heuristics import PER_SECOND, STEP, guess, is_stamp
 from kinemill.ingest.raw import (
     TIME,
     Columns,
     RawLog,
     Reason,
     Unreadable,
+    elements,
     match_columns,
     reason,
     refused_part,
@@ -43,6 +46,9 @@ from kinemill.ingest.readers._episodes import split_episodes
 from kinemill.ingest.readers._media import MediaColumn, read_media
 from kinemill.task import Task
 
+_LABEL_KEYS = ("columns", "channels", "names", "labels", "channel_names", "column_names", "fields",
+               "joint_names")  # fmt: skip
+FEWEST_STEPS = 50  # of episodes that are stacked in an array
 NAMED = 12  # most names in a message
 EPISODES = ("episode_*", "data/demo_*", "*([0-9]*)")  # Minari; robomimic; an array of structs
 
@@ -77,6 +83,7 @@ def read_tree(tree: Tree, task: Task) -> RawLog | list[RawLog]:
         Header: The task has no channels.
         Unreadable: No group matches `ingest.groups`, or the file is one part and cannot be read.
     """
+    tree = tree if task.ingest.groups else stacked(tree)
     outside = _absolute(tree, task)
     parts = _parts(tree, task)
     if parts == [""]:
@@ -89,6 +96,70 @@ def read_tree(tree: Tree, task: Task) -> RawLog | list[RawLog]:
         except Unreadable as error:
             logs.append(refused_part(part, error.reasons))
     return logs
+
+
+class _Stacked:
+    """The episodes of arrays (E, N, C): part `(k)` holds row k of each.
+
+    Args:
+        tree: the file.
+        shape: (E, N).
+    """
+
+    def __init__(self, tree: Tree, shape: tuple[int, int]) -> None:
+        self._tree = tree
+        self._shape = shape
+        self._arrays = {
+            name: replace(array, load=cache(array.load)) for name, array in tree.arrays("").items()
+        }
+
+    def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
+        del stop_at
+        yield from (f"({number})" for number in range(self._shape[0]))
+
+    def arrays(self, group: str) -> dict[str, Array]:
+        if not group:
+            return self._arrays
+        number = int(group.strip("()"))
+        return {
+            name: replace(
+                array,
+                shape=array.shape[1:],
+                load=lambda load=array.load: load()[number],
+                stored=None,
+                rows=None,
+            )
+            if array.shape[:2] == self._shape
+            else array
+            for name, array in self._arrays.items()
+        }
+
+    def number(self, group: str, name: str) -> float | None:
+        del group
+        return self._tree.number("", name)
+
+    def texts(self, group: str, name: str) -> list[str] | None:
+        del group
+        return self._tree.texts("", name)
+
+
+def stacked(tree: Tree) -> Tree:
+    """Return the episodes of a file whose arrays are (E, N, C) or (E, N); else the file itself.
+
+    A matrix of E rows shows that the first axis is time, and so does a short second axis: (N, 3, 3)
+    are rotations, and (N, 13, 3) bodies.
+    """
+    arrays = [array for array in tree.arrays("").values() if not array.trouble]
+    shapes = [
+        array.shape for array in arrays if array.dtype.kind in "fiu" and prod(array.shape) > 1
+    ]
+    whole = {shape[:2] for shape in shapes if len(shape) == 3}
+    if len(whole) != 1:
+        return tree
+    episodes, rows = whole.pop()
+    others = [shape for shape in shapes if shape[:2] != (episodes, rows)]
+    fits = all(shape in {(rows,), (episodes,)} for shape in others)
+    return _Stacked(tree, (episodes, rows)) if fits and rows >= FEWEST_STEPS else tree
 
 
 def _absolute(tree: Tree, task: Task) -> dict[str, Array]:
@@ -138,6 +209,33 @@ def _read_part(tree: Tree, part: str, outside: dict[str, Array], task: Task) -> 
     check_columns(selected)
     media = read_media(tree, part, arrays, task)
     return _log(_load(selected), columns, media, task, part)
+
+
+def labels_of(tree: Tree) -> dict[str, str]:
+    """Return the names of columns of matrices, `x[2]`, that texts of the same group list.
+
+    A matrix with a meaning by its name, such as `q` next to `joint_names`, keeps it.
+    """
+    labels = dict[str, str]()
+    arrays = rows_first(tree.arrays(""))
+    owners = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
+    for owner in owners:
+        inside = {name: array for name, array in arrays.items() if name.rpartition("/")[0] == owner}
+        keys = [name.rpartition("/")[2] for name in inside] + [f"@{key}" for key in _LABEL_KEYS]
+        texts = (tuple(tree.texts(owner, key) or ()) for key in keys)
+        lists = [*dict.fromkeys(names for names in texts if len({*names}) > 1)]
+        for name, array in inside.items():
+            stated = [tuple(tree.texts(name, f"@{key}") or ()) for key in _LABEL_KEYS]
+            listed = [n for n in {*lists, *stated} if n and array.shape[1:] == (len(n),)]
+            if array.trouble or len(listed) != 1 or len({*listed[0]}) < len(listed[0]):
+                continue
+            leaf = name.rpartition("/")[2]
+            above = "" if guess(leaf).what == "unknown" else f"{leaf} "
+            labels |= {
+                element: above + text.strip()
+                for element, text in zip(elements(name, len(listed[0])), listed[0], strict=True)
+            }
+    return labels
 
 
 def _marks(tree: Tree, rows: int) -> dict[str, Values]:

@@ -173,7 +173,7 @@ def _damage_reason(lines: int) -> Reason:
     return reason(
         "damaged_lines",
         "whole log",
-        f"{lines} lines hold zeros, as a loss of power leaves them",
+        f"{lines} lines hold bytes of no text, as a loss of power leaves them",
         expected="text",
         fix="nothing to do: these lines are left out",
     )

@@ -25,7 +25,7 @@ from kinemill.ingest.readers._arrays import (
     unusable_array,
 )
 from kinemill.ingest.readers._attributes import columns_of_hdf5, of_hdf5
-from kinemill.ingest.readers._tree import read_tree
+from kinemill.ingest.readers._tree import labels_of, read_tree
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -111,14 +111,14 @@ class Hdf5:
     def texts(self, group: str, name: str) -> list[str] | None:
         """Return the texts of a name of a group, or None."""
         here = self.file.get(group) if group else self.file
-        if not _is_group(here):
-            return None
-        if name.startswith("@") and (attribute := name[1:]) in here.attrs:
+        if name.startswith("@") and (attribute := name[1:]) in getattr(here, "attrs", {}):
             kind = here.attrs.get_id(attribute)
             if not _is_text(kind.dtype, kind.shape):
                 return None
             self._refuse_damaged_heaps(kind.dtype)
             return _strings(here.attrs[attribute])
+        if not _is_group(here):
+            return None
         item: Any = _reach(here, name) if name in here else None
         if _is_external(item) or not _is_text(item.dtype, item.shape):
             return None
@@ -281,7 +281,9 @@ def _about(path: Path) -> About:
     try:
         if trouble := damaged_heap(path):  # reading texts from it could loop forever
             raise ValueError(trouble)
-        return About(columns=columns_of_hdf5(path), splits=_splits(path))
+        with open_file(path) as file:
+            labels = labels_of(Hdf5(file))
+        return About(labels, columns=columns_of_hdf5(path), splits=_splits(path))
     except DAMAGE as error:
         raise damaged_file("HDF5", error) from error
 

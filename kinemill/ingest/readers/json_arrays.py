@@ -15,22 +15,29 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import polars as pl
 
 from kinemill.ingest.name_heuristics import is_stamp
-from kinemill.ingest.raw import RawLog, Reader, Unreadable, reason
+from kinemill.ingest.raw import About, ColumnAttributes, RawLog, Reader, Unreadable, reason
 from kinemill.ingest.readers._arrays import Array, Values, damaged_file, unusable_array
 from kinemill.ingest.readers._attributes import texts
 from kinemill.ingest.readers._limits import parse_json
-from kinemill.ingest.readers._tree import read_tree
+from kinemill.ingest.readers._tree import labels_of, read_tree
 from kinemill.ingest.readers.motion_json import KEYS
+from kinemill.ingest.text_values import is_date, parse_dates
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 Content = Values | list[str] | str  # numbers (N, ...), texts (N,), or why an array is neither
+_FEWEST_LABELS = 8  # of rows that show a frame
 DEEPEST = 8  # depth of objects inside each other
 _NUMBER = rb"(?:[-+]?\d[-+.\deE]*|null|NaN)"
 # Numbers in an array. Possessive: a row of brackets would take seconds to backtrack.
 _LONG = re.compile(rb"(?<!\[)\[[\s\[]*+(?:%b[\s,\[\]]++){32}" % _NUMBER)
+_LABEL = re.compile(r"-?\d+(\.\d*)?(e-?\d+)?")  # of a row
+# The first rows of a frame, an object with a number or an object under each label.
+_FRAME = re.compile(rb'\{\s*"[^"{]+":\s*\{\s*"[^"{]+":\s*[-\d.n"]')
+_DATES = re.compile(rb'\[\s*(?:"\d{4}-\d\d-\d\d[T ][^"]{5,24}",\s*){8}')
 _OBJECTS = re.compile(r":\s*\[\s*(?=\{)")
 
 
@@ -60,7 +67,38 @@ def _parse(path: Path) -> dict[str, Any]:
                 fix="write one array of numbers for each channel",
             )
         )
-    return cast(dict[str, Any], content)
+    return _of_frame(cast(dict[str, Any], content))
+
+
+def _of_frame(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a frame of pandas as named arrays: `to_json` writes objects by column or by row.
+
+    Labels of rows that are no numbers of rows are the time.
+    """
+    inner = [value for value in content.values() if isinstance(value, dict)]
+    if not 0 < len(inner) == len(content) or any(
+        value.keys() != inner[0].keys() for value in inner
+    ):
+        return content
+    names, labels = [*content], [*inner[0]]
+    by_row = all(map(_is_label, names))
+    if not by_row and not (len(labels) > 1 and all(map(_is_label, labels))):
+        return content
+    if by_row:
+        names, labels = labels, names
+    columns = {
+        name: [row[name] for row in inner] if by_row else [*content[name].values()]
+        for name in names
+    }
+    if labels == [str(row) for row in range(len(labels))]:
+        return columns
+    are_dates = any(map(is_date, labels))
+    stamps = labels if are_dates else [float(label) for label in labels]
+    return {"time": stamps, **columns}
+
+
+def _is_label(name: str) -> bool:
+    return _LABEL.fullmatch(name) is not None or is_date(name)
 
 
 def _kind_of(content: object) -> str:
@@ -81,6 +119,7 @@ class _Document:
 
     def __init__(self, content: dict[str, Any]) -> None:
         self._groups = list[str]()
+        self.units = dict[str, ColumnAttributes]()
         self._arrays, self._values = dict[str, Content](), dict[str, object]()
         self._add_object(content, "")
         # A file may have many episodes: the arrays of each are found by bisection.
@@ -101,6 +140,15 @@ class _Document:
         last = bisect_right(self._sorted, below, first, key=lambda name: name[: len(below)])
         names = sorted(self._sorted[first:last], key=self._order.__getitem__)
         return {name.removeprefix(below): _declared(self._arrays[name]) for name in names}
+
+    @property
+    def clock(self) -> str:
+        """The first array of dates, or the index of a frame that does not count its rows."""
+        for name, values in self._arrays.items():
+            is_index = name.rpartition("/")[2] == "index" and isinstance(values, np.ndarray)
+            if _are_dates(values) or (is_index and set(np.diff(cast(Values, values))) != {1}):
+                return name
+        return ""
 
     def number(self, group: str, name: str) -> float | None:
         value = self._values.get(f"{group}/{name}" if group else name)
@@ -140,6 +188,9 @@ class _Document:
     def _add_objects(self, items: list[dict[str, object]], path: str) -> None:
         """Add a list of objects: a table of rows, or episodes if they hold long arrays."""
         if any(map(_has_arrays, items)):
+            names = [str(item.get(key)) for key in _SIGNAL for item in items if key in item]
+            if len({*names}) == len(items) == len(names) and self._add_signals(items, names, path):
+                return
             for number, item in enumerate(items):
                 self._add(item, f"{path}({number})")
             return
@@ -147,7 +198,25 @@ class _Document:
         for key in dict.fromkeys(key for row in rows for key in row):
             self._arrays[f"{path}/{key}"] = _array_of([row.get(key) for row in rows])
 
+    def _add_signals(self, items: list[dict[str, object]], names: list[str], path: str) -> bool:
+        """Add objects that hold the name and the values of a signal each; False for others."""
+        lists = [{key: v for key, v in item.items() if isinstance(v, list)} for item in items]
+        values = [[key for key in item if not is_stamp(key)] for item in lists]
+        if any(len(keys) != 1 for keys in values):
+            return False
+        for item, arrays, name, (key,) in zip(items, lists, names, values, strict=True):
+            stamps = arrays.keys() - {key}
+            clocks = [arrays[stamp] for stamp in stamps]
+            self._arrays[f"{path}/{name}"] = _array_of(cast(list[object], arrays[key]))
+            clock = self._arrays.setdefault(f"{path}/time", _array_of(clocks[0])) if clocks else ""
+            if clocks and not np.array_equal(clock, _array_of(clocks[0])):
+                self._arrays[f"{path}/{name}"] = "has a different clock than the first signal"
+            unit = next((str(item[unit]) for unit in ("unit", "units") if unit in item), "")
+            self.units |= {f"{path}/{name}": ColumnAttributes(unit=unit)} if unit else {}
+        return True
 
+
+_SIGNAL = ("name", "label", "signal", "channel")  # keys of the name of a signal
 _LONGEST_VECTOR = 32  # numbers that a row holds under one name
 _MOST_AXES = 4
 _NAMES = {int: "numbers", float: "numbers", bool: "numbers", str: "texts", list: "arrays",
@@ -215,9 +284,20 @@ def _numbers(values: list[object], kinds: set[type]) -> Values | str:
 def _declared(values: Content) -> Array:
     if isinstance(values, str):
         return unusable_array(values)
+    if isinstance(values, list) and _are_dates(values):
+        return Array((len(values),), np.dtype(np.int64), lambda: _nanoseconds(values))
     if isinstance(values, list):
         return Array((len(values),), np.dtype("U1"), lambda: np.array(values))
     return Array(values.shape, values.dtype, lambda: values)
+
+
+def _are_dates(values: Content) -> bool:
+    return isinstance(values, list) and all(map(is_date, values[:_FEWEST_LABELS]))
+
+
+def _nanoseconds(dates: list[str]) -> Values:
+    """Return dates (N,) as Int64 ns since 1970; 0 for what is no date."""
+    return parse_dates(pl.Series(dates)).fill_null(0).to_numpy()
 
 
 def _recognizes(head: bytes) -> bool:
@@ -227,7 +307,18 @@ def _recognizes(head: bytes) -> bool:
     """
     if not head.lstrip().startswith(b"{") or any(key in head for key in KEYS):
         return False
-    return bool(_LONG.search(head)) or _has_rows(head.decode("utf-8", "ignore"))
+    if _FRAME.match(head.lstrip()) and _has_labels(head.decode("utf-8", "ignore")):
+        return True
+    return bool(_LONG.search(head) or _DATES.search(head)) or _has_rows(
+        head.decode("utf-8", "ignore")
+    )
+
+
+def _has_labels(head: str) -> bool:
+    """Return whether the first objects have labels of rows, in order."""
+    keys = re.findall(r'[{,]\s*"([^"]+)":', head)
+    labels = [key for key in keys if _is_label(key)]
+    return len(labels) > _FEWEST_LABELS and len({*labels}) == len(labels)
 
 
 def _has_rows(head: str) -> bool:
@@ -237,7 +328,10 @@ def _has_rows(head: str) -> bool:
             row, _ = decode(head, match.end())
         except (ValueError, RecursionError):
             continue
-        if any(is_stamp(name.rpartition("/")[2]) for name, _ in _flat(row)):
+        if any(
+            is_stamp(name.rpartition("/")[2]) or (isinstance(value, str) and is_date(value))
+            for name, value in _flat(row)
+        ):
             return True
     return False
 
@@ -256,6 +350,20 @@ def _attributes(path: Path) -> dict[str, str]:
     return texts((name.replace("/", "."), value) for name, value in named.items())
 
 
+def _about(path: Path) -> About:
+    """Return the names that texts list for the columns of matrices, and the column of dates."""
+    document = _Document(_parse(path))
+    return About(labels_of(document), columns=document.units, clock=document.clock)
+
+
 READERS.register("json_arrays")(
-    Reader((".json",), _recognizes, read, shared=True, describes=_describes, attributes=_attributes)
+    Reader(
+        (".json",),
+        _recognizes,
+        read,
+        shared=True,
+        describes=_describes,
+        about=_about,
+        attributes=_attributes,
+    )
 )

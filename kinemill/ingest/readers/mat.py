@@ -21,7 +21,7 @@ import numpy as np
 from kinemill.ingest.raw import About, ColumnAttributes, RawLog, Reader
 from kinemill.ingest.readers._arrays import Array, damaged_file, only_number, unusable_array
 from kinemill.ingest.readers._mat5 import FIELDS, TEXT_MARK, arrays
-from kinemill.ingest.readers._tree import read_tree
+from kinemill.ingest.readers._tree import labels_of, read_tree
 from kinemill.ingest.readers.hdf5 import DAMAGE, Hdf5, open_file
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
@@ -59,7 +59,7 @@ class _Mat:
     """The variables of a file of versions 5 to 7."""
 
     def __init__(self, path: Path) -> None:
-        self._arrays, self.units = _by_signal(dict(arrays(path)))
+        self._arrays, self.units, self._texts = _by_signal(dict(arrays(path)))
 
     def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
         del stop_at
@@ -82,8 +82,7 @@ class _Mat:
         return only_number(self._arrays.get(f"{group}/{name}" if group else name))
 
     def texts(self, group: str, name: str) -> list[str] | None:
-        del group, name  # MATLAB stores text as character codes
-        return None
+        return self._texts.get(f"{group}/{name}" if group else name)
 
 
 class _Mat73(Hdf5):
@@ -97,8 +96,13 @@ class _Mat73(Hdf5):
     def arrays(self, group: str) -> dict[str, Array]:
         return self.signals(group)[0]
 
-    def signals(self, group: str = "") -> tuple[dict[str, Array], dict[str, str]]:
-        """Return the arrays below a group by name, and the units that they state."""
+    def texts(self, group: str, name: str) -> list[str] | None:
+        return self.signals()[2].get(f"{group}/{name}" if group else name)
+
+    def signals(
+        self, group: str = ""
+    ) -> tuple[dict[str, Array], dict[str, str], dict[str, list[str]]]:
+        """Return the arrays below a group by name, the units that they state, and their texts."""
         return _by_signal(dict(self._listed(self.file[group] if group else self.file)))
 
     def _listed(self, start: Any) -> Iterator[tuple[str, Array]]:
@@ -121,7 +125,9 @@ class _Mat73(Hdf5):
         array = self.array(item)
         if not is_text or array.trouble or array.size > LONGEST_TEXT:
             return array
-        return unusable_array(TEXT_MARK + "".join(map(chr, array.load().reshape(-1))).strip())
+        codes = array.load()
+        rows = codes.tolist() if codes.ndim == 2 else [codes.reshape(-1).tolist()]
+        return unusable_array(TEXT_MARK + "\n".join("".join(map(chr, r)).strip() for r in rows))
 
 
 def _short_names(paths: dict[str, str]) -> dict[str, str]:
@@ -141,8 +147,10 @@ def _short_names(paths: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return arrays by name of the signal that a struct holds, and the units that it states.
+def _by_signal(
+    listed: dict[str, Array],
+) -> tuple[dict[str, Array], dict[str, str], dict[str, list[str]]]:
+    """Return arrays by name of the signal that a struct holds, their units, and texts by name.
 
     dSPACE ControlDesk writes `rec/Y(3)/Name` next to `rec/Y(3)/Data`, and time as `rec/X/Data`;
     Simulink `s/signals(2)/label` next to `s/signals(2)/values`, a timeseries its `Time` and `Data`.
@@ -152,7 +160,8 @@ def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, st
         for name, array in listed.items()
         if array.trouble.startswith(TEXT_MARK)
     }
-    result = dict[str, Array]()
+    lists = _lists_of(texts)
+    result = {name: unusable_array(NO_ARRAY) for name in lists}
     units = dict[str, str]()
     named = {name.rpartition("/")[0] for name in texts
              if texts[name] and name.rpartition("/")[2] in _NAMES}  # fmt: skip
@@ -178,24 +187,38 @@ def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, st
             clock = result.setdefault("time", array)
             if clock is not array and not np.array_equal(clock.load(), array.load()):
                 result[f"{signal}/time"] = array
-        elif owner not in owners:
-            result[name] = unusable_array(NO_ARRAY) if name in texts else array
-    return result, units
+        elif owner not in owners and name not in texts:
+            result[name] = array
+    return result, units, lists
+
+
+def _lists_of(texts: dict[str, str]) -> dict[str, list[str]]:
+    """Return the lines of texts by name, and the texts of the elements of a cell."""
+    lists = {name: text.split("\n") for name, text in texts.items() if not _ELEMENT.match(name)}
+    for name, text in texts.items():
+        if _ELEMENT.match(name):
+            lists.setdefault(_ELEMENT.sub("", name), []).append(text)
+    return lists
 
 
 def about(path: Path) -> About:
-    """Return the units that recordings of signals state."""
+    """Return the units that recordings of signals state, and the names of columns of matrices."""
     with path.open("rb") as file:
         head = file.read(len(HDF5))
     try:
         if head == HDF5:
             with open_file(path) as opened:
                 units = _Mat73(opened).signals()[1]
+                labels = labels_of(_Mat73(opened))
         else:
-            units = _Mat(path).units
+            mat = _Mat(path)
+            units = mat.units
+            labels = labels_of(mat)
     except (*DAMAGE, zlib.error) as error:
         raise damaged_file("MATLAB", error) from error
-    return About(columns={name: ColumnAttributes(unit=unit) for name, unit in units.items()})
+    return About(
+        labels, columns={name: ColumnAttributes(unit=unit) for name, unit in units.items()}
+    )
 
 
 READERS.register("mat")(

@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from kinemill.ingest.raw import RawLog, Reader
+from kinemill.ingest.raw import About, RawLog, Reader
 from kinemill.ingest.readers._arrays import (
     Array,
     Values,
@@ -21,7 +21,7 @@ from kinemill.ingest.readers._arrays import (
     read_texts,
     unusable_array,
 )
-from kinemill.ingest.readers._tree import read_tree
+from kinemill.ingest.readers._tree import labels_of, read_tree
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -71,6 +71,15 @@ def read_names(path: Path, name: str) -> list[str]:
             return _Npz(archive).texts("", name) or []
     except _DAMAGE:
         return []
+
+
+def _about(path: Path) -> About:
+    """Return the names that arrays of texts list for the columns of matrices."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return About(labels=labels_of(_Npz(archive)))
+    except _DAMAGE:  # one array, or damage that `read` reports
+        return About()
 
 
 class _Npy:
@@ -155,11 +164,14 @@ def _read_header(
     if dtype.hasobject:
         return unusable_array("holds pickled objects, which could run code; they are not read")
 
+    is_time = dtype.kind in "mM"  # read as ns
+
     def load() -> Values:
         with reopen() as stream:
-            return np.lib.format.read_array(stream, allow_pickle=False)
+            values = np.lib.format.read_array(stream, allow_pickle=False)
+        return values.astype(f"{dtype.kind}8[ns]").astype(np.int64) if is_time else values
 
-    array = Array(tuple(shape), dtype, load, stored)
+    array = Array(tuple(shape), np.dtype(np.int64) if is_time else dtype, load, stored)
     if min(shape, default=0) < 0 or file.tell() + array.size > size:
         return unusable_array(f"declares the shape {shape}, and the file holds {size} bytes")
     return array
@@ -169,4 +181,4 @@ def _recognizes(head: bytes) -> bool:
     return head.startswith(NPY) or (head.startswith(ZIP) and b".npy" in head[:300])
 
 
-READERS.register("npz")(Reader((".npz", ".npy"), _recognizes, read))
+READERS.register("npz")(Reader((".npz", ".npy"), _recognizes, read, about=_about))

@@ -43,10 +43,12 @@ from kinemill.ingest.readers._nested import (
 from kinemill.ingest.readers._table_media import media_columns, read_media
 from kinemill.ingest.readers._video_archive import MAGIC as ARCHIVE
 from kinemill.ingest.readers._video_archive import open_log
+from kinemill.ingest.text_values import is_date
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 MAGIC = b"PAR1"
+UNNAMED_INDEX = "__index_level_"  # of pandas
 # Exceptions of Arrow; a panic of polars on a damaged file is not an `Exception`.
 _DAMAGE = (
     pl.exceptions.PolarsError,
@@ -152,8 +154,30 @@ def _refuse_size(rows: int, width: int) -> None:
 
 
 def _about(path: Path) -> About:
-    """Return labels and tasks of a LeRobot data set, and units and valid ranges of the columns."""
-    return replace(about_lerobot(path), columns=columns_of_parquet(path))
+    """Return labels and tasks of a LeRobot data set, units and ranges of columns, and the clock."""
+    return replace(about_lerobot(path), columns=columns_of_parquet(path), clock=_clock(path))
+
+
+def _clock(path: Path) -> str:
+    """Return the first column of dates or durations by type, or by its text; empty without one.
+
+    pandas stores times in the index of a frame, of any or no name.
+    """
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        schema = _frame(file.schema_arrow.empty_table()).schema
+        texts = [name for name, kind in schema.items() if kind == pl.String]
+        rows = next(file.iter_batches(batch_size=1, columns=texts), None) if texts else None
+    typed = [
+        name
+        for name, kind in schema.items()
+        if isinstance(kind, pl.Datetime | pl.Duration)
+        or (name.startswith(UNNAMED_INDEX) and kind.is_float())
+    ]
+    first = {} if rows is None else next(_frame(rows).iter_rows(named=True), {})
+    dated = [name for name, text in first.items() if text and is_date(text)]
+    return next(iter([*typed, *dated]), "")
 
 
 READERS.register("parquet")(

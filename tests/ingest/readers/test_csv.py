@@ -110,7 +110,7 @@ def test_lines_with_zeros_of_a_power_loss_are_left_out_with_a_reason(write, task
     log = read(write("a.csv", damaged), task)
     assert [row[1] for row in log.frame.rows()] == [*range(9), 20.0]
     assert [(item["check"], item["found"]) for item in log.reasons] == [
-        ("damaged_lines", "2 lines hold zeros, as a loss of power leaves them")
+        ("damaged_lines", "2 lines hold bytes of no text, as a loss of power leaves them")
     ]
 
 
