@@ -28,6 +28,7 @@ COLUMN = "column_"  # and its number: the name of a column that has none
 ROW = ""  # the name of a column of row numbers: it is left out
 SHORT_HEADER = "the header has a name less than the rows have values: the first value is no column"
 MOST_DAMAGED = 0.1  # share of the lines of a text that hold controls
+MOST_ZEROS = 128  # bytes of damage in front of a header
 _CONTROLS = bytes({*range(9), *range(14, 32)} - {26, 27})  # that no text has
 _NUMBER = re.compile(
     r"['(]?[+−–-]?(\d+[.,]?\d*|[.,]\d+)([eEdD][+-]?\d+)?[-')]?|nan|[+-]?inf", re.IGNORECASE
@@ -431,8 +432,13 @@ def is_binary(head: bytes) -> bool:
     controls = _CONTROLS.replace(b"\0", b"")
     n_damaged = sum(len(line.translate(None, controls)) < len(line) for line in lines)
     is_damaged = len(first.translate(None, controls)) < len(first)
-    is_filled = 2 * head[:512].count(b"\0") > len(head[:512])  # as the header of a tar file
-    return is_filled or is_damaged or n_damaged > MOST_DAMAGED * len(lines)
+    zeros = first.count(b"\0")  # a tar file begins with many
+    return (
+        zeros > MOST_ZEROS
+        or (zeros > 0 and not first.isascii())
+        or is_damaged
+        or n_damaged > MOST_DAMAGED * len(lines)
+    )
 
 
 def has_controls(content: bytes) -> bool:

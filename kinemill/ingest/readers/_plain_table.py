@@ -214,7 +214,7 @@ def _with_header_line(content: bytes) -> bytes:
     while joined.count(b'"') % 2 and end < len(lines) - 1:
         joined += b" " + lines[end].strip(b"\r")
         end += 1
-    is_header = end < len(lines) and lines[end].count(b'"') % 2 == 0
+    is_header = end < len(lines) - 1 and lines[end].count(b'"') % 2 == 0
     if is_header and is_row(lines[end].strip(b"\r"), joined):
         return b"\n".join([*lines[:at], joined, *lines[end:]])
     return content
@@ -508,7 +508,8 @@ def _cells(
 def rate_above(head: bytes) -> float | None:
     """Return the rate, Hz, that the lines above a table state, or None."""
     above = as_utf8(head).split(b"\n")[:PREAMBLE]
-    lines = [decode(line) for line in above if _WORD.search(line)]  # no rows
+    last = max((at for at, line in enumerate(above) if _WORD.search(line)), default=-1)
+    lines = [decode(line) for line in above[: last + 2]]  # no rows
     signs = [next((sign for sign in SEPARATORS[1:] if sign in line), ",") for line in lines]
     marks = [rf"[{sign}=]|:\s" for sign in signs]
     return stated_rate(
