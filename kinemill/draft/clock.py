@@ -161,14 +161,8 @@ def _evidence(
     if stated or _ends_as_stamp(name):
         if is_rising or is_repeating:
             is_tick = bool({*split_words(name)} & TICK_NAMES)  # of unknown length
-            yield (
-                3.0
-                - 0.5 * (not stated)
-                - 0.25 * is_tick
-                - bursts * is_rising
-                - 2.0 * (not is_rising),
-                "name",
-            )
+            doubt = 0.5 * (not stated) + 0.25 * is_tick
+            yield 3.0 - doubt - bursts * is_rising - 2.0 * (not is_rising), "name"
     elif is_rising and guess(name).what == "unknown" and steps.min() > 0.0:
         if _date(1.0, finite) or any(_date(length, finite) for length in (1e-3, 1e-6, 1e-9)):
             yield 0.5, "it holds dates of our time"

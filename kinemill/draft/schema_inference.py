@@ -20,6 +20,7 @@ from kinemill.draft.letter_names import with_letters
 from kinemill.draft.rates import meet
 from kinemill.draft.table import Reason, Samples, Table, attributes_by_column, usual_step
 from kinemill.draft.text_table import (
+    NEWEST_FIRST,
     coarse_clock,
     contradictions,
     read_numbers,
@@ -29,7 +30,7 @@ from kinemill.draft.text_table import (
     table_of,
 )
 from kinemill.errors import BadInput, BadLog
-from kinemill.ingest.clock import Floats
+from kinemill.ingest.clock import Floats, is_newest_first
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
 from kinemill.ingest.raw import (
@@ -49,7 +50,13 @@ from kinemill.ingest.unsupported_formats import is_pointer, unsupported_format
 from kinemill.task import READERS, Channel, Task
 
 NO_CLOCK = "\0"  # no column has this name
-ARRAYS = ("hdf5", "json_arrays", "mat", "npz")  # formats that may state a rate next to a clock
+ARRAYS = (
+    "hdf5",
+    "json_arrays",
+    "mat",
+    "npz",
+    "parquet",
+)  # formats that may state a rate next to a clock
 HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
 UNUSUAL = Reason(
@@ -385,6 +392,10 @@ def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None, abo
         return replace(table, part=log.part, meeting=meeting)
     if not time.count():
         raise BadLog(path, "too short: it has no row with a timestamp")
+    is_reversed = is_newest_first(_floats(time))
+    if is_reversed:
+        time = time.reverse()
+        numbers = {name: values[::-1] for name, values in numbers.items()}
     first = time.drop_nulls()[0]
     seconds = _floats(time - first) / log.ticks
     if result.time and not advances(seconds):
@@ -399,6 +410,7 @@ def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None, abo
         None if result.time else rate,
         origin=float(first) / log.ticks,
         meeting=meeting,
+        remarks=(NEWEST_FIRST,) if is_reversed else (),
         clock_rule="timestamps of the format" if result.time else "",
     )
 

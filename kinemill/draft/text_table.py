@@ -110,7 +110,7 @@ def read_text(path: Path, rate: float | None = None) -> Table:
         *_unused_names(path, layout.names),
         *_unused_lines(path, text, layout),
         *_texts_in(text, numbers, layout),
-        *contradictions(stated, table),
+        *contradictions(stated or (stated_rate(numbers) if table.time else None), table),
     )
     return replace(table, attributes=units, remarks=remarks)
 

@@ -24,18 +24,7 @@ COMMAND = word_set("""tau torque torques trq rcou u ctrl control controls cmd co
     act force effort voltage tension pwm duty throttle steering steer pedal thrust thrusts""")
 EXPLICIT = {"cmd", "command", "commands", "commanded"}  # next to which a force is measured
 # Control surfaces, which have angles; an elevator may be a lift as well.
-SURFACES = {
-    "aileron",
-    "ailerons",
-    "ail",
-    "rudder",
-    "rudders",
-    "rud",
-    "flap",
-    "flaps",
-    "elevon",
-    "elevons",
-}
+SURFACES = word_set("aileron ailerons ail rudder rudders rud flap flaps elevon elevons")
 # A current follows from a voltage, where one is logged.
 CURRENT = word_set("current currents curr cur iq amps")
 # An action unless another word of the name denies it.
@@ -59,8 +48,8 @@ LENGTH = word_set("""pos position x y z height depth altitude distance level len
 PHYSICAL = word_set("""latitude longitude lat lon lng altitude alt elevation northing easting
     north east utm odometer odo mileage distance dist range energy charge capacity consumption
     fuel volume mass weight soc wh kwh ah mah lifetime turns revolutions rev encoder enc counts
-    steps pulses heading course ramp cycles cadence station chainage""",
-    MEASURED | LENGTH)  # fmt: skip
+    steps pulses heading course ramp cycles cadence station
+    chainage""", MEASURED | LENGTH)  # fmt: skip
 STAMP = word_set("time timestamp t ts stamp sec secs seconds datetime ipoc hhmmss tout")
 # A number of these names is the rate or the step of all rows.
 PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "hz", "sampling_rate", "sample_rate")  # Hz

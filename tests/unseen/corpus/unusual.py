@@ -10,6 +10,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tests.unseen.corpus.samples import (
     ANGLE,
@@ -175,6 +177,17 @@ def _mat73_names(folder: Path) -> None:
     path.write_bytes(content)
 
 
+def _stated_parquet(folder: Path) -> None:
+    stated = pa.table({"time": TIME, "angle": ANGLE, "torque": TORQUE})
+    pq.write_table(stated.replace_schema_metadata({"fps": "50"}), folder / "run.parquet")
+
+
+def _newest_parquet(folder: Path) -> None:
+    when = np.datetime64("2024-05-01", "us") + np.rint(1e6 * TIME).astype("m8[us]")
+    frame = pd.DataFrame({"when": when, "angle": ANGLE, "torque": TORQUE})
+    frame[::-1].to_parquet(folder / "run.parquet")
+
+
 def _signals(folder: Path) -> None:
     signals = [
         {"name": name, "unit": symbol, "t": [*map(float, TIME)], "y": [*map(float, values)]}
@@ -200,6 +213,10 @@ CONTAINERS = [
       for orient, index, iso in (("columns", "dates", False), ("columns", "dates", True),
                                  ("index", "dates", True), ("columns", "seconds", False),
                                  ("split", "dates", False), ("split", "dates", True))),
+    Sample("container", "parquet, newest date first", _newest_parquet, DT, STATES,
+           says="newest row is first"),
+    Sample("container", "parquet that states another rate", _stated_parquet, DT, STATES,
+           says="the metadata states 50 Hz"),
     Sample("container", "JSON, rows below columns", _rows, DT, named("rows", 1)),
     Sample("container", "JSON, a list of signals", _signals, DT,
            {"signals/angle": ("state", "rad"), "signals/torque": ("action", "N*m")}),
