@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from kinemill.ingest.name_heuristics import is_stamp
 from kinemill.ingest.raw import About, ColumnAttributes, RawLog, Reader
 from kinemill.ingest.readers._arrays import Array, damaged_file, only_number, unusable_array
 from kinemill.ingest.readers._mat5 import FIELDS, TEXT_MARK, arrays
@@ -35,6 +36,7 @@ _PORT = re.compile(r"(out|in|value|output|input)\d*", re.IGNORECASE)  # of a blo
 _TIME = "Time"
 _UNITS = ("Unit", "unit", "Units", "units")
 NO_ARRAY = "is a MATLAB text, not an array"
+_FIELD = re.compile(r"(?:\(\d+\)/(.+)|(.+)\(\d+\))/([^/]+)")  # of a struct in a cell or an array
 _ELEMENT = re.compile(r"([^/]*\(\d+\))/")  # of an array of structs, or of cells
 
 
@@ -155,13 +157,10 @@ def _by_signal(
     dSPACE ControlDesk writes `rec/Y(3)/Name` next to `rec/Y(3)/Data`, and time as `rec/X/Data`;
     Simulink `s/signals(2)/label` next to `s/signals(2)/values`, a timeseries its `Time` and `Data`.
     """
-    texts = {
-        name: array.trouble.removeprefix(TEXT_MARK)
-        for name, array in listed.items()
-        if array.trouble.startswith(TEXT_MARK)
-    }
+    listed = _with_usual_fields(listed)
+    texts = _texts_in(listed)
     lists = _lists_of(texts)
-    result = {name: unusable_array(NO_ARRAY) for name in lists}
+    result = {name: unusable_array(NO_ARRAY) for name in lists if "/" not in name}
     units = dict[str, str]()
     named = {name.rpartition("/")[0] for name in texts
              if texts[name] and name.rpartition("/")[2] in _NAMES}  # fmt: skip
@@ -190,6 +189,45 @@ def _by_signal(
         elif owner not in owners and name not in texts:
             result[name] = array
     return result, units, lists
+
+
+def _texts_in(listed: dict[str, Array]) -> dict[str, str]:
+    return {
+        name: array.trouble.removeprefix(TEXT_MARK)
+        for name, array in listed.items()
+        if array.trouble.startswith(TEXT_MARK)
+    }
+
+
+def _with_usual_fields(listed: dict[str, Array]) -> dict[str, Array]:
+    """Return arrays of structs with the usual names of their fields: Name, Data, Unit and Time.
+
+    The name of a signal is the text that differs in all elements, and its data are the only vector
+    of each, apart from its time.
+    """
+    texts = _texts_in(listed)
+    usual = dict[str, str]()
+    roots: dict[str, dict[str, list[str]]] = {}
+    for name in listed:
+        if match := _FIELD.fullmatch(name):
+            roots.setdefault(match[1] or match[2], {}).setdefault(match[3], []).append(name)
+    for fields in roots.values():
+        most = max(map(len, fields.values()))
+        whole = {field: names for field, names in fields.items() if len(names) == most > 1}
+        vectors = [f for f, names in whole.items() if all(prod(listed[n].shape) > 1 for n in names)]
+        stamps = [field for field in vectors if is_stamp(field)]
+        named = [f for f, names in whole.items() if len({texts.get(n, "") for n in names}) == most]
+        values = [field for field in vectors if field in _VALUES or field not in stamps]
+        if named and len(values) == 1:
+            first = next((field for field in named if field in _NAMES), named[0])
+            kinds = {first: _NAMES[0], values[0]: _VALUES[0], **dict.fromkeys(stamps, _TIME)}
+            kinds |= {field: _UNITS[0] for field in whole if field.capitalize() in _UNITS}
+            usual |= {
+                name: f"{name.rpartition('/')[0]}/{kind}"
+                for field, kind in kinds.items()
+                for name in whole[field]
+            }
+    return {usual.get(name, name): array for name, array in listed.items()}
 
 
 def _lists_of(texts: dict[str, str]) -> dict[str, list[str]]:

@@ -160,6 +160,19 @@ def _mat_names(folder: Path) -> None:
                                  "names": np.array(NAMES, dtype=object)})  # fmt: skip
 
 
+def _mat_structs(name: str, data: str, unit_field: str) -> Callable[[Path], None]:
+    """Return a writer of an array of structs under other names of fields."""
+
+    def write(folder: Path) -> None:
+        from scipy.io import savemat
+
+        signals = np.empty(2, dtype=[(field, object) for field in (name, unit_field, data)])
+        signals[:] = [("angle", "rad", ANGLE[:, None]), ("torque", "Nm", TORQUE[:, None])]
+        savemat(folder / "run.mat", {"sig": signals, "t": TIME[:, None]})
+
+    return write
+
+
 def _mat73_names(folder: Path) -> None:
     path = folder / "run.mat"
     with h5py.File(path, "w", userblock_size=512) as file:
@@ -238,6 +251,8 @@ CONTAINERS = [
         t=np.stack([TIME] * 3), q=RUNS[:, :, :2], u=RUNS[:, :, 2:]), DT, STACKED),
     Sample("container", "HDF5, names as attribute", _hdf5_names, DT, named("data")),
     Sample("container", "MATLAB, names in a cell", _mat_names, DT, named("data")),
+    *(Sample("container", f"MATLAB, structs with {fields[0]}", _mat_structs(*fields), DT, STATES)
+      for fields in (("Label", "Samples", "Units"), ("title", "y", "unit"))),
     Sample("container", "MATLAB 7.3, names in a cell", _mat73_names, DT, named("data")),
     table("test bench", "ASCII export of INCA",
           "ETASAsciiItemFile\trecord\tsampleCount: 400\n"
