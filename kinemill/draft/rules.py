@@ -168,35 +168,28 @@ def left_out_reason(facts: Facts) -> Reason | None:
 
 
 def copies_in(tables: Sequence[Table]) -> dict[str, str]:
-    """Return the columns that repeat another one exactly in each log that has both, and that."""
-    copies = [_copies(table) for table in tables]
-    shared = {name: original for pairs in copies for name, original in pairs.items()}
-    return {
-        name: original
-        for name, original in shared.items()
-        if all(
-            pairs.get(name) == original
-            for table, pairs in zip(tables, copies, strict=True)
-            if {name, original} <= table.values.keys()
-        )
-    }
+    """Return the columns that repeat another one exactly wherever they change, and that one."""
+    originals: dict[str, list[str]] = {}
+    for table in tables:
+        for name, original in _originals(table).items():
+            originals.setdefault(name, []).append(original)
+    return {name: of[-1] for name, of in originals.items() if name not in of}
 
 
-def _copies(table: Table) -> dict[str, str]:
-    """Return columns that repeat another one exactly, and that one; names are preferred to indices.
+def _originals(table: Table) -> dict[str, str]:
+    """Return the first column with the same numbers as each one that changes, which may be itself.
 
     A clip lists a joint by index and by name, and an array of one column with and without index.
-    The state of a simulator repeats what `obs/` holds.
+    The state of a simulator repeats what `obs/` holds. Names are preferred to indices.
     """
     first: dict[bytes, str] = {}
-    copies: dict[str, str] = {}
+    originals: dict[str, str] = {}
     for name in sorted(table.values, key=_rank):
         values = table.values[name][1]
-        original = first.setdefault(values.tobytes(), name)
         finite = values[np.isfinite(values)]
-        if original != name and len(finite) and np.ptp(finite) > 0.0:
-            copies[name] = original
-    return copies
+        if len(finite) and np.ptp(finite) > 0.0:
+            originals[name] = first.setdefault(values.tobytes(), name)
+    return originals
 
 
 def _rank(name: str) -> tuple[bool, bool, bool, bool]:
