@@ -423,7 +423,7 @@ def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
     tokens = set(parts)
     read = {("control", "state"), ("controller", "state"), ("controller", "input")}
     if read & {*pairwise(parts)}:  # what it uses
-        return {"control", "controller"}
+        return {"control", "controller", "input"}
     if is_measured:
         return _JOINTS | DRIVE
     if "state" in tokens:  # carState.steeringAngle
