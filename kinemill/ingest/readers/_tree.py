@@ -48,6 +48,7 @@ from kinemill.task import Task
 
 _LABEL_KEYS = ("columns", "channels", "names", "labels", "channel_names", "column_names", "fields",
                "joint_names")  # fmt: skip
+MOST_LABELED = 200  # arrays of a file in which names of columns are searched
 FEWEST_STEPS = 50  # of episodes that are stacked in an array
 NAMED = 12  # most names in a message
 EPISODES = ("episode_*", "data/demo_*", "*([0-9]*)")  # Minari; robomimic; an array of structs
@@ -83,9 +84,11 @@ def read_tree(tree: Tree, task: Task) -> RawLog | list[RawLog]:
         Header: The task has no channels.
         Unreadable: No group matches `ingest.groups`, or the file is one part and cannot be read.
     """
-    tree = tree if task.ingest.groups else stacked(tree)
-    outside = _absolute(tree, task)
     parts = _parts(tree, task)
+    if parts == [""] and not task.ingest.groups:
+        tree = stacked(tree)
+        parts = _parts(tree, task)
+    outside = _absolute(tree, task)
     if parts == [""]:
         log = _read_part(tree, "", outside, task)
         return split_episodes(log, _marks(tree, log.frame.height))
@@ -218,6 +221,8 @@ def labels_of(tree: Tree) -> dict[str, str]:
     """
     labels = dict[str, str]()
     arrays = rows_first(tree.arrays(""))
+    if len(arrays) > MOST_LABELED:
+        return labels
     owners = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
     for owner in owners:
         inside = {name: array for name, array in arrays.items() if name.rpartition("/")[0] == owner}
