@@ -50,6 +50,20 @@ def test_names_with_a_slash_are_episodes(logs, task):
     ]
 
 
+@pytest.mark.parametrize(
+    ("shape", "parts"),
+    [((3, 60), ["(0)", "(1)", "(2)"]), ((60, 3, 3), [""])],  # episodes; rotations
+)
+def test_arrays_of_episodes_and_rows_are_episodes(logs, task, shape, parts):
+    rows = shape[-1] if len(shape) == 2 else shape[0]
+    columns = {name: np.arange(rows) * 0.01 for name in COLUMNS}
+    stacked = np.zeros((*shape, 2)) if len(shape) == 2 else np.zeros(shape)
+    np.savez(logs / "a.npz", **columns, image=stacked)
+    read_logs = read(logs / "a.npz", task)
+    logs_read = read_logs if isinstance(read_logs, list) else [read_logs]
+    assert [(log.part, log.frame.height) for log in logs_read] == [(part, 60) for part in parts]
+
+
 def test_a_matrix_in_a_npy_file_is_addressed_by_column(logs, make_task):
     task = make_task(
         ingest__time="arr_0[0]",
