@@ -285,8 +285,8 @@ def visitor(folder: Path) -> Journey:
         journey.step("roll back the only champion", lambda: _roll_back(page))
         journey.step("upload more logs and start", lambda: _retrain(page, folder / "more_web"))
         journey.step("the second run ends", lambda: _finish(page, 2))
-        both = f"/kinemill/console/compare/{TASK}?a=1&b=2"
-        journey.step("compare two versions", lambda: page.visit(both))
+        compared = f"/kinemill/console/compare/{TASK}?a=1&b=2"
+        journey.step("compare two versions", lambda: page.visit(compared))
         journey.step("promote", lambda: _decide(page, champion=2))
         journey.step("roll back", lambda: _decide(page, champion=1))
     return journey

@@ -7,10 +7,9 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
 import dagster as dg
-from dagster_pipes import PipesDefaultMessageWriter, PipesParams
+from dagster_pipes import PipesDefaultMessageWriter, PipesMessage, PipesParams
 
 from kinemill.task.protocols import Tracker
 
@@ -25,7 +24,7 @@ class RecordHandler:
         tracker: receives the records.
     """
 
-    def __init__(self, handler: Any, tracker: Tracker) -> None:
+    def __init__(self, handler: dg.PipesMessageHandler, tracker: Tracker) -> None:
         self._handler = handler
         self._receivers = {
             "log_params": tracker.log_params,
@@ -33,15 +32,15 @@ class RecordHandler:
             "log_text": tracker.log_text,
         }
 
-    def handle_message(self, message: Any) -> None:
+    def handle_message(self, message: PipesMessage) -> None:
         """Handle a message."""
         if message["method"] == "report_custom_message":
-            payload = message["params"]["payload"]
+            payload = (message["params"] or {})["payload"]
             self._receivers[payload["record"]](*payload["values"])
         else:
             self._handler.handle_message(message)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         """Return an attribute of Dagster's handler, which readers use as well."""
         return getattr(self._handler, name)
 
@@ -60,7 +59,7 @@ class WholeLineReader(dg.PipesMessageReader):
         self._tracker = tracker
 
     @contextmanager
-    def read_messages(self, handler: Any) -> Generator[PipesParams]:
+    def read_messages(self, handler: dg.PipesMessageHandler) -> Generator[PipesParams]:
         """Pass the messages to Dagster's handler; yield the parameters of the writer."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "messages"

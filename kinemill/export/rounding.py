@@ -30,7 +30,7 @@ import copy
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -45,6 +45,7 @@ from kinemill.train.step import Step
 Floats = NDArray[np.float64]
 Run = Callable[..., tuple[Tensor, ...]]
 _Module = TypeVar("_Module", bound=nn.Module)
+_Value = TypeVar("_Value")
 
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}  # unit roundoff
 FACTOR = 10.0  # times the largest sampled distance, see above
@@ -160,15 +161,15 @@ class Rounding(TorchDispatchMode):
         return self._pool[start : start + count].view(like.shape).to(like.dtype)
 
 
-def _mapped(change: Callable[[Tensor], Tensor], value: Any) -> Any:
+def _mapped(change: Callable[[Tensor], Tensor], value: _Value) -> _Value:
     """Apply a change to the tensors of an argument or a result, which nests tuples and lists.
 
     torch's own `tree_map_only` takes as long as a small operation.
     """
     if isinstance(value, Tensor):
-        return change(value)
+        return cast("_Value", change(value))
     if isinstance(value, tuple | list):
-        return type(value)([_mapped(change, part) for part in value])
+        return type(value)([_mapped(change, part) for part in cast("Sequence[object]", value)])
     return value
 
 

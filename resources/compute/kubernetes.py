@@ -54,7 +54,7 @@ def run(
         """Reader of the pod's log that passes records to the tracker."""
 
         @contextmanager
-        def read_messages(self, handler: Any) -> Generator[PipesParams]:
+        def read_messages(self, handler: dg.PipesMessageHandler) -> Generator[PipesParams]:
             """Pass other messages to Dagster's handler."""
             records: Any = RecordHandler(handler, tracker)
             with super().read_messages(records) as parameters:

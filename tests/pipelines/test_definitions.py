@@ -28,9 +28,9 @@ def test_definitions_import_no_heavy_library_and_change_no_global(workspace):
         "import gc, sys, json; threshold = gc.get_threshold();"
         "import kinemill_dagster.pipelines.definitions;"
         "from sqlalchemy import Engine, event;"
-        "from kinemill_dagster.resources.database_listeners import _set_timeout;"
+        "from kinemill_dagster.resources.database_listeners import _configure;"
         "assert (gc.get_threshold(), gc.get_freeze_count()) == (threshold, 0);"
-        "assert not event.contains(Engine, 'connect', _set_timeout);"
+        "assert not event.contains(Engine, 'connect', _configure);"
         f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

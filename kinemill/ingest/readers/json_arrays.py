@@ -12,7 +12,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -25,6 +25,7 @@ from kinemill.ingest.readers._limits import parse_json
 from kinemill.ingest.readers._tree import labels_of, read_tree
 from kinemill.ingest.readers.motion_json import KEYS
 from kinemill.ingest.text_values import is_date, parse_dates
+from kinemill.store import Json
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -55,7 +56,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     return read_tree(document, task)
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _parse(path: Path) -> Json:
     content = parse_json(path)
     if not isinstance(content, dict):
         raise Unreadable(
@@ -67,10 +68,10 @@ def _parse(path: Path) -> dict[str, Any]:
                 fix="write one array of numbers for each channel",
             )
         )
-    return _of_frame(cast(dict[str, Any], content))
+    return _of_frame(cast(Json, content))
 
 
-def _of_frame(content: dict[str, Any]) -> dict[str, Any]:
+def _of_frame(content: Json) -> Json:
     """Return a frame of pandas as named arrays: `to_json` writes objects by column or by row.
 
     Labels of rows that are no numbers of rows are the time.
@@ -117,7 +118,7 @@ class _Document:
         Unreadable: Objects are nested more than DEEPEST deep.
     """
 
-    def __init__(self, content: dict[str, Any]) -> None:
+    def __init__(self, content: Json) -> None:
         self._groups = list[str]()
         self.units = dict[str, ColumnAttributes]()
         self._arrays, self._values = dict[str, Content](), dict[str, object]()
