@@ -3,8 +3,7 @@
 A target is a callable `(context, job, settings, tracker) -> None`. It runs
 `resources.training_process` on the job file until it ends, streams its log lines to Dagster and its
 records to the tracker, and raises `TrainingFailed` after a failure, or `ProcessLost` if a retry can
-succeed. Its settings are a class of
-`kinemill.task.compute`.
+succeed. Its settings are a class of `kinemill.task.compute`.
 """
 
 from collections.abc import Callable

@@ -117,7 +117,7 @@ def _text(low: float, high: float, comparison: Comparison | None) -> str:
     if comparison is None:
         return text
     if not is_interval_stated(comparison):
-        return f"not known: {shortage_words(comparison)}"
+        return f"not known: {shortage_words(comparison)}" if amount else "not known"
     if not math.isfinite(comparison.detectable):
         return f"{text}, from {amount}"
     return f"{text}, from {amount}, enough to show a difference of {percent(comparison.detectable)}"
