@@ -24,9 +24,9 @@ def install_listeners() -> None:
     With the default timeouts (5 and 30 s) a run fails if another process copies a database or has
     an open transaction; `TIMEOUT` is longer. Existing engines are included.
 
-    In a database with a write-ahead log, which are those of Dagster, a commit does not wait for the
+    In databases with a write-ahead log, which are those of Dagster, a commit does not wait for the
     disk: a run has 150 of them. A loss of power can lose the last events, and a killed process
-    none. The recordings' catalog has a setting of its own.
+    none. The catalog of recordings sets this itself.
     """
     if not event.contains(Engine, "connect", _configure):
         event.listen(Engine, "connect", _configure)

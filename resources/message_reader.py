@@ -60,16 +60,23 @@ class WholeLineReader(dg.PipesMessageReader):
 
     @contextmanager
     def read_messages(self, handler: dg.PipesMessageHandler) -> Generator[PipesParams]:
-        """Pass the messages to Dagster's handler; yield the parameters of the writer."""
+        """Pass the messages to their receivers; yield the parameters of the writer.
+
+        The first error of a receiver is raised at the end; other messages are passed on.
+        """
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "messages"
             path.touch()
             ended = Event()
+            failures = list[Exception]()
             records = RecordHandler(handler, self._tracker)
 
             def read() -> None:
                 for line in whole_lines(path, ended.is_set):
-                    records.handle_message(json.loads(line))
+                    try:
+                        records.handle_message(json.loads(line))
+                    except Exception as error:  # noqa: BLE001 - raised below
+                        failures.append(error)
 
             thread = Thread(target=read, daemon=True)
             thread.start()
@@ -78,6 +85,8 @@ class WholeLineReader(dg.PipesMessageReader):
             finally:
                 ended.set()
                 thread.join()
+            if failures:
+                raise failures[0]
 
     def no_messages_debug_text(self) -> str:
         """Return where messages were expected."""

@@ -1,8 +1,10 @@
 """Messages of a training process: a line counts when all of it is written."""
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from dagster_pipes import PipesFileMessageWriterChannel
 
 from kinemill.task.protocols import NullReporter
@@ -78,3 +80,23 @@ def test_reader_passes_the_records_of_a_training_to_the_tracker(tmp_path):
         ({"train/loss": 0.5, "diverged": np.inf}, 7),
         ("problem", "a line\nand another"),
     ]
+
+
+def test_record_that_the_tracker_refuses_is_an_error_after_the_other_messages():
+    messages = []
+
+    class Handler:
+        handle_message = staticmethod(messages.append)
+
+    class Refusing(NullReporter):
+        def log_text(self, name, text):
+            raise ValueError(f"{name} is too long")
+
+    payload = {"record": "log_text", "values": ["note", "x"]}
+    refused = {"method": "report_custom_message", "params": {"payload": payload}}
+    with (
+        pytest.raises(ValueError, match="note is too long"),
+        WholeLineReader(Refusing()).read_messages(Handler) as parameters,
+    ):
+        Path(parameters["path"]).write_text(f"{json.dumps(refused)}\n{FIRST}{SECOND}")
+    assert [message["method"] for message in messages] == ["log", "closed"]
