@@ -127,11 +127,12 @@ def test_concurrent_runs_train_a_model_once(copy):
 
 def test_training_beyond_max_runtime_is_stopped_with_the_reason(copy):
     steps = {"learn.steps": 1_000_000, "learn.save_every": 1_000_000}
-    run = start_run(**{"compute.max_runtime": 4, **steps})
+    # The time counts from the start of a process that imports torch, on a machine that tests share.
+    run = start_run(**{"compute.max_runtime": 20, **steps})
     training = training_of(run, copy.home, saved=False)
     _, message = run.communicate(timeout=300)
     assert run.returncode == 3
-    assert "compute.max_runtime: training was stopped after 4 s" in message
+    assert "compute.max_runtime: training was stopped after 20 s" in message
     assert deleted(training)
     # `save_every` alone would write none.
     assert any(checkpoints(path) for path in (copy.home.runs / TASK).iterdir())
