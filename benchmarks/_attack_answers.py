@@ -10,14 +10,25 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from benchmarks._attacked import COMMAND, TASK, Row, changed, run_cold, tree_digest
+from benchmarks._attacked import (
+    TASK,
+    Commands,
+    Result,
+    Row,
+    Workspace,
+    changed,
+    run_cold,
+    tree_digest,
+)
 
 _PATIENCE = 90.0  # s for an answer without end
 _SURVIVAL = 20.0  # s until a second request shows that --watch has survived the first answer
 _AT_ONCE = 4
+_RUNTIME = ("-m", "kinemill.runtime")
 _SUMS = "0" * 64
 _SIBLINGS = ("code/main.py", "config/arm.yaml", "models/leg/step.onnx", "documents/a", "photos/b")
 
@@ -173,15 +184,23 @@ def _surroundings(robot: Path) -> dict[str, str]:
     return tree_digest(robot, ("models/arm", "models/.arm"))
 
 
-def _pull(name: str, folder: Path, arguments: list[str], python: tuple[str, ...]) -> str:
+def _runtime_pull(address: str, target: Path) -> Result:
+    arguments = ["pull", address, f"{TASK}@champion", "--to", str(target)]
+    return run_cold(arguments, {}, _PATIENCE, _RUNTIME)
+
+
+def _model_pull(commands: Commands, folder: Path, address: str, target: Path) -> Result:
+    arguments = ["model", "pull", f"{TASK}@champion", "--to", str(target), "--from", address]
+    workspace = Workspace(folder.with_name(f"{folder.name} mill"))
+    return commands.run(workspace, *arguments, patience=_PATIENCE)
+
+
+def _pull(name: str, folder: Path, pull: Callable[[str, Path], Result]) -> str:
     """Pull from one hostile answer; return what is wrong."""
     target = _robot(folder)
     previous = _surroundings(folder)
     with _registry(REPLIES[name]) as (address, _):
-        folders = {"address": address, "target": target}
-        command = [part.format(**folders) for part in arguments]
-        home = {"KINEMILL_HOME": f"{folder} home"}
-        result = run_cold(command, home, _PATIENCE, python)
+        result = pull(address, target)
     problem = changed(previous, _surroundings(folder)) or result.problem((1, 2, 3))
     if not problem and "\x1b" in result.errors:
         problem = "control characters reach the terminal"
@@ -217,25 +236,25 @@ def _watch(name: str, folder: Path) -> str:
     return changed(previous, _surroundings(folder))
 
 
-_RUNTIME = ("-m", "kinemill.runtime")
-_FROM = ["pull", "{address}", f"{TASK}@champion", "--to", "{target}"]
-CLIENTS: dict[str, Callable[[str, Path], str]] = {
-    "runtime pull": lambda name, folder: _pull(name, folder, _FROM, _RUNTIME),
-    "model pull": lambda name, folder: _pull(
-        name, folder, ["model", "pull", *_FROM[2:], "--from", _FROM[1]], COMMAND
+CLIENTS: dict[str, Callable[[Commands, str, Path], str]] = {
+    "runtime pull": lambda _, name, folder: _pull(name, folder, _runtime_pull),
+    "model pull": lambda commands, name, folder: _pull(
+        name, folder, partial(_model_pull, commands, folder)
     ),
-    "runtime pull --watch": _watch,
+    "runtime pull --watch": lambda _, name, folder: _watch(name, folder),
 }
 
 
-def attack_registry(folder: Path, names: list[str], clients: Sequence[str]) -> list[Row]:
+def attack_registry(
+    commands: Commands, folder: Path, names: list[str], clients: Sequence[str]
+) -> list[Row]:
     """Pull from hostile answers with each client."""
     rows: list[Row] = []
     for client in clients:
         rows.append(Row(f"{client} of a hostile registry"))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             folders = [folder / client / str(number) for number in range(len(names))]
-            problems = pool.map(CLIENTS[client], names, folders)
+            problems = pool.map(partial(CLIENTS[client], commands), names, folders)
             for name, problem in zip(names, problems, strict=True):
                 rows[-1].add(name, problem)
     return rows
@@ -248,7 +267,6 @@ def install_valid(folder: Path, bundle: Path) -> list[Row]:
     files = [path for path in bundle.rglob("*") if path.is_file()]
     content = {path.relative_to(bundle).as_posix(): path.read_bytes() for path in files}
     with _registry(_bundle(content)) as (address, _):
-        arguments = ["pull", address, f"{TASK}@champion", "--to", str(target)]
-        result = run_cold(arguments, {}, _PATIENCE, _RUNTIME)
+        result = _runtime_pull(address, target)
     row.add("valid", result.problem() or changed(previous, _surroundings(folder)))
     return [row]

@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from benchmarks._attacked import (
     tree_digest,
 )
 
-_AT_ONCE = 3  # the long commands
 _PATIENCE = 600.0  # s of a run that is not killed
 _IN_A_ROW = 10  # kills of a long command before it is left to complete
 _LOOP = [  # one round that learns little
@@ -79,7 +77,13 @@ def _decide(command: str, version: str, number: int) -> list[str]:
     return ["model", command, *version.split(), *force, "--why", f"try {number}"]
 
 
-VICTIMS = {
+VICTIMS = {  # the longest first
+    "run, of a loop": Victim(lambda workspace, _: _run(workspace, LOOP, *_LOOP), _IN_A_ROW, "bare"),
+    "run": Victim(lambda workspace, _: _run(workspace, TASK), _IN_A_ROW, "bare"),
+    "model tune": Victim(
+        lambda _, n: ["model", "tune", TASK, "--trials", str(2 * n + 2), "--no-register"],
+        *(_IN_A_ROW, "used", False),
+    ),
     "data ingest": Victim(
         lambda workspace, _: ["data", "ingest", TASK, str(workspace.logs)], source="bare"
     ),
@@ -94,12 +98,6 @@ VICTIMS = {
     "model rollback": Victim(
         lambda _, n: _decide("rollback", f"{TASK} --to {1 + n % 2}", n), is_fresh=False
     ),
-    "run": Victim(lambda workspace, _: _run(workspace, TASK), _IN_A_ROW, "bare"),
-    "model tune": Victim(
-        lambda _, n: ["model", "tune", TASK, "--trials", str(2 * n + 2), "--no-register"],
-        *(_IN_A_ROW, "used", False),
-    ),
-    "run, of a loop": Victim(lambda workspace, _: _run(workspace, LOOP, *_LOOP), _IN_A_ROW, "bare"),
 }
 
 
@@ -221,16 +219,15 @@ class _Attack:
         return self._commands.run(self._space, *arguments, patience=patience)
 
 
-Source = Callable[[], Workspace]  # made when it is needed: one takes two runs
-
-
-def _kill(commands: Commands, source: Source, folder: Path, name: str, kills: int) -> Row:
+def attack_by_kills(
+    commands: Commands, source: Workspace, folder: Path, name: str, kills: int
+) -> Row:
+    """Kill a command `kills` times, at moments drawn between its first write and its end."""
     row = Row(f"SIGKILL of {name}")
     victim = VICTIMS[name]
     moments = random.Random(name)
-    folder.mkdir()
     try:
-        attack = _Attack(commands, victim, source(), folder)
+        attack = _Attack(commands, victim, source, folder)
         first, last = attack.measure()
         since = 0
         for _ in range(5 * kills):
@@ -255,18 +252,3 @@ def _kill(commands: Commands, source: Source, folder: Path, name: str, kills: in
     except ValueError as error:
         row.add("before a kill", str(error))
     return row
-
-
-def attack_by_kills(
-    commands: Commands, sources: dict[str, Source], folder: Path, names: list[str], kills: int
-) -> list[Row]:
-    """Kill each command `kills` times, at moments drawn between its first write and its end."""
-    commands.run(sources["bare"](), "task", "list")  # starts the server that forks
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        work = {
-            name: pool.submit(
-                _kill, commands, sources[VICTIMS[name].source], folder / name, name, kills
-            )
-            for name in reversed(names)  # the longest first
-        }
-        return [work[name].result() for name in names]

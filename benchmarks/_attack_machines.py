@@ -117,7 +117,6 @@ def attack_databases(
     commands: Commands, workspace: Workspace, folder: Path, names: list[str]
 ) -> list[Row]:
     """Run commands whose PostgreSQL, or whose object store, is away."""
-    commands.run(workspace, "task", "list")  # starts the server that forks
     cases = [("PostgreSQL", mode, name) for mode in MODES for name in names]
     cases += [("object store", mode, name) for mode in MODES for name in ("doctor", "data ingest")]
     rows = {case[:2]: Row(f"{case[0]} {case[1]}, by command") for case in cases}

@@ -164,7 +164,7 @@ def new_workspace(folder: Path, logs: int = 4) -> Workspace:
     (folder / "tasks").mkdir(parents=True)
     (folder / "tasks" / f"{TASK}.yaml").write_text(TASK_FILE)
     shutil.copy(EXAMPLES / f"{LOOP}.yaml", folder / "tasks")
-    write_logs(folder / "logs", "cart_pole", episodes=logs, seconds=3.0, workers=1)
+    write_logs(folder / "logs", "cart_pole", episodes=logs, seconds=1.5, workers=1)
     for path in (folder / "logs").glob("broken*"):
         path.unlink()
     return Workspace(folder)

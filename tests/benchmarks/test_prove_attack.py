@@ -22,8 +22,8 @@ def failed(rows):
     return [problem for row in rows for problem in row.failed]
 
 
-def test_hostile_registry_leaves_the_surroundings_of_a_model(tmp_path):
-    assert failed(attack_registry(tmp_path, REPLIES, ["runtime pull"])) == []
+def test_hostile_registry_leaves_the_surroundings_of_a_model(site, tmp_path):
+    assert failed(attack_registry(site.commands, tmp_path, REPLIES, ["runtime pull"])) == []
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_hostile_files_are_read_within_the_memory_limit(tmp_path, forms):
 @pytest.mark.ci
 def test_killed_ingest_is_completed_by_the_next(site):
     folder = site.scratch("kills")
-    rows = attack_by_kills(site.commands, {"bare": lambda: site.bare}, folder, ["data ingest"], 2)
-    assert failed(rows) == []
+    row = attack_by_kills(site.commands, site.bare, folder, "data ingest", 2)
+    assert failed([row]) == []
 
 
 @pytest.mark.ci
