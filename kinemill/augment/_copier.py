@@ -14,8 +14,8 @@ from typing import cast
 import numpy as np
 
 from kinemill.augment._augmentation import Augmentation, Rows, Signals
-from kinemill.dataset import AuxRows, Media, PackedDataset, PackedEpisode, View
-from kinemill.dataset.aux_arrays import write_aux
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset.aux_arrays import AuxRows, Media, View, write_aux
 from kinemill.dataset.listing import write_listing
 from kinemill.dataset.packed import episode_table, read_packed
 from kinemill.dataset.segments import VALUES, Segment, link_segment, write_segment

@@ -11,8 +11,8 @@ from pathlib import Path
 import polars as pl
 
 from kinemill.augment._copier import CopiedSegment, Copier, CopyCounts
-from kinemill.dataset import Media, dataset_versions, scan_listing
-from kinemill.dataset.aux_arrays import write_media
+from kinemill.dataset import dataset_versions, scan_listing
+from kinemill.dataset.aux_arrays import Media, write_media
 from kinemill.dataset.description import read_description, write_description
 from kinemill.dataset.segments import Segment, link_segment
 from kinemill.errors import BadInput, CorruptArtifact

@@ -8,10 +8,11 @@ of the training episodes alone. A new version is made when an episode is accepte
 Example:
     from kinemill.dataset import load_dataset, stage
     dataset = load_dataset(home, stage.run(task, home, episodes).ref)
+
+`stage`, `media` and `aux_arrays` are modules of their own: readers of a dataset do not load what
+writes it.
 """
 
-from kinemill.dataset import stage
-from kinemill.dataset.aux_arrays import AuxRows, Media, View
 from kinemill.dataset.catalog import FORMAT as CATALOG
 from kinemill.dataset.catalog import (
     Version,
@@ -22,7 +23,6 @@ from kinemill.dataset.catalog import (
 )
 from kinemill.dataset.inspection import diff_datasets, list_datasets, show_dataset
 from kinemill.dataset.listing import scan_listing
-from kinemill.dataset.media import Frames, MediaSet, load_media
 from kinemill.dataset.packed import (
     PackedDataset,
     PackedEpisode,
@@ -34,26 +34,19 @@ from kinemill.dataset.summary import DatasetSummary
 
 __all__ = [
     "CATALOG",
-    "AuxRows",
     "DatasetSummary",
-    "Frames",
-    "Media",
-    "MediaSet",
     "PackedDataset",
     "PackedEpisode",
     "Version",
-    "View",
     "dataset_versions",
     "diff_datasets",
     "find_dataset",
     "find_version",
     "list_datasets",
     "load_dataset",
-    "load_media",
     "packed_files",
     "publish_unpacked",
     "read_packed",
     "scan_listing",
     "show_dataset",
-    "stage",
 ]

@@ -12,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kinemill.dataset import Media, MediaSet, PackedDataset, load_dataset, load_media
+from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.dataset.aux_arrays import Media
+from kinemill.dataset.media import MediaSet, load_media
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store import ArtifactRef, Home, Json

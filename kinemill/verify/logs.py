@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 
-from kinemill.dataset import Media, MediaSet, PackedDataset, PackedEpisode
-from kinemill.dataset.aux_arrays import open_aux
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset.aux_arrays import Media, open_aux
+from kinemill.dataset.media import MediaSet
 from kinemill.dataset.segments import Segment
 from kinemill.errors import BadInput
 from kinemill.ingest.decisions import current_decisions

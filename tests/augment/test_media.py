@@ -10,9 +10,10 @@ import pytest
 
 from kinemill.augment import stage as augment
 from kinemill.control.sim import Dummy, dummy_overrides, write_dummy_logs
-from kinemill.dataset import load_dataset, load_media
+from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.exporters import export_data
+from kinemill.dataset.media import load_media
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest

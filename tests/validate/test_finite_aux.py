@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.dataset import load_dataset, load_media
+from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.media import load_media
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import load_episodes

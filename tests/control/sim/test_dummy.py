@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from kinemill.control.sim import Dummy, dummy_overrides, dummy_task, write_dummy_logs
-from kinemill.dataset import load_dataset, load_media
+from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.media import load_media
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
