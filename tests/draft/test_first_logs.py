@@ -143,17 +143,6 @@ def test_what_a_measured_position_follows_is_a_reference(tmp_path, measured, ref
     assert "a reference of the controller" in draft.left_out[reference]
 
 
-def test_a_position_that_nothing_follows_is_a_state(tmp_path):
-    seconds = 0.01 * np.arange(ROWS)
-    arm(seconds, qg=np.sin(seconds), qm=np.cos(3.0 * seconds), tau=np.cos(7.0 * seconds)).write_csv(
-        tmp_path / "gripper.csv"
-    )
-    roles = {
-        column.guess.name: column.role for column in build("arm", tmp_path / "gripper.csv").columns
-    }
-    assert roles == {"qg": "state", "qm": "state", "tau": "action"}
-
-
 def test_a_clock_with_too_few_digits_is_named_with_its_rate(tmp_path):
     seconds = 0.135 * np.arange(ROWS)
     rounded = [float(f"{second:.1e}") for second in seconds]

@@ -152,22 +152,6 @@ def test_letters_of_vehicles_are_rates_and_velocities(tmp_path, front):
     assert all(column.guess.turning for column in draft.columns if column.channel in rates)
 
 
-def test_the_letters_of_a_joint_and_an_input_keep_their_meaning(tmp_path):
-    angle, speed = swing()
-    columns = {
-        "time": spelled(TIME),
-        "q": spelled(angle),
-        "v": spelled(speed),
-        "u": spelled(np.cos(3 * TIME)),
-    }
-    draft = build("arm", table(tmp_path / "a.csv", columns))
-    assert {column.channel: column.role for column in draft.columns} == {
-        "q": "state",
-        "v": "state",
-        "u": "action",
-    }
-
-
 def test_objects_in_a_list_have_fields(tmp_path):
     angle, speed = swing()
     rows = [
