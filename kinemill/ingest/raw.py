@@ -403,7 +403,7 @@ def missing_media(
 
 def _nearest_name(names: Sequence[str], available: Sequence[str]) -> str:
     """Return the hint at an available name that is close to one of some names, or ""."""
-    return next((hint for name in names if "did you" in (hint := nearest(name, available))), "")
+    return next((hint for name in names if "did you" in (hint := nearest(name, [*available]))), "")
 
 
 def _list_names(names: list[str]) -> str:

@@ -91,8 +91,8 @@ class ArrayTree:
     def __init__(self, arrays: Mapping[str, Array], groups: Iterable[str] | None = None) -> None:
         self.listed = arrays
         parts = (name.split("/") for name in arrays)
-        shown = ("/".join(path[:depth]) for path in parts for depth in range(1, len(path)))
-        self._groups = [*dict.fromkeys(shown if groups is None else groups)]
+        folders = ("/".join(path[:depth]) for path in parts for depth in range(1, len(path)))
+        self._groups = [*dict.fromkeys(folders if groups is None else groups)]
         # A file may have many episodes: the arrays of each are found by bisection.
         self._sorted = sorted(arrays)
         self._order = {name: number for number, name in enumerate(arrays)}
