@@ -17,7 +17,7 @@ from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import guess
-from kinemill.ingest.raw import split_index
+from kinemill.ingest.raw import split_index, vectors_of
 from kinemill.ingest.readers._csv_layout import COLUMN
 from kinemill.ingest.readers.npz import read_names
 
@@ -90,7 +90,7 @@ def _by_guess(table: Table, commands: set[str]) -> dict[str, str]:
 
 def _by_texts(table: Table) -> ClipColumns | None:
     """Name the columns of a matrix of joint angles by the texts of its file."""
-    for vector, columns in _vectors(table).items():
+    for vector, columns in vectors_of(table.values).items():
         if not _ANGLES.match(vector):
             continue
         for texts in _NAMES:
@@ -123,21 +123,11 @@ def _by_order(table: Table, hinges: Sequence[str], source: str) -> ClipColumns |
 def _rows(table: Table) -> list[list[str]]:
     """Return the columns of rows without names, in their order."""
     numbered = {int(match[1]): name for name in table.values if (match := _NUMBERED.match(name))}
-    vectors = _vectors(table)
+    vectors = vectors_of(table.values)
     return [
         *([[numbered[at] for at in sorted(numbered)]] if numbered else []),
         *(vectors[name] for name in _ROWS if name in vectors),
     ]
-
-
-def _vectors(table: Table) -> dict[str, list[str]]:
-    """Return the columns of each vector, in their order."""
-    vectors = dict[str, dict[int, str]]()
-    for name in table.values:
-        vector, index = split_index(name)
-        if index is not None:
-            vectors.setdefault(vector, {})[index] = name
-    return {name: [columns[at] for at in sorted(columns)] for name, columns in vectors.items()}
 
 
 def _attitude(table: Table, columns: list[str]) -> dict[str, str]:

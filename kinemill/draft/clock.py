@@ -33,15 +33,16 @@ from kinemill.draft.constants import (
     CLOCK_USUAL_STEP,
     FIT_ROWS,
 )
+from kinemill.draft.table import UNIT_WORDS
 from kinemill.draft.velocity_fit import fit_line, integrals_of
 from kinemill.ingest.clock import Floats, is_newest_first
 from kinemill.ingest.name_heuristics import (
-    PER_SECOND,
     PHYSICAL,
     STEP,
     guess,
     is_stamp,
     plain_letters,
+    rate_by,
     split_words,
 )
 from kinemill.ingest.raw import TICKS
@@ -191,13 +192,12 @@ def with_unit(
     stamps = stamps[::-1] if is_newest_first(stamps) else stamps
     stated = _length_of(unit) or _length_in(name)
     motion = list(islice(_integrals(name, numbers), 1 if stated else None))
+    is_guess = why == EVENLY and not name.startswith(COLUMN)  # s may be a path in m
+    doubt = [f"{name} is taken for the clock, as {why}; if it is none: --rate HZ"] * is_guess
     if stated:
-        return ClockChoice(
-            name,
-            stated,
-            f"{why}, unit by {'unit' if unit else 'name'}",
-            tuple(_contradicted_unit(name, stated, motion)),
-        )
+        rule = f"{why}, unit by {'unit' if unit else 'name'}"
+        remarks = (*_contradicted_unit(name, stated, motion), *doubt)
+        return ClockChoice(name, stated, rule, remarks, is_stated=why != EVENLY)
     steps = np.diff(stamps)
     rising = steps[steps > 0.0]
     usual = float(np.median(rising)) if len(rising) else 1.0
@@ -228,9 +228,7 @@ def with_unit(
             f"{name} is taken for {_spell(length)}, and its rows are {apart:.3g} s apart; if that "
             f"is wrong, set ingest.time_unit to the s of a unit, as 86400 for days"
         )
-    if why == EVENLY and not name.startswith(COLUMN):
-        remarks.append(f"{name} is taken for the clock, as {why}; if it is none: --rate HZ")
-    return ClockChoice(name, length, rule, tuple(remarks), is_stated=why != EVENLY)
+    return ClockChoice(name, length, rule, (*remarks, *doubt), is_stated=why != EVENLY)
 
 
 def _contradicted_unit(name: str, stated: float, motion: list[float]) -> Iterator[str]:
@@ -245,9 +243,7 @@ def _contradicted_unit(name: str, stated: float, motion: list[float]) -> Iterato
 
 
 def _spell(length: float) -> str:
-    return UNIT_NAMES.get(length) or {DAY: "days", TICK: "100 ns", 60.0: "min", 3600.0: "h"}.get(
-        length, f"{length:g} s"
-    )
+    return UNIT_NAMES.get(length) or UNIT_WORDS.get(spell_unit(length), f"{length:g} s")
 
 
 def _score(
@@ -424,11 +420,12 @@ def rounded_hint(numbers: Mapping[str, Floats]) -> str:
 
 def stated_rate(numbers: Mapping[str, Floats]) -> float | None:
     """Return the rate, Hz, that a column such as `fs` or `Ts` states by its only number, if any."""
-    for name in (*PER_SECOND, *STEP):
+
+    def only(name: str) -> float | None:
         values = np.unique(numbers[name][np.isfinite(numbers[name])]) if name in numbers else []
-        if len(values) == 1 and 0.0 < values[0] < 1e9:
-            return float(values[0] if name in PER_SECOND else 1.0 / values[0])
-    return None
+        return float(values[0]) if len(values) == 1 else None
+
+    return rate_by(only)
 
 
 def step_column(numbers: Mapping[str, Floats]) -> str | None:

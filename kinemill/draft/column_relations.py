@@ -10,7 +10,7 @@ from kinemill.draft.constants import RELATION_LENGTH_OFF, RELATION_LETTERS, RELA
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import COMMAND, REFERENCE, split_words
-from kinemill.ingest.raw import split_index
+from kinemill.ingest.raw import vectors_of
 
 ELEMENTS = 4  # of a quaternion
 AXES = ({"w", "x", "y", "z"}, {"qw", "qx", "qy", "qz"})  # names of elements without an index
@@ -18,14 +18,9 @@ AXES = ({"w", "x", "y", "z"}, {"qw", "qx", "qy", "qz"})  # names of elements wit
 
 def letter_columns(table: Table) -> set[str]:
     """Return the columns of vectors that hold the character codes of a text."""
-    vectors: dict[str, list[str]] = {}
-    for name in table.values:
-        base, index = split_index(name)
-        if index is not None:
-            vectors.setdefault(base, []).append(name)
     return {
         name
-        for names in vectors.values()
+        for names in vectors_of(table.values).values()
         if len(names) > 1 and _spell(np.concatenate([table.values[n][1] for n in names]))
         for name in names
     }

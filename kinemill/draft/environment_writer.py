@@ -1,15 +1,12 @@
 """Environment draft writer: spell a reinforcement draft as a task file."""
 
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import cast
 
 from kinemill.draft.column import PLAIN, YAML_WORDS, identifier
-from kinemill.draft.task_draft_writer import quote
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
+from kinemill.task.yaml import dump_line
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def write_environment_task(draft: EnvironmentDraft) -> str:
         f"task: {draft.name}",
         f"dt: {draft.dt:.12g}  # s: {draft.dt_source}",
         *_channels(draft.layout),
-        f"environment: {_flow(draft.settings)}",
+        f"environment: {dump_line(draft.settings)}",
         "learn:",
         "  type: reinforcement",
         *draft.algorithm,
@@ -101,17 +98,3 @@ def _unit(layout: PolicyLayout, name: str) -> str:
 def _range(layout: PolicyLayout, name: str) -> str:
     ends = layout.limits.get(name)
     return f"  # {ends[0]:.4g} to {ends[1]:.4g}" if ends else ""
-
-
-def _flow(settings: Json) -> str:
-    """Spell settings on one line of YAML."""
-    return f"{{{', '.join(f'{key}: {spell_value(value)}' for key, value in settings.items())}}}"
-
-
-def spell_value(value: object) -> str:
-    """Spell a setting on one line of YAML."""
-    if isinstance(value, dict):
-        return _flow(cast(Json, value))
-    if isinstance(value, str):
-        return value if re.fullmatch(r"[A-Za-z][\w-]*", value) else quote(value)
-    return json.dumps(value)

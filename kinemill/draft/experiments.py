@@ -82,13 +82,23 @@ def find_experiments(names: Iterable[str]) -> Sequence[Experiment] | None:
     if len(complete) != 1:
         return None
     ((first_columns, first, second_columns, second),) = complete
-    labels = {name: "_".join(stem) for stem, name in first_columns.items()}
-    return (
-        Experiment(first, {name: name for name in first_columns.values()}, labels),
-        Experiment(
-            second, {first_columns[stem]: second_columns[stem] for stem in first_columns}, labels
-        ),
+    parts = {first: first_columns, second: second_columns}
+    return _by_part(
+        {
+            part: {"_".join(stem): columns[stem] for stem in first_columns}
+            for part, columns in parts.items()
+        }
     )
+
+
+def _by_part(columns: Mapping[str, Mapping[str, str]]) -> list[Experiment]:
+    """Return an experiment for each part, from its column names by stem."""
+    first = next(iter(columns.values()))
+    stems = {name: stem for stem, name in first.items()}
+    return [
+        Experiment(part, {first[stem]: of[stem] for stem in first}, stems)
+        for part, of in columns.items()
+    ]
 
 
 def _clocked_experiments(names: list[str]) -> list[Experiment]:
@@ -103,11 +113,8 @@ def _clocked_experiments(names: list[str]) -> list[Experiment]:
     has_clock = len(stems) > EXPERIMENT_FEWEST and any(map(is_stamp, stems))
     if not is_complete or len(prefixes) > 1 or not has_clock:
         return []
-    labels = {runs[min(runs)][stem]: stem for stem in stems}
-    return [
-        Experiment(run, {runs[min(runs)][stem]: runs[run][stem] for stem in stems}, labels)
-        for run in sorted(runs, key=lambda run: (len(run), run))
-    ]
+    ordered = sorted(runs, key=lambda run: (len(run), run))
+    return _by_part({run: runs[run] for run in ordered})
 
 
 def numbered_experiments(table: Table) -> list[Experiment]:
@@ -133,12 +140,7 @@ def numbered_experiments(table: Table) -> list[Experiment]:
     ]
     if not _is_same_machine(rows, outputs):
         return []
-    first = columns[numbers[0]]
-    labels = {first[stem]: stem for stem in stems}
-    return [
-        Experiment(f"run{n}", {first[stem]: columns[n][stem] for stem in stems}, labels)
-        for n in numbers
-    ]
+    return _by_part({f"run{n}": {stem: columns[n][stem] for stem in stems} for n in numbers})
 
 
 def _changes(values: Floats) -> bool:

@@ -35,15 +35,14 @@ from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import (
     CURRENT,
     DRIVE,
+    EFFORT,
     EXPLICIT,
-    LOADS,
     Guess,
     guess,
     split_words,
 )
 from kinemill.runtime.window_metrics import nonzero_std
 
-_EFFORTS = CURRENT | LOADS | {"tau", "effort", "voltage", "pwm", "duty", "thrust"}
 ACTS_AT_ONCE = "it acts within one row, so a row holds its next value"
 
 
@@ -138,7 +137,7 @@ def _is_inner(outer: str, inner: str) -> bool:
     A measured current or torque jumps with the command of a speed as well.
     """
     words = {*split_words(inner)}
-    efforts = _EFFORTS & {*split_words(outer)}
+    efforts = EFFORT & {*split_words(outer)}
     return not efforts and bool(words & EXPLICIT or (words & DRIVE and not words & CURRENT))
 
 

@@ -9,26 +9,23 @@ tasks of a LeRobot data set: lines of JSON in version 2.1 (`tasks.jsonl`), and a
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import polars as pl
 
 from kinemill.draft.column import identifier
 from kinemill.draft.schema_inference import empty_task, form_of, read_parts
 from kinemill.draft.table import Table
 from kinemill.errors import BadLog
-from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.raw import Images, RawLog, Texts, Unreadable
-from kinemill.ingest.readers._lerobot_meta import LARGEST, dataset_of
+from kinemill.ingest.readers._lerobot_meta import TASK_INDEX, dataset_of, tasks_of
 from kinemill.ingest.readers._lerobot_videos import is_depth, video_features
+from kinemill.ingest.readers.rosbag import BrokenBag, open_bag
 from kinemill.task import READERS, Channel
 
 LANGUAGE = {"language", "instruction", "instructions", "prompt", "task", "text", "annotation"}
 ATTRIBUTES = ("@language", "@instruction", "@language_instruction", "@prompt", "@task")
 FEW_TEXTS = 3  # instructions that a note spells
-TASK_INDEX = "task_index"  # column of the number of a task
 SMALL = 96  # pixels of the shorter side, to which videos are scaled down at most
 
 
@@ -140,7 +137,8 @@ def _instructions(
     """Return the text channels; with a single text the text itself, and a reason instead."""
     first = tables[0]
     has_tasks = TASK_INDEX in {*first.left_out, *first.values}
-    numbered = _dataset_tasks(first.path) if has_tasks else {}
+    folder = dataset_of(first.path, "data") if has_tasks else None
+    numbered = tasks_of(folder) if folder else {}
     if numbered:
         return _choice(TASK_INDEX, list(numbered.values()), numbered)
     names = [*first.left_out, *topics, *(f"{topic}.data" for topic in topics)]
@@ -156,28 +154,6 @@ def _instructions(
         if texts:
             return _choice(name, texts, {})
     return [], "", {}
-
-
-def _dataset_tasks(log: Path) -> dict[int, str]:
-    """Return the text of each task of the data set that a log belongs to; {} without one.
-
-    Raises:
-        BadLog: The list of tasks is damaged.
-    """
-    folder = dataset_of(log, "data")
-    lists = [folder / "meta" / name for name in ("tasks.jsonl", "tasks.parquet")] if folder else []
-    path = next((path for path in lists if is_file(path) and path.stat().st_size <= LARGEST), None)
-    if path is None:
-        return {}
-    try:
-        is_table = path.suffix == ".parquet"
-        frame = pl.read_parquet(path, glob=False) if is_table else pl.read_ndjson(path)
-        texts = frame["task" if "task" in frame.columns else "__index_level_0__"].to_list()
-        rows = zip(frame[TASK_INDEX].to_list(), texts, strict=True)
-        return {int(number): text.strip() for number, text in rows if text.strip()}
-    except (ValueError, TypeError, AttributeError, OSError, pl.exceptions.PolarsError) as error:
-        expected = "task_index and task of each"
-        raise BadLog(path, f"is not a list of tasks ({error})", expected=expected) from error
 
 
 def _choice(
@@ -297,16 +273,10 @@ def _of_mcap(log: Path) -> list[str]:
 
 
 def _of_bag(log: Path) -> list[str]:
-    from rosbags.rosbag1 import Reader as Ros1
-    from rosbags.rosbag1 import ReaderError as Error1
-    from rosbags.rosbag2 import Reader as Ros2
-    from rosbags.rosbag2 import ReaderError as Error2
-
-    bag: Any = Ros1(log) if log.suffix == ".bag" else Ros2(log)
     try:
-        with bag:
+        with open_bag(log) as (bag, _):
             return sorted({connection.topic for connection in bag.connections})
-    except (Error1, Error2, ValueError, OSError) as error:
+    except BrokenBag as error:
         raise _unlisted(log, error) from error
 
 

@@ -26,7 +26,6 @@ from kinemill.draft.constants import (
 )
 from kinemill.draft.environment_writer import (
     EnvironmentDraft,
-    spell_value,
     write_environment_task,
 )
 from kinemill.draft.mechanism import is_legged, mechanism_draft
@@ -40,7 +39,7 @@ from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.store.project import project_root
 from kinemill.task import Task, load_task
-from kinemill.task.yaml import read_yaml
+from kinemill.task.yaml import dump_line, read_yaml
 from kinemill.tracking.throughput import duration
 
 _GYMNASIUM = re.compile(r"-v\d+\Z")  # end of an id
@@ -245,7 +244,7 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
         wrappers += ["action_scaling"] if is_bounded else []
     if tuned := read_yaml(_ZOO).value.get(draft.settings.get("id")):
         why = f"{tuned['learn']['algorithm']['type']}, with the settings of rl-baselines3-zoo"
-        algorithm = tuple(f"  {key}: {spell_value(value)}" for key, value in tuned["learn"].items())
+        algorithm = tuple(f"  {key}: {dump_line(value)}" for key, value in tuned["learn"].items())
         wrappers = tuned.get("wrappers", [])
         steps = tuned["steps"]
     settings |= {"wrappers": wrappers} if wrappers else {}

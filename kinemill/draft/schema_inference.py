@@ -20,9 +20,9 @@ from kinemill.draft.letter_names import with_letters
 from kinemill.draft.rates import meet
 from kinemill.draft.table import Reason, Samples, Table, attributes_by_column, usual_step
 from kinemill.draft.text_table import (
-    NEWEST_FIRST,
     coarse_clock,
     contradictions,
+    on_clock,
     read_numbers,
     read_text,
     split_clocks,
@@ -30,7 +30,7 @@ from kinemill.draft.text_table import (
     table_of,
 )
 from kinemill.errors import BadInput, BadLog
-from kinemill.ingest.clock import Floats, is_newest_first
+from kinemill.ingest.clock import Floats, usable
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
 from kinemill.ingest.raw import (
@@ -45,8 +45,8 @@ from kinemill.ingest.raw import (
 )
 from kinemill.ingest.readers._header_block import stated_rate
 from kinemill.ingest.readers.compressed import FORMAT, temporary_copy
-from kinemill.ingest.readers.csv import has_episodes, is_long
-from kinemill.ingest.unsupported_formats import is_pointer, unsupported_format
+from kinemill.ingest.readers.csv import is_wide
+from kinemill.ingest.unsupported_formats import is_pointer, unsupported_error
 from kinemill.task import READERS, Channel, Task
 
 NO_CLOCK = "\0"  # no column has this name
@@ -102,17 +102,22 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     try:
         return _survey(path, rate)
     except Unreadable as error:
-        where = path if error.where == "file" else f"{path}, {error.where}"
-        raise BadLog(where, error.problem, expected=error.expected, fix=error.fix) from error
+        raise _named_error(path, error) from error
+
+
+def _named_error(path: Path, error: Unreadable) -> BadLog:
+    """Return the error of a reader with the name of the log."""
+    where = path if error.where == "file" else f"{path}, {error.where}"
+    return BadLog(where, error.problem, expected=error.expected, fix=error.fix)
 
 
 def _survey(path: Path, rate: float | None) -> list[Table]:
     if is_pointer(path):
         raise BadLog(path, "is a pointer of Git LFS, not the log", fix="git lfs pull, in its clone")
     form = form_of(path)
-    if form is None and (format_ := unsupported_format(path)):
-        raise BadLog(path, f"is {format_[0]}", expected="a log that a reader reads", fix=format_[1])
-    is_text = form in {"csv", "text"} and not is_long(path) and not has_episodes(path)
+    if form is None and (error := unsupported_error(path)):
+        raise error
+    is_text = form in {"csv", "text"} and is_wide(path)
     if form is None or is_text:
         return [with_letters(split_clocks(t, rate)) for t in split_table(read_text(path, rate))]
     if form == FORMAT:
@@ -187,16 +192,16 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
             or has no column of numbers.
     """
     form = form_of(path)
-    if form in {"csv", "text"}:
-        numbers, texts = read_numbers(path)
-        return _require_columns(numbers, path), texts
     if form is None:
         raise BadInput(path, "is not a log", fix="name files that a reader can read")
-    reader: Reader = READERS[form]
     try:
+        if form in {"csv", "text"}:
+            numbers, texts = read_numbers(path)
+            return _require_columns(numbers, path), texts
+        reader: Reader = READERS[form]
         result = _readable(reader, path, _header(reader, path), _Clock([], 1.0))
     except Unreadable as error:
-        raise BadInput(path, str(error.reasons[0]["found"])) from error
+        raise _named_error(path, error) from error
     if len(result.logs) > 1:
         raise BadInput(path, f"holds {len(result.logs)} recordings", expected="one of its columns")
     if any(log.signals for log in result.logs):
@@ -384,33 +389,27 @@ def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None, abo
         return replace(table_of(path, numbers, result.refused), part=log.part)
     time = log.frame[TIME]
     meeting = 1.0 / rate if rate and result.time else None
-    if result.time and log.ticks == 1.0 and time.count():  # plain numbers of unknown unit
+    has_stamps = bool(usable(time).any())
+    if result.time and log.ticks == 1.0 and has_stamps:  # plain numbers of unknown unit
         numbers[result.time] = _floats(time)
         unit = about.columns.get(result.time, ColumnAttributes()).unit
         clock = with_unit(result.time, numbers, unit)
         table = stamped(path, clock, numbers, result.refused)
         return replace(table, part=log.part, meeting=meeting)
-    if not time.count():
+    if not has_stamps:
         raise BadLog(path, "too short: it has no row with a timestamp")
-    is_reversed = is_newest_first(_floats(time))
-    if is_reversed:
-        time = time.reverse()
-        numbers = {name: values[::-1] for name, values in numbers.items()}
-    first = time.drop_nulls()[0]
+    first = time.filter(usable(time))[0]
     seconds = _floats(time - first) / log.ticks
     if result.time and not advances(seconds):
         raise coarse_clock(path, result.time, seconds)
-    return Table(
-        path,
-        result.time,
-        "s",
-        {name: (seconds, values) for name, values in numbers.items()},
-        result.refused,
-        log.part,
-        None if result.time else rate,
-        origin=float(first) / log.ticks,
+    table = on_clock(path, seconds, 1.0, numbers, result.refused)
+    return replace(
+        table,
+        time=result.time,
+        part=log.part,
+        rate=None if result.time else rate,
+        origin=table.origin + float(first) / log.ticks,
         meeting=meeting,
-        remarks=(NEWEST_FIRST,) if is_reversed else (),
         clock_rule="timestamps of the format" if result.time else "",
     )
 

@@ -18,6 +18,7 @@ from kinemill.ingest.name_heuristics import (
     ASIDE,
     COMMAND,
     CURRENT,
+    EFFORT,
     EXPLICIT,
     FEEDBACK,
     PLANNED,
@@ -42,9 +43,6 @@ _FREQUENCIES = {"Hz", "kHz", "1/s"}
 
 _TORQUE = re.compile(r"m?k?(N|lbf|ozf|kgf|gf)\*")  # J is a unit of energy
 TORQUE = "inferred a command: it has the unit of a torque"
-# Quantities whose set point acts on the motor: the innermost loop follows it immediately.
-EFFORT = {"tau", "torque", "torques", "current", "currents", "curr", "iq", "effort", "force",
-          "forces", "voltage", "pwm", "duty", "thrust"}  # fmt: skip
 _READ = {"meas", "measured", "actual", "present", "act", "real", "raw", "est", "filt"} | FEEDBACK
 EFFORTS = ("N*m", "N", "A", "V")  # a set point of these acts on the motor
 

@@ -13,6 +13,10 @@ from kinemill.ingest.raw import ColumnAttributes, split_index
 Samples = tuple[Floats, Floats]  # (n,) s since the first timestamp, (n,) in the log's unit
 
 
+# Units of clocks that are not prefixed seconds, by their length in s.
+UNIT_WORDS = {"86400": "days", "1e-07": "100 ns", "60": "min", "3600": "h"}
+
+
 class Reason(str):
     """Why a column is left out; `rule` names the rule that decided."""
 
@@ -101,8 +105,7 @@ class Table:
     @property
     def spelled_unit(self) -> str:
         """The unit of the clock, in words."""
-        names = {"86400": "days", "1e-07": "100 ns", "60": "min", "3600": "h"}
-        return names.get(self.time_unit, self.time_unit)
+        return UNIT_WORDS.get(self.time_unit, self.time_unit)
 
     @property
     def rows(self) -> int:

@@ -28,7 +28,7 @@ from kinemill.draft.rates import meet
 from kinemill.draft.table import Reason, Table, usual_step
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats, is_newest_first, repair_stamps
-from kinemill.ingest.raw import ColumnAttributes, Unreadable, nanoseconds_of
+from kinemill.ingest.raw import ColumnAttributes, nanoseconds_of
 from kinemill.ingest.readers._csv_layout import (
     COLUMN,
     COMMENTS,
@@ -48,7 +48,7 @@ from kinemill.ingest.text_values import (
     spell_booleans,
     unit_of_cells,
 )
-from kinemill.ingest.unsupported_formats import unsupported_format
+from kinemill.ingest.unsupported_formats import unsupported_error
 
 HEAD = 1 << 18  # bytes that show whether a file is text
 FEWEST_ROWS = 3  # of a recording
@@ -87,7 +87,8 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     """Read every column of a text table.
 
     Raises:
-        BadLog: the file holds no table.
+        BadLog: The file is binary.
+        Unreadable: It holds no table.
     """
     text, numbers, layout = _read(path)
     with path.open("rb") as file:
@@ -95,12 +96,13 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     is_text = Reason("holds no numbers", "text")
     left_out: dict[str, str] = {name: is_text for name in text.columns if name not in numbers}
     dates = _dates(text)
+    pairs = [name for name in numbers if nanoseconds_of(name, list(numbers))]
     if dates is not None:
         numbers.pop(dates, None)
         left_out.pop(dates, None)
         table = _dated(path, text[dates], numbers, left_out, rate)
-    elif rate is None and (split := _split_clock(numbers)):
-        table = _stamped_by_pair(path, split, numbers, left_out)
+    elif pairs and rate is None:
+        table = _stamped_by_pair(path, pairs[0], numbers, left_out)
     else:
         table = table_of(path, numbers, left_out, rate, layout.units, stated)
     units = {name: ColumnAttributes(unit=unit) for name, unit in layout.units.items() if unit}
@@ -181,7 +183,8 @@ def read_numbers(path: Path) -> tuple[dict[str, Floats], list[str]]:
     """Return the columns of numbers of a text table, (n,) each, and the names of the others.
 
     Raises:
-        BadLog: the file holds no table.
+        BadLog: The file is binary.
+        Unreadable: It holds no table.
     """
     text, numbers, _ = _read(path)
     return numbers, [name for name in text.columns if name not in numbers]
@@ -192,19 +195,11 @@ def _read(path: Path) -> tuple[pl.DataFrame, dict[str, Floats], Layout]:
         head = file.read(HEAD)
     if is_binary(head):
         raise _binary(path, head)
-    try:
-        text, layout = read_as_text(path)
-    except Unreadable as error:
-        raise _of_file(path, error) from error
+    text, layout = read_as_text(path)
     columns = ((column.name, _numbers(column, layout)) for column in text)
     units = {column.name: unit for column in text if (unit := unit_of_cells(column))}
     layout = replace(layout, units=units | layout.units)
     return text, {name: values for name, values in columns if values is not None}, layout
-
-
-def _split_clock(numbers: Mapping[str, Floats]) -> str | None:
-    """Return the column of the whole seconds of a clock in two columns; None without one."""
-    return next((name for name in numbers if nanoseconds_of(name, list(numbers))), None)
 
 
 def _dated(
@@ -222,7 +217,7 @@ def _dated(
         if rate is not None or choose_clock(numbers) is not None:
             return table_of(path, numbers, left_out | {dates.name: COARSE}, rate)
         raise coarse_clock(path, dates.name, seconds)
-    table = _on_clock(path, seconds, 1.0, numbers, left_out)
+    table = on_clock(path, seconds, 1.0, numbers, left_out)
     origin = table.origin + int(first) / 1e9
     meeting = 1.0 / rate if rate else None
     rule = "it holds dates"
@@ -237,7 +232,7 @@ def _stamped_by_pair(
     least = float(np.nanmin(numbers[seconds]))
     since = numbers[seconds] - least
     remaining = {name: values for name, values in numbers.items() if name not in {seconds, rest}}
-    table = _on_clock(path, since + 1e-9 * numbers[rest], 1.0, remaining, left_out)
+    table = on_clock(path, since + 1e-9 * numbers[rest], 1.0, remaining, left_out)
     rule = f"seconds, and nanoseconds in {rest}"
     return replace(table, time=seconds, origin=table.origin + least, clock_rule=rule)
 
@@ -252,20 +247,12 @@ def _dates(frame: pl.DataFrame) -> str | None:
 
 
 def _binary(path: Path, head: bytes) -> BadLog:
-    if detected := unsupported_format(path):
-        return BadLog(
-            path, f"is {detected[0]}", expected="a log that a reader reads", fix=detected[1]
-        )
+    if error := unsupported_error(path):
+        return error
     is_pickle = head.startswith(PICKLE)
     kind = "a pickle, which could run code" if is_pickle else "data that no reader recognizes"
     fix = "write the numbers as text, .npy or .npz, or name the file after its format"
     return BadLog(path, f"holds {kind}", expected="a text table", fix=fix)
-
-
-def _of_file(path: Path, error: Unreadable) -> BadLog:
-    """Return an error of a reader with the name of the file."""
-    first = error.reasons[0]
-    return BadLog(path, str(first["found"]), expected=first["expected"], fix=first["fix"])
 
 
 def _numbers(column: pl.Series, layout: Layout) -> Floats | None:
@@ -344,7 +331,7 @@ def stamped(
     if not advances(stamps):
         raise coarse_clock(path, clock.name, stamps / ticks)
     remaining = {name: values for name, values in numbers.items() if name != clock.name}
-    table = _on_clock(path, stamps, ticks, remaining, left_out)
+    table = on_clock(path, stamps, ticks, remaining, left_out)
     return replace(
         table,
         time=clock.name,
@@ -354,7 +341,7 @@ def stamped(
     )
 
 
-def _on_clock(
+def on_clock(
     path: Path,
     stamps: Floats,
     ticks: float,

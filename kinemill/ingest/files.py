@@ -9,7 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from kinemill.errors import BadInput, BadLog, join_first
+from kinemill.errors import BadInput, join_first
 from kinemill.ingest.file_stat import (
     FileStat,
     is_file,
@@ -24,7 +24,7 @@ from kinemill.ingest.raw import MAX_LISTED, Reader
 from kinemill.ingest.readers import compressed
 from kinemill.ingest.readers._lerobot_videos import SUFFIX, is_read_video
 from kinemill.ingest.scan_cache import ScanCache, UnchangedFiles
-from kinemill.ingest.unsupported_formats import format_by_suffix, unsupported_format
+from kinemill.ingest.unsupported_formats import format_by_suffix, unsupported_error
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import READERS, Task
@@ -402,8 +402,8 @@ def refuse_unsupported(task: Task, path: Path) -> None:
     Raises:
         BadLog: it is one.
     """
-    if _recognized(task, path) is None and (detected := unsupported_format(path)):
-        raise BadLog(path, f"is {detected[0]}", expected="a log", fix=detected[1])
+    if _recognized(task, path) is None and (error := unsupported_error(path)):
+        raise error
 
 
 def wait_for_settled(

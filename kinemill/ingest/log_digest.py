@@ -1,11 +1,15 @@
 """Log digest: the sha256 that identifies a log, over its videos as well if the task reads them."""
 
 import hashlib
+from collections.abc import Sequence
 from io import BufferedReader
 from pathlib import Path
 
+from kinemill.ingest.file_stat import FileStat, read_file_stat
+from kinemill.ingest.files import why_unread
 from kinemill.ingest.readers._lerobot_videos import EpisodeVideo, find_videos, uses_videos
 from kinemill.ingest.readers._video_archive import write_blocks
+from kinemill.parallel import on_threads
 from kinemill.store import file_digest
 from kinemill.store.digests import copy
 from kinemill.task import Task
@@ -17,22 +21,31 @@ def log_digest(task: Task, path: Path) -> str:
     Raises:
         OSError: the log or a video cannot be read.
     """
-    return archive_digest(task, path) or file_digest(path)
-
-
-def archive_digest(task: Task, path: Path) -> str | None:
-    """Return the sha256 of the video archive of a log; None if the task reads none of its videos.
-
-    Raises:
-        OSError: the log or a video cannot be read.
-    """
     videos = _videos(task, path)
-    sha256 = hashlib.sha256()
     if not videos:
-        return None
+        return file_digest(path)
+    sha256 = hashlib.sha256()
     for block in write_blocks(path, videos):
         sha256.update(block)
     return sha256.hexdigest()
+
+
+def hash_logs(
+    task: Task, file_stats: Sequence[FileStat]
+) -> tuple[dict[FileStat, str], dict[FileStat, str]]:
+    """Return the content hashes of the logs that could be read, and why the others could not."""
+
+    def hash_or_problem(log: FileStat) -> tuple[str, str]:
+        try:
+            hash_ = log_digest(task, log.path)
+        except OSError as error:
+            return "", why_unread(error)
+        is_same = read_file_stat(log.folder, log.name) == log
+        return hash_, "" if is_same else "changed while it was read"
+
+    results = [*zip(file_stats, on_threads(hash_or_problem, file_stats), strict=True)]
+    read = {log: hash_ for log, (hash_, why) in results if not why}
+    return read, {log: why for log, (_, why) in results if why}
 
 
 def copy_log(task: Task, original: BufferedReader, to: Path) -> str:

@@ -28,13 +28,14 @@ PROBLEM = "sidecar_problem"  # key of the error, in place of the side-car's cont
 
 def metadata(task: Task, name: str, stored: Mapping[str, str]) -> dict[str, str]:
     """Return the metadata of a recording."""
-    attributes = {
-        key[1:]: value for key, value in stored.items() if key.startswith(ATTRIBUTE_PREFIX)
-    }
-    from_sidecar = {
-        key: value for key, value in stored.items() if not key.startswith(ATTRIBUTE_PREFIX)
-    }
+    attributes = attributes_in(stored)
+    from_sidecar = {key: value for key, value in stored.items() if key[:1] != ATTRIBUTE_PREFIX}
     return attributes | name_groups(task, name) | from_sidecar
+
+
+def attributes_in(stored: Mapping[str, str]) -> dict[str, str]:
+    """Return the attributes of the log itself among stored metadata, without their `@`."""
+    return {key[1:]: value for key, value in stored.items() if key.startswith(ATTRIBUTE_PREFIX)}
 
 
 def name_groups(task: Task, name: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ other languages are translated (`terms.py`); a unit in brackets is no part of th
 
 import re
 import unicodedata
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -44,6 +44,9 @@ _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("action", SURFACES),
           ("position", POSITION), ("action", DRIVE)]  # fmt: skip
 LENGTH = word_set("""pos position x y z height depth altitude distance level length stroke
     displacement""")
+# Of a set point that acts on the motor: the innermost loop follows it immediately.
+EFFORT = CURRENT | {"force", "forces", "torque", "torques", "tau", "effort", "voltage", "pwm",
+                    "duty", "thrust"}  # fmt: skip
 # Quantities that may rise as a clock does.
 PHYSICAL = word_set("""latitude longitude lat lon lng altitude alt elevation northing easting
     north east utm odometer odo mileage distance dist range energy charge capacity consumption
@@ -477,6 +480,18 @@ def _field_unit(parts: list[str]) -> str | None:
     if ("local", "position") in pairwise(parts):
         return "m/s^2" if ACCELERATION & {*parts} else _LOCAL.get(parts[-1])
     return _FIELDS.get((parts[-3], parts[-2])) if len(parts) > 2 and parts[-1] in _AXES else None
+
+
+def rate_by(number: Callable[[str], float | None]) -> float | None:
+    """Return the rate, Hz, that a usual name states, such as `fs` or `Ts`; None without one.
+
+    `number` returns the number under a name.
+    """
+    for name in (*PER_SECOND, *STEP):
+        value = number(name)
+        if value is not None and 0.0 < value < 1e9:
+            return value if name in PER_SECOND else 1.0 / value
+    return None
 
 
 def is_straight(name: str) -> bool:

@@ -22,7 +22,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest.file_stat import FileStat, stat_of
 from kinemill.ingest.files import drop_folder, scan
 from kinemill.ingest.membership import Member, members
-from kinemill.ingest.metadata import ATTRIBUTE_PREFIX, name_groups, read_attributes, read_sidecar
+from kinemill.ingest.metadata import attributes_in, name_groups, read_attributes, read_sidecar
 from kinemill.ingest.scan_cache import ScanCache
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.store import ArtifactRef, digest
@@ -75,13 +75,12 @@ def file_key(task: Task, file_stat: FileStat) -> str:
 
     The log is opened only if its name and side-car do not give the key.
     """
-    sidecar = read_sidecar
-    attributes = read_attributes
+    path = file_stat.path
     return _find_key(
         task,
         file_stat.label,
-        lambda: sidecar(task, file_stat.path),
-        lambda: attributes(task, file_stat.path),
+        lambda: read_sidecar(task, path),
+        lambda: read_attributes(task, path),
     )
 
 
@@ -96,11 +95,7 @@ def _find_key(task: Task, name: str, sidecar: Source, attributes: Source) -> str
     sources: list[Source] = [
         sidecar,
         lambda: name_groups(task, name),
-        lambda: {
-            key[1:]: value
-            for key, value in attributes().items()
-            if key.startswith(ATTRIBUTE_PREFIX)
-        },
+        lambda: attributes_in(attributes()),
     ]
     for source in sources:
         values = source()

@@ -10,7 +10,7 @@ from pathlib import Path
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.file_stat import FileStat, read_file_stat
 from kinemill.ingest.files import scan, wait_for_settled
-from kinemill.ingest.log_digest import log_digest
+from kinemill.ingest.log_digest import hash_logs
 from kinemill.ingest.membership import name_new_members
 from kinemill.ingest.recording import Job, record
 from kinemill.ingest.scan_cache import ScanCache
@@ -39,20 +39,12 @@ def read_ahead(task: Task, home: Home, folder: Path, names: Iterable[str]) -> in
     """
     stats = (read_file_stat(str(folder), name) for name in names)
     still, _ = wait_for_settled([stat for stat in stats if stat], task.ingest.min_file_age)
-    hashed = [(file_stat, hash_) for file_stat in still if (hash_ := _hash(task, file_stat))]
+    hashed, _ = hash_logs(task, still)  # the ingest reports the others
     decisions = current_decisions(home, task.name)
     barred = {hash_ for hash_, made in decisions.items() if made.bars}
     jobs: list[Job] = [
         (task, home, member, path)
-        for hash_, (member, path) in name_new_members(hashed).items()
+        for hash_, (member, path) in name_new_members([*hashed.items()]).items()
         if hash_ not in barred and task.ingest.wants(member.name)
     ]
     return sum(1 for _ in record(jobs, NullReporter(), enter=False))
-
-
-def _hash(task: Task, file_stat: FileStat) -> str | None:
-    """Return the sha256 of a file; None if it cannot be read: the ingest reports that."""
-    try:
-        return log_digest(task, file_stat.path)
-    except OSError:
-        return None

@@ -8,7 +8,7 @@ with several runs is a list of `RawLog`, one for each `part`.
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from kinemill.task import Source, Task
 
 TIME = "time_s"
 NANOSECONDS = "time_ns"  # of a timestamp in two columns
+_LISTED = 12  # names in a message
 MAX_LISTED = 3  # stretches of rows listed in one reason; the rest is counted
 
 Reason = dict[str, str | None]
@@ -273,6 +274,16 @@ def split_index(name: str) -> tuple[str, int | None]:
     return (match[1], int(match[2])) if match else (name, None)
 
 
+def vectors_of(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the elements of each vector among names, in the order of their indices."""
+    vectors = dict[str, dict[int, str]]()
+    for name in names:
+        vector, index = split_index(name)
+        if index is not None:
+            vectors.setdefault(vector, {})[index] = name
+    return {name: [inside[at] for at in sorted(inside)] for name, inside in vectors.items()}
+
+
 def elements(name: str, width: int) -> list[str]:
     """Return the names of a vector's elements: `x[0]`, `x[1]`, ..."""
     return [f"{name}[{index}]" for index in range(width)]
@@ -342,9 +353,7 @@ def _find(
         fix = f"name one of them at `{key}`: {_list_names(duplicates)}"
     else:
         problem = f"no column {' or '.join(map(repr, candidates)) or 'with stamps'}"
-        close = next(
-            (hint for name in candidates if "did you" in (hint := nearest(name, names))), ""
-        )
+        close = _nearest_name(candidates, names)
         unstamped = "" if channel else "; for a log without stamps, its `ingest.rate` in Hz"
         fix = f"{close} name the log's column at `{key}`{unstamped}".strip()
     reasons.append(
@@ -360,8 +369,45 @@ def _find(
     return None
 
 
+def missing_media(
+    channel: str,
+    task: Task,
+    available: Sequence[str],
+    what: str,
+    *,
+    where: str = "header",
+    note: str = "",
+) -> Reason:
+    """Return the reason for a channel of images or texts that a log does not have.
+
+    Args:
+        channel: its name.
+        task: task with the channel.
+        available: names in the log.
+        what: kind of name that the log lacks, such as `column`.
+        where: where it was searched.
+        note: what else a user has to know.
+    """
+    names = [source.name for source in task.channels[channel].source] or [channel]
+    listed = ", ".join(sorted(available)[:_LISTED]) or "nothing"
+    close = _nearest_name(names, available)
+    return reason(
+        "media",
+        where,
+        f"no {what} {' or '.join(map(repr, names))}",
+        channel=channel,
+        expected=f"one of that name; the log has {listed}",
+        fix=f"{close} name it at `channels.{channel}.source`{note}".strip(),
+    )
+
+
+def _nearest_name(names: Sequence[str], available: Sequence[str]) -> str:
+    """Return the hint at an available name that is close to one of some names, or ""."""
+    return next((hint for name in names if "did you" in (hint := nearest(name, [*available]))), "")
+
+
 def _list_names(names: list[str]) -> str:
-    return join_first([*map(repr, names)], 12)
+    return join_first([*map(repr, names)], _LISTED)
 
 
 def stretches(rows: NDArray[np.int64]) -> str:

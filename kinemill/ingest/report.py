@@ -18,20 +18,53 @@ from kinemill.task import Task
 _CHANGED = "changed while it was read"
 
 
-@dataclass(frozen=True)
-class Reporter:
-    """Describes the outcome of files by their content."""
+@dataclass(frozen=True, kw_only=True)
+class IngestReport:
+    """Result of an ingest: the snapshot of all recordings, and the outcome of each file.
+
+    Attributes:
+        task: its task.
+        home: its home.
+        artifact: the snapshot.
+        decisions: current decisions.
+        entered: content hashes of new recordings.
+        unfinished: reasons for contents that were not read to their end.
+        ignored: reason by name for files that were ignored.
+        read: content hashes of the files that are new or changed.
+        unread: reasons for those that could not be read.
+        unchanged: all others.
+    """
 
     task: Task
     home: Home
-    snapshot: Snapshot
+    artifact: Artifact
     decisions: Mapping[str, Decision]
     entered: Set[str]
     unfinished: Mapping[str, str]
+    ignored: Mapping[str, str]
+    read: Mapping[FileStat, str]
+    unread: Mapping[FileStat, str]
+    unchanged: UnchangedFiles
 
-    def describe(self, files: Mapping[FileStat, str]) -> list[Json]:
+    @cached_property
+    def fresh(self) -> list[Json]:
+        """The entries of the files that are new or changed since the last ingest."""
+        unread = [unstable(file_stat, why) for file_stat, why in self.unread.items()]
+        return _sort_entries(self._describe_all(self.read) + unread)
+
+    @property
+    def cached(self) -> int:
+        """Number of files without new content."""
+        return len(self.unchanged) + sum(entry["outcome"] == "known" for entry in self.fresh)
+
+    @cached_property
+    def files(self) -> list[Json]:
+        """The entries of all files; reads the whole snapshot."""
+        return _sort_entries(self._describe_all(dict(self.unchanged.items())) + self.fresh)
+
+    def _describe_all(self, files: Mapping[FileStat, str]) -> list[Json]:
         """Return the entries of files: name, digest, outcome, episodes, rows and reasons."""
-        entries = self.snapshot.find_all(files.values())
+        entries = Snapshot(self.home, self.artifact.ref).find_all(files.values())
         return [
             self._describe(file_stat, hash_, entries.get(hash_))
             for file_stat, hash_ in files.items()
@@ -42,55 +75,19 @@ class Reporter:
         if decision and decision.bars:
             return _report(file_stat, hash_, "known", None, [decision.reason(self.task.name)])
         if entry:
-            return self._read(file_stat, entry)
+            return self._of_recording(file_stat, entry)
         member = find_member(self.home, self.task.name, hash_)
         if member is None or self.task.ingest.wants(member.name):
             return unstable(file_stat, self.unfinished.get(hash_, _CHANGED))
         return _report(file_stat, hash_, "known", None, [_excluded_reason(member)])
 
-    def _read(self, file_stat: FileStat, entry: CatalogEntry) -> Json:
+    def _of_recording(self, file_stat: FileStat, entry: CatalogEntry) -> Json:
         first = entry.hash in self.entered and file_stat.label == entry.name
         verdict = "episodes" if entry.tracks else "quarantined"
         reasons: list[Reason] = []
         if entry.reasons:
             reasons = summary_of(self.home, entry.ref)["reasons"]
         return _report(file_stat, entry.hash, verdict if first else "known", entry, reasons)
-
-
-@dataclass(frozen=True)
-class IngestReport:
-    """Result of an ingest: the snapshot of all recordings, and the outcome of each file.
-
-    Attributes:
-        ignored: reason by name for files that were ignored.
-        reporter: describes the outcome of files.
-        read: content hashes of the files that are new or changed.
-        unread: reasons for those that could not be read.
-        unchanged: all others.
-    """
-
-    artifact: Artifact
-    ignored: Mapping[str, str]
-    reporter: Reporter
-    read: Mapping[FileStat, str]
-    unread: Mapping[FileStat, str]
-    unchanged: UnchangedFiles
-
-    @cached_property
-    def fresh(self) -> list[Json]:
-        """The entries of the files that are new or changed since the last ingest."""
-        unread = [unstable(file_stat, why) for file_stat, why in self.unread.items()]
-        return _sort_entries(self.reporter.describe(self.read) + unread)
-
-    @property
-    def cached(self) -> int:
-        """Number of files without new content."""
-        return len(self.unchanged) + sum(entry["outcome"] == "known" for entry in self.fresh)
-
-    @cached_property
-    def files(self) -> list[Json]:
-        """The entries of all files; reads the whole snapshot."""
-        return _sort_entries(self.reporter.describe(dict(self.unchanged.items())) + self.fresh)
 
 
 def _sort_entries(entries: list[Json]) -> list[Json]:

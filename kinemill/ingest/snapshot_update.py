@@ -2,8 +2,15 @@
 
 A recording becomes a member before the snapshot is published. Until then it is pending, so that
 the next update includes it if this one is killed, or read one partition alone.
+
+A longer file of the same name supersedes the recording that it begins with: a logger that pauses
+longer than `ingest.min_file_age` and then appends leaves two contents under one name, which share
+their first rows. A decision then excludes the shorter one; a user can withdraw it, and the raw
+bytes are kept. Only a digest of the first bytes of the new file is compared, so any format that
+grows at its end is supported. A log whose videos changed supersedes its recording likewise.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,24 +18,27 @@ from pathlib import Path
 from kinemill import catalog
 from kinemill.catalog import CatalogEntry, RecordingSet, SetRules
 from kinemill.ingest import snapshot as snapshots
-from kinemill.ingest.appended_logs import find_grown, supersede
-from kinemill.ingest.decisions import Decision
+from kinemill.ingest.decisions import Decision, decide
 from kinemill.ingest.edited_log import edit_digests
 from kinemill.ingest.edits import carry_over
-from kinemill.ingest.file_stat import FileStat
+from kinemill.ingest.file_stat import FileStat, stat_of
 from kinemill.ingest.index import add_pending, load_index, pending, save_index
-from kinemill.ingest.membership import Member, find_member, members, name_new_members
+from kinemill.ingest.membership import Member, find_member, members, name_new_members, raw_path
 from kinemill.ingest.partitions import member_key, member_keys
+from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers._lerobot_videos import uses_videos
+from kinemill.ingest.readers._video_archive import table_digest
 from kinemill.ingest.recording import Job, record
 from kinemill.ingest.recordings import reading_rules
 from kinemill.ingest.scan_cache import UnchangedFiles
 from kinemill.ingest.snapshot import entry_of
-from kinemill.store import Artifact, digest
+from kinemill.store import Artifact, digest, file_digest
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
 
+_CHUNK = 1 << 20
 Contents = Mapping[FileStat, str]
 Changes = dict[str, CatalogEntry | None]  # by content hash; None excludes a recording
 
@@ -132,9 +142,7 @@ class SnapshotUpdate:
         edited = {hash_ for hash_, _ in self._edits}
         for file_stat, hash_ in read.items():
             previous = earlier.get(file_stat)
-            if previous in edited and find_grown(
-                self._task, home, file_stat.path, hash_, previous, self._decisions
-            ):
+            if previous in edited and self.find_grown(file_stat.path, hash_, previous):
                 carry_over(home, task, previous, hash_)
         self._edits = edit_digests(home, task)
 
@@ -144,13 +152,36 @@ class SnapshotUpdate:
         for file_stat, hash_ in read.items():
             entry = changes.get(hash_)
             if entry and entry.tracks:
-                previous = earlier.get(file_stat)
-                made = supersede(
-                    self._task, self._home, file_stat.path, hash_, previous, self._decisions
-                )
-                superseded |= {made.recording: None} if made else {}
+                # It has tracks, so that no rows are lost meanwhile.
+                grown = self.find_grown(file_stat.path, hash_, earlier.get(file_stat))
+                superseded |= {self.supersede(grown, file_stat.path, hash_): None} if grown else {}
         self._barred |= set(superseded)
         return superseded
+
+    def find_grown(self, path: Path, hash_: str, previous: str | None) -> Member | None:
+        """Return the recording that a file was before it grew; None if it is another log, or kept.
+
+        `previous` is the content hash read under the same name before. A manual decision about that
+        recording is kept. A log whose videos changed grew as well, if its rows are the same.
+        """
+        if previous is None or previous == hash_ or previous in self._decisions:
+            return None
+        member = find_member(self._home, self._task.name, previous)
+        now = stat_of(path)
+        if member is None or now is None:
+            return None
+        if uses_videos(self._task, path):
+            return member if _has_same_rows(raw_path(self._home, member), path) else None
+        is_longer = 0 < member.bytes < now.st_size
+        return member if is_longer and _begins_with(path, member.bytes, previous) else None
+
+    def supersede(self, member: Member, path: Path, hash_: str) -> str:
+        """Exclude a recording that is a longer one now, and return its content hash."""
+        because = f"continues in {hash_[:16]}, which begins with its {member.bytes} bytes"
+        if uses_videos(self._task, path):
+            because = f"has the same rows as {hash_[:16]}, whose videos are newer"
+        decide(self._home, self._task.name, member.hash, member.name, "supersede", because)
+        return member.hash
 
     def _jobs(
         self, requested: set[str], sources: Mapping[str, tuple[Member, Path]]
@@ -192,3 +223,24 @@ class SnapshotUpdate:
         artifact = snapshots.publish(home, task, head)
         save_index(home, task, artifact.ref)
         return artifact
+
+
+def _has_same_rows(raw: Path, path: Path) -> bool:
+    """Return whether a stored log is a Parquet file with older videos; False if it is missing."""
+    try:
+        return (table_digest(raw) or file_digest(raw)) == file_digest(path)
+    except (OSError, Unreadable):
+        return False
+
+
+def _begins_with(path: Path, count: int, hash_: str) -> bool:
+    """Return whether the first `count` bytes of a file have this sha256; False if it is missing."""
+    hasher = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while count > 0 and (chunk := file.read(min(count, _CHUNK))):
+                hasher.update(chunk)
+                count -= len(chunk)
+    except OSError:
+        return False
+    return hasher.hexdigest() == hash_

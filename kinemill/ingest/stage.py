@@ -14,7 +14,7 @@ from kinemill.ingest import recordings
 from kinemill.ingest.decisions import DECISIONS, current_decisions
 from kinemill.ingest.edited_log import NO_EDITS, LogEdits
 from kinemill.ingest.edits import EDITS
-from kinemill.ingest.file_stat import NOTHING, FileStat, is_file, read_file_stat, stat_of
+from kinemill.ingest.file_stat import NOTHING, FileStat, is_file, stat_of
 from kinemill.ingest.files import (
     ScanResult,
     drop_folder,
@@ -23,18 +23,15 @@ from kinemill.ingest.files import (
     require_channels,
     scan,
     wait_for_settled,
-    why_unread,
 )
 from kinemill.ingest.index import add_pending
-from kinemill.ingest.log_digest import log_digest
+from kinemill.ingest.log_digest import hash_logs
 from kinemill.ingest.membership import Member, sync_members
 from kinemill.ingest.partitions import file_key
 from kinemill.ingest.raw import MAX_LISTED
-from kinemill.ingest.report import IngestReport, Reporter
+from kinemill.ingest.report import IngestReport
 from kinemill.ingest.scan_cache import ScanCache
-from kinemill.ingest.snapshot import Snapshot
 from kinemill.ingest.snapshot_update import SnapshotUpdate
-from kinemill.parallel import on_threads
 from kinemill.store import Artifact, Json
 from kinemill.store.disk_space import warn
 from kinemill.store.fault_injection import fault_point
@@ -118,7 +115,7 @@ def _ingest(
     fault_point("ingest.scanned")
     decisions = current_decisions(home, task.name)
     still, unstable = _settled_logs(task, scanned, changed)
-    read, unread = _hash_all(task, still)
+    read, unread = hash_logs(task, still)
     fault_point("ingest.hashed")
     earlier = _earlier_contents(cache, read, scanned.stale | {log.name for log in changed})
     update = SnapshotUpdate(task, home, decisions, described)
@@ -133,15 +130,18 @@ def _ingest(
         finished = {s: bytes.fromhex(h) for s, h in read.items() if h not in result.unfinished}
         stale = [*scanned.stale, *(log.name for log in changed)] if partition is None else []
         cache.write({**finished, **dict.fromkeys(_examined(scanned, unstable), NOTHING)}, stale)
-    reporter = Reporter(
-        task,
-        home,
-        Snapshot(home, result.artifact.ref),
-        decisions,
-        result.entered,
-        result.unfinished,
+    return IngestReport(
+        task=task,
+        home=home,
+        artifact=result.artifact,
+        decisions=decisions,
+        entered=result.entered,
+        unfinished=result.unfinished,
+        ignored=scanned.ignored,
+        read=read,
+        unread=unread,
+        unchanged=unchanged,
     )
-    return IngestReport(result.artifact, scanned.ignored, reporter, read, unread, unchanged)
 
 
 def _examined(scanned: ScanResult, unstable: list[FileStat]) -> list[FileStat]:
@@ -227,26 +227,3 @@ def _nothing(
             fix="put logs there, or delete the partition on the page of the asset in Dagster",
         )
     return no_logs(task, source, named)
-
-
-_Hashed = tuple[str | None, str]  # sha256 of a file's bytes; None, and why there is none
-
-
-def _hash(task: Task, file_stat: FileStat) -> _Hashed:
-    """Return the sha256 of a log, or why it could not be read."""
-    try:
-        hash_ = log_digest(task, file_stat.path)
-    except OSError as error:
-        return None, why_unread(error)
-    same = read_file_stat(file_stat.folder, file_stat.name) == file_stat
-    return (hash_, "") if same else (None, "changed while it was read")
-
-
-def _hash_all(
-    task: Task, file_stats: list[FileStat]
-) -> tuple[dict[FileStat, str], dict[FileStat, str]]:
-    """Return the content hashes of the files that were read, and why the others were not."""
-    hashes = on_threads(lambda stat: _hash(task, stat), file_stats)
-    hashed = dict(zip(file_stats, hashes, strict=True))
-    read = {file_stat: hash_ for file_stat, (hash_, _) in hashed.items() if hash_}
-    return read, {file_stat: why for file_stat, (hash_, why) in hashed.items() if not hash_}

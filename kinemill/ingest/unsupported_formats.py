@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from kinemill.errors import BadLog
+
 SDLOG2 = "a log of PX4's old logger (sdlog2)", "write it as CSV with sdlog2_dump.py of PX4"
 _FORMATS = (  # suffixes, what it is, and how to convert it
     (
@@ -74,3 +76,10 @@ def unsupported_format(path: Path) -> tuple[str, str] | None:
     except OSError:
         return None  # whoever reads it names the problem
     return next((format_ for start, format_ in _HEADS if head.startswith(start)), None)
+
+
+def unsupported_error(path: Path) -> BadLog | None:
+    """Return the error of a log of a known format that no reader reads; None for other files."""
+    format_ = unsupported_format(path)
+    expected = "a log that a reader reads"
+    return format_ and BadLog(path, f"is {format_[0]}", expected=expected, fix=format_[1])

@@ -89,13 +89,6 @@ def test_a_velocity_in_degrees_is_recognized_by_the_position_it_follows(tmp_path
     assert "in deg/s, by theta" in text
 
 
-def test_a_velocity_that_follows_no_position_is_not_its_derivative(tmp_path, time):
-    path = table(tmp_path / "a.csv", t=time, theta=np.sin(time), vel=np.sin(7 * time))
-    task, text = load(tmp_path, "loose", path)
-    assert task.channels["vel"].derivative_of is None
-    assert "follows no position in the data" in text
-
-
 def test_a_range_of_one_turn_is_an_angle_and_of_360_is_degrees(tmp_path, time):
     wrapped = np.mod(3 * time, 2 * np.pi) - np.pi
     path = table(tmp_path / "a.csv", t=time, pos1=wrapped, pos2=np.mod(50 * time, 360.0))
@@ -124,14 +117,6 @@ def test_a_distance_of_one_turn_is_no_angle_and_the_number_of_a_mode_no_state(tm
     kinds = {name: task.channels[name].kind for name in ("position_x", "yaw")}
     assert kinds == {"position_x": "linear", "yaw": "angle"}
     assert "left out, a status by its name, of 7 whole numbers: mode" in text
-
-
-def test_an_acceleration_by_its_unit_is_an_output(tmp_path, time):
-    columns = {"v(m/s)": np.sin(time), "lateral(m/s^2)": np.cos(time), "u": time % 3}
-    task, _ = load(tmp_path, "car", table(tmp_path / "a.csv", time=time, **columns))
-    assert {name: one.role for name, one in task.channels.items()} == {
-        "v": "state", "lateral": "output", "u": "action",
-    }  # fmt: skip
 
 
 def test_an_action_far_from_the_angle_of_its_name_is_no_target_of_it(tmp_path, time):

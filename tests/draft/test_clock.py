@@ -39,7 +39,13 @@ def test_physical_quantity_that_rises_is_no_clock(name):
     assert choose_clock({name: K, "u": np.sin(K)}) is None
 
 
-def test_clock_without_a_name_is_asked_about():
-    choice = choose_clock({"ticker": 0.01 * K, "u": np.sin(K)})
+@pytest.mark.parametrize("name", ["ticker", "s"])
+def test_clock_by_its_rate_alone_is_asked_about(name):
+    choice = choose_clock({name: 0.01 * K, "u": np.sin(K)})
     assert choice is not None
-    assert choice.remarks[-1].startswith("ticker is taken for the clock, as it rises evenly")
+    assert not choice.is_stated
+    assert choice.remarks[-1].startswith(f"{name} is taken for the clock, as it rises evenly")
+
+
+def test_path_at_varying_speed_is_no_clock():
+    assert choose_clock({"s": np.cumsum(1.5 + np.sin(0.1 * K)), "u": np.sin(K)}) is None

@@ -126,6 +126,7 @@ def test_an_unrelated_velocity_follows_no_position(tmp_path):
     (x, _), (_, v) = motion(random), motion(random)
     omega = channel(draft_of(tmp_path, theta=x, omega=v, u=np.cos(TIME)), "omega")
     assert omega.derivative_of is None
+    assert "follows no position in the data" in omega.notes
 
 
 def test_velocities_of_an_arm_are_found_among_thirty_columns_without_names(tmp_path):

@@ -9,7 +9,6 @@ import kinemill.api as km
 from kinemill.cli.app import app
 from kinemill.draft import environment_tasks
 from kinemill.draft.environment_tasks import drafted_task, task_name_of
-from kinemill.errors import BadInput
 from kinemill.task import load_task
 
 BRIEF = {
@@ -59,12 +58,6 @@ def test_an_environment_is_drafted_once_and_a_file_of_the_project_takes_its_plac
     own = empty_project / "tasks" / "cart_pole_v1.yaml"
     own.write_text(path.read_text())
     assert drafted_task("gym:CartPole-v1", home) == own
-
-
-def test_an_unknown_id_is_refused_with_the_nearest_one(home, empty_project):
-    with pytest.raises(BadInput, match="did you mean 'CartPole-v1'"):
-        drafted_task("gym:CartPol-v1", home)
-    assert not list(home.root.rglob("*.yaml"))
 
 
 def test_python_takes_presets_and_the_second_training_is_cached(home, empty_project):

@@ -1,4 +1,4 @@
-"""Logs as new users have them: other notations, slower columns, commands and measured forces."""
+"""Logs as new users have them: other notations, slower columns and references."""
 
 import numpy as np
 import polars as pl
@@ -16,22 +16,6 @@ ROWS = 400
 def text_log(path, header, rows):
     path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
     return path
-
-
-def test_true_and_false_are_a_command_and_a_force_beside_it_is_measured(tmp_path):
-    is_open = np.repeat([True, False] * 4, 50)
-    force = np.where(is_open, 0.0, 20.0) + np.sin(np.arange(ROWS))
-    rows = [
-        f"{k / 50},{str(is_open[k]).lower()},{force[k]:.4f},{10 * force[k]:.3f}"
-        for k in range(ROWS)
-    ]
-    log = text_log(tmp_path / "grip.csv", "t_s,open_cmd,force_N,motor_current_mA", rows)
-    columns = {column.channel: column for column in build("grip", log).columns}
-    assert {name: (one.role, one.unit) for name, one in columns.items()} == {
-        "open_cmd": ("action", "1"),
-        "force_n": ("state", "N"),
-        "motor_current_ma": ("state", "mA"),
-    }
 
 
 @pytest.mark.parametrize(("every", "is_used"), [(2, True), (10, False)])
@@ -110,24 +94,6 @@ def arm(seconds, **columns):
     return pl.DataFrame({"time": seconds, **columns})
 
 
-def test_a_torque_next_to_pulses_and_a_power_in_watts_are_measured(tmp_path):
-    seconds = 0.05 * np.arange(ROWS)
-    pulses = 1500.0 + 300.0 * np.sign(np.sin(seconds))
-    frame = pl.DataFrame(
-        {
-            "Time (s)": seconds,
-            "Servo 3 (µs)": pulses,
-            "Torque (N·m)": 0.1 * np.sin(seconds),
-            "Mechanical Power (W)": 2.0 + np.cos(3.0 * seconds),
-        }
-    )
-    frame.write_csv(tmp_path / "stand.csv")
-    columns = {column.channel: column for column in build("stand", tmp_path / "stand.csv").columns}
-    roles = {name: one.role for name, one in columns.items()}
-    assert roles == {"servo_3": "action", "torque": "state", "mechanical_power": "state"}
-    assert columns["mechanical_power"].guess.what == "unknown"
-
-
 @pytest.mark.parametrize(
     ("measured", "reference"), [("qm", "qg"), ("q", "q_d"), ("state.q[0]", "state.q_d[0]")]
 )
@@ -141,17 +107,6 @@ def test_what_a_measured_position_follows_is_a_reference(tmp_path, measured, ref
     roles = {column.guess.name: column.role for column in draft.columns}
     assert roles == {measured: "state", "vir": "action"}
     assert "a reference of the controller" in draft.left_out[reference]
-
-
-def test_a_position_that_nothing_follows_is_a_state(tmp_path):
-    seconds = 0.01 * np.arange(ROWS)
-    arm(seconds, qg=np.sin(seconds), qm=np.cos(3.0 * seconds), tau=np.cos(7.0 * seconds)).write_csv(
-        tmp_path / "gripper.csv"
-    )
-    roles = {
-        column.guess.name: column.role for column in build("arm", tmp_path / "gripper.csv").columns
-    }
-    assert roles == {"qg": "state", "qm": "state", "tau": "action"}
 
 
 def test_a_clock_with_too_few_digits_is_named_with_its_rate(tmp_path):

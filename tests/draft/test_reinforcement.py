@@ -94,7 +94,7 @@ def test_environment_file_of_the_project_is_named_relative_to_the_task(tmp_path,
     checked = build_reinforcement("own", "game.py:Uneven")
     path = tmp_path / "tasks" / "own.yaml"
     path.write_text(checked.text_in(path.parent))
-    assert 'path: "../game.py:Uneven"' in path.read_text()
+    assert "path: ../game.py:Uneven" in path.read_text()
     assert load_task(path).environment.path == f"{tmp_path}/tasks/../game.py:Uneven"
     assert checked.text_in(tmp_path.parent) == checked.text
 

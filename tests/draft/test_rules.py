@@ -88,13 +88,3 @@ def test_a_time_step_is_no_throttle_and_a_lift_no_surface(tmp_path):
     assert roles == dict.fromkeys(["elevator_position", "elevator_velocity"], "state") | {
         "voltage": "action"
     }
-
-
-def test_a_measured_rudder_next_to_its_command_is_a_state(tmp_path):
-    angle, speed = motion(np.random.default_rng(2))
-    rudder = {"rudder_cmd": np.sin(2 * TIME), "rudder_angle": np.sin(2 * TIME - 0.2)}
-    draft = draft_of(tmp_path, TIME, heading=angle, yaw_rate=speed, **rudder)
-    assert (channel(draft, "rudder_cmd").role, channel(draft, "rudder_angle").role) == (
-        "action",
-        "state",
-    )

@@ -131,36 +131,41 @@ def test_letters_of_a_text_are_no_states(tmp_path, time):
     assert "left out, a letter of a text: mode[0] to mode[3]" in text
 
 
-def test_accelerations_are_states_only_where_there_is_no_other(tmp_path, home, time):
-    alone = table(tmp_path / "alone.csv", time=time, acc=-np.sin(time), u=np.cos(3 * time))
-    task, _ = load(tmp_path, "alone", alone)
-    assert (task.states, task.actions) == (["acc"], ["u"])
-    with_velocity = table(
-        tmp_path / "sensors.csv", time=time, pos=np.sin(time), acc=-np.sin(time), u=np.cos(3 * time)
-    )
-    task, text = load(tmp_path, "sensors", with_velocity)
-    assert task.states == ["pos"]
-    assert (task.channels["acc"].role, task.outputs) == ("output", ["acc"])
-    assert "# rule: name; predicted, not fed back" in text
+TIME = 0.01 * np.arange(800)  # s
+SINE = np.sin(TIME)
+PUSH = np.cos(3 * TIME)
+TURNING = {"heading": SINE, "yaw_rate": np.cos(TIME)}
 
 
-def test_references_are_actions_only_where_there_is_no_command(tmp_path, time):
-    columns = {"time": time, "pos": np.sin(time), "pos_ref": np.sin(time + 0.2)}
-    task, _ = load(tmp_path, "closed", table(tmp_path / "closed.csv", **columns))
-    assert (task.states, task.actions) == (["pos"], ["pos_ref"])
-    path = table(tmp_path / "open.csv", **columns, pwm=np.cos(3 * time))
-    task, text = load(tmp_path, "open", path)
-    assert (task.states, task.actions) == (["pos"], ["pwm"])
-    assert "left out, a reference of the controller, by its name" in text
-
-
-def test_a_measured_current_is_a_state_only_next_to_a_command(tmp_path, time):
-    columns = {"time": time, "pos": np.sin(time), "motor_current": np.cos(2 * time)}
-    task, _ = load(tmp_path, "alone", table(tmp_path / "alone.csv", **columns))
-    assert (task.states, task.actions) == (["pos"], ["motor_current"])
-    path = table(tmp_path / "driven.csv", **columns, duty=np.cos(3 * time))
-    task, _ = load(tmp_path, "driven", path)
-    assert (task.states, task.actions) == (["pos", "motor_current"], ["duty"])
+@pytest.mark.parametrize(
+    ("columns", "roles", "says"),
+    [
+        ({"acc": -SINE, "u": PUSH}, "acc: state, u: action", ""),
+        ({"pos": SINE, "acc": -SINE, "u": PUSH}, "pos: state, acc: output, u: action",
+         "# rule: name; predicted, not fed back"),
+        ({"pos": SINE, "pos_ref": np.sin(TIME + 0.2)}, "pos: state, pos_ref: action", ""),
+        ({"pos": SINE, "pos_ref": np.sin(TIME + 0.2), "pwm": PUSH}, "pos: state, pwm: action",
+         "left out, a reference of the controller, by its name"),
+        ({"pos": SINE, "motor_current": PUSH}, "pos: state, motor_current: action", ""),
+        ({"pos": SINE, "motor_current": np.cos(2 * TIME), "duty": PUSH},
+         "pos: state, motor_current: state, duty: action", ""),
+        ({"v(m/s)": SINE, "lateral(m/s^2)": np.cos(TIME), "u": TIME % 3},
+         "v: state, lateral: output, u: action", ""),
+        ({"qg": SINE, "qm": PUSH, "tau": np.cos(7 * TIME)},
+         "qg: state, qm: state, tau: action", ""),
+        ({"q": np.sin(2 * TIME), "v": 2 * np.cos(2 * TIME), "u": PUSH},
+         "q: state, v: state, u: action", ""),
+        ({**TURNING, "rudder_cmd": np.sin(2 * TIME), "rudder_angle": np.sin(2 * TIME - 0.2)},
+         "heading: state, yaw_rate: state, rudder_angle: state, rudder_cmd: action", ""),
+    ],
+    ids=["acceleration alone", "acceleration", "reference alone", "reference", "current alone",
+         "current", "unit", "followed by nothing", "letters", "rudder"],
+)  # fmt: skip
+def test_role_of_a_column_depends_on_the_others(tmp_path, columns, roles, says):
+    path = table(tmp_path / "a.csv", time=TIME, **columns)
+    task, text = load(tmp_path, "drafted", path)
+    assert ", ".join(f"{name}: {spec.role}" for name, spec in task.channels.items()) == roles
+    assert says in text
 
 
 def test_names_without_a_letter_are_columns(tmp_path, time):

@@ -13,15 +13,16 @@ ROWS = 600
 TIME = 0.01 * np.arange(ROWS)  # s
 
 
-def table(path, columns, separator=",", encoding="utf-8"):
-    """Write text columns (n,) under their names."""
-    rows = [separator.join(row) for row in zip(*columns.values(), strict=True)]
-    path.write_bytes("\n".join([separator.join(columns), *rows, ""]).encode(encoding))
-    return path
-
-
 def spelled(values, form=".5f"):
-    return [f"{value:{form}}" for value in values]
+    return [value if isinstance(value, str) else f"{value:{form}}" for value in values]
+
+
+def table(path, columns):
+    """Write columns (n,) of texts or numbers under their names, without a space at their ends."""
+    rows = zip(*map(spelled, columns.values()), strict=True)
+    names = [name.strip() for name in columns]
+    path.write_text("".join(f"{','.join(row)}\n" for row in (names, *rows)), encoding="utf-8")
+    return path
 
 
 def swing():
@@ -40,19 +41,19 @@ def robot_log(path, pause=0):
     columns = {
         "header.stamp.sec": [str(1785000000 + int(t)) for t in TIME],
         "header.stamp.nanosec": [str(round(1e9 * (t - int(t)))) for t in TIME],
-        "/odom.position.x": spelled(along + 1e-3 * random.normal(size=ROWS)),
-        "/odom.orientation.x": spelled(0 * TIME),
-        "/odom.orientation.y": spelled(0 * TIME),
+        "/odom.position.x": along + 1e-3 * random.normal(size=ROWS),
+        "/odom.orientation.x": 0 * TIME,
+        "/odom.orientation.y": 0 * TIME,
         "/odom.orientation.z": spelled(np.sin(heading / 2), ".6f"),
         "/odom.orientation.w": spelled(np.cos(heading / 2), ".6f"),
-        "/odom.twist.linear.x": spelled(speed + 1e-3 * random.normal(size=ROWS)),
-        "/cmd_vel.linear.x": spelled(speed),
-        "/battery_state.voltage": spelled(24 - 0.01 * TIME + 0.01 * random.normal(size=ROWS)),
+        "/odom.twist.linear.x": speed + 1e-3 * random.normal(size=ROWS),
+        "/cmd_vel.linear.x": speed,
+        "/battery_state.voltage": 24 - 0.01 * TIME + 0.01 * random.normal(size=ROWS),
     }
     every = {"/cmd": 8, "/odo": 2, "/bat": 2}
     for name, values in columns.items():
         step = every.get(name[:4], 1)
-        columns[name] = [text if k % step == 0 else "" for k, text in enumerate(values)]
+        columns[name] = [text if k % step == 0 else "" for k, text in enumerate(spelled(values))]
     turn_rate = np.gradient(heading, TIME) + 0.01 * random.normal(size=ROWS)
     columns["/imu.angular_velocity.z"] = spelled(turn_rate)
     return table(path, columns)
@@ -75,36 +76,84 @@ def test_a_heading_without_noise_is_not_stuck_on_a_straight_line(tmp_path):
     assert [(e["outcome"], e["dropped_rows"]) for e in checked.entries] == [("episodes", 0)]
 
 
-def test_angles_beside_one_in_degrees_are_in_degrees_and_so_is_their_gyro(tmp_path):
+def diver():
     turn, rate = 40 * TIME - 180, np.full(ROWS, 40.0) + 5 * np.sin(8 * TIME)
     turn = (turn + 5 / 8 * (1 - np.cos(8 * TIME)) + 180) % 360 - 180
     turn[:3] = -179.9, 179.9, -179.9  # the range is one turn
-    columns = {
+    return {
         "time": spelled(2 * TIME, ".3f"),
-        "attitude.roll": spelled(5 * np.sin(TIME)),
-        "attitude.yaw": spelled(turn),
-        "gyro_z": spelled(rate / 2),
-        "thrust_cmd": spelled(rate),
+        "attitude.roll": 5 * np.sin(TIME),
+        "attitude.yaw": turn,
+        "gyro_z": rate / 2,
+        "thrust_cmd": rate,
     }
-    channels = {
-        column.channel: column
-        for column in build("diver", table(tmp_path / "a.csv", columns)).columns
+
+
+def gripper():
+    is_open = np.repeat([True, False] * 6, 50)
+    force = np.where(is_open, 0.0, 20.0) + np.sin(np.arange(ROWS))
+    return {
+        "t_s": 2 * TIME,
+        "open_cmd": ["true" if value else "false" for value in is_open],
+        "force_N": force,
+        "motor_current_mA": 10 * force,
     }
-    assert {name: (one.unit, one.log_unit) for name, one in channels.items()} == {
-        "attitude_roll": ("rad", "deg"),
-        "attitude_yaw": ("rad", "deg"),
-        "gyro_z": ("rad/s", "deg/s"),
-        "thrust_cmd": ("1", None),
+
+
+def press():
+    angle, speed = swing()
+    return {
+        "time": TIME,
+        "Slide Position (mm)": angle,
+        "Drive Output (%)": 10 * speed,
+        "Drive Output (%) ": 10 * speed + 0.1,
+        "Clamp Force (N)": 3 * angle,
+    }
+
+
+def stand():
+    seconds = 5 * TIME
+    return {
+        "Time (s)": seconds,
+        "Servo 3 (µs)": 1500.0 + 300.0 * np.sign(np.sin(seconds)),
+        "Torque (N·m)": 0.1 * np.sin(seconds),
+        "Mechanical Power (W)": 2.0 + np.cos(3.0 * seconds),
+    }
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        # Angles next to one in degrees are in degrees, and so is their gyro.
+        (diver(), {"attitude_roll": ("state", "rad"), "attitude_yaw": ("state", "rad"),
+                   "gyro_z": ("state", "rad/s"), "thrust_cmd": ("action", "1")}),
+        # True and false are a command.
+        (gripper(), {"open_cmd": ("action", "1"), "force_n": ("state", "N"),
+                     "motor_current_ma": ("state", "mA")}),
+        (press(), {"slide_position": ("state", "mm"), "clamp_force": ("state", "N"),
+                   "drive_output_0": ("action", "percent"),
+                   "drive_output_1": ("action", "percent")}),
+        (stand(), {"servo_3": ("action", "us"), "torque": ("state", "N*m"),
+                   "mechanical_power": ("state", "W")}),
+    ],
+    ids=["diver", "gripper", "press", "stand"],
+)  # fmt: skip
+def test_measured_quantities_are_states_next_to_commands(tmp_path, columns, expected):
+    drafted = build("sample", table(tmp_path / "a.csv", columns)).columns
+    assert {column.channel: (column.role, column.unit) for column in drafted} == expected
+    in_degrees = {c.channel: c.log_unit for c in drafted if (c.log_unit or "").startswith("deg")}
+    assert in_degrees == {
+        name: unit.replace("rad", "deg") for name, (_, unit) in expected.items() if "rad" in unit
     }
 
 
 def test_a_column_that_jumps_by_a_turn_is_an_angle(tmp_path):
     heading = np.cumsum(0.02 * (1.5 + np.sin(TIME)))
     columns = {
-        "time": spelled(TIME),
-        "eta_3": spelled((heading + np.pi) % (2 * np.pi) - np.pi),
-        "nu_3": spelled(2 * (1.5 + np.sin(TIME))),
-        "u": spelled(np.sin(TIME)),
+        "time": TIME,
+        "eta_3": (heading + np.pi) % (2 * np.pi) - np.pi,
+        "nu_3": 2 * (1.5 + np.sin(TIME)),
+        "u": np.sin(TIME),
     }
     eta, nu, _ = build("diver", table(tmp_path / "a.csv", columns)).columns
     assert (eta.kind, eta.unit, nu.derivative_of, nu.unit) == ("angle", "rad", "eta_3", "rad/s")
@@ -119,14 +168,14 @@ def test_a_log_without_channels_is_refused_by_name(tmp_path):
 def test_names_in_another_unit_are_converted_for_each_firmware(tmp_path):
     angle, speed = swing()
     stamps = {"t_ms": spelled(1000 * TIME, ".0f")}
-    radians = {"arm_pos_rad": spelled(angle), "arm_vel_rad_s": spelled(speed)}
+    radians = {"arm_pos_rad": angle, "arm_vel_rad_s": speed}
     degrees = {
-        "arm_pos_deg": spelled(np.rad2deg(angle)),
-        "arm_vel_deg_s": spelled(np.rad2deg(speed)),
+        "arm_pos_deg": np.rad2deg(angle),
+        "arm_vel_deg_s": np.rad2deg(speed),
     }
     torque, milli = np.sin(9 * TIME), 1000 * np.sin(9 * TIME)
-    table(tmp_path / "v1.csv", stamps | radians | {"torque_Nm": spelled(torque)})
-    table(tmp_path / "v2.csv", stamps | degrees | {"torque_mNm": spelled(milli)})
+    table(tmp_path / "v1.csv", stamps | radians | {"torque_Nm": torque})
+    table(tmp_path / "v2.csv", stamps | degrees | {"torque_mNm": milli})
     checked = check_draft(build("arm", tmp_path))
     assert [
         (channel.source[1].name, channel.source[1].unit)
@@ -138,34 +187,16 @@ def test_names_in_another_unit_are_converted_for_each_firmware(tmp_path):
 @pytest.mark.parametrize("front", ["", "body_"])
 def test_letters_of_vehicles_are_rates_and_velocities(tmp_path, front):
     random = np.random.default_rng(0)
-    columns = {"time": spelled(TIME)}
+    columns = {"time": TIME}
     for at, name in enumerate("uvwpqr"):
-        columns[f"{front}{name}"] = spelled(
-            np.sin((at + 2) * TIME) + 0.01 * random.normal(size=ROWS)
-        )
-    columns["thruster_1"] = spelled(np.cos(TIME))
+        columns[f"{front}{name}"] = np.sin((at + 2) * TIME) + 0.01 * random.normal(size=ROWS)
+    columns["thruster_1"] = np.cos(TIME)
     draft = build("auv", table(tmp_path / "a.csv", columns))
     found = {column.channel: (column.role, column.guess.what) for column in draft.columns}
     rates = {f"{name}_rate": ("state", "velocity") for name in ("roll", "pitch", "yaw")}
     velocities = {f"velocity_{axis}": ("state", "velocity") for axis in "xyz"}
     assert found == rates | velocities | {"thruster_1": ("action", "action")}
     assert all(column.guess.turning for column in draft.columns if column.channel in rates)
-
-
-def test_the_letters_of_a_joint_and_an_input_keep_their_meaning(tmp_path):
-    angle, speed = swing()
-    columns = {
-        "time": spelled(TIME),
-        "q": spelled(angle),
-        "v": spelled(speed),
-        "u": spelled(np.cos(3 * TIME)),
-    }
-    draft = build("arm", table(tmp_path / "a.csv", columns))
-    assert {column.channel: column.role for column in draft.columns} == {
-        "q": "state",
-        "v": "state",
-        "u": "action",
-    }
 
 
 def test_objects_in_a_list_have_fields(tmp_path):
@@ -192,27 +223,12 @@ def test_counts_that_wrap_are_an_angle(tmp_path, bits):
     counts = np.cumsum(2**bits / 150 * (1.5 + speed / 3)).astype(int)  # a few turns
     half = 2 ** (bits - 1)
     columns = {
-        "time": spelled(TIME),
+        "time": TIME,
         "enc_left": map(str, (counts + half) % 2**bits - half),
-        "cmd": spelled(speed),
+        "cmd": speed,
     }
     draft = build("base", table(tmp_path / "a.csv", {k: list(v) for k, v in columns.items()}))
     encoder = draft.columns[0]
     assert (encoder.kind, encoder.unit) == ("angle", "rad")
     assert encoder.scale == pytest.approx(2 * np.pi / 2**bits)
     assert [entry["reasons"] for entry in check_draft(draft).entries] == [[]]
-
-
-def test_a_force_beside_a_drive_in_percent_is_measured(tmp_path):
-    angle, speed = swing()
-    names = "time,Slide Position (mm),Drive Output (%),Drive Output (%),Clamp Force (N)"
-    columns = (TIME, angle, 10 * speed, 10 * speed + 0.1, 3 * angle)
-    rows = [",".join(row) for row in zip(*map(spelled, columns), strict=True)]
-    (tmp_path / "a.csv").write_text("\n".join([names, *rows, ""]))
-    drafted = {column.channel: column for column in build("press", tmp_path / "a.csv").columns}
-    assert {name: (one.role, one.unit) for name, one in drafted.items()} == {
-        "slide_position": ("state", "mm"),
-        "clamp_force": ("state", "N"),
-        "drive_output_0": ("action", "percent"),
-        "drive_output_1": ("action", "percent"),
-    }

@@ -1,6 +1,6 @@
 """A small task whose settings a test can change, and logs written as bytes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,12 +22,17 @@ learn: {type: dynamics, model: {type: mlp}}
 
 @pytest.fixture
 def make_task(tmp_path) -> Callable[..., Task]:
-    """A pendulum at 100 Hz: `angle` is `position` rad or `q_deg` deg, `velocity`, `torque`."""
+    """A pendulum at 100 Hz: `angle` is `position` rad or `q_deg` deg, `velocity`, `torque`.
+
+    `sources` are other columns of these three, in order.
+    """
     path = tmp_path / "pendulum.yaml"
     path.write_text(TASK)
 
-    def make(**overrides: object) -> Task:
-        return load_task(path, {key.replace("__", "."): new for key, new in overrides.items()})
+    def make(sources: Sequence[str] = (), **overrides: object) -> Task:
+        values = {key.replace("__", "."): new for key, new in overrides.items()}
+        channels = zip(("angle", "velocity", "torque"), sources, strict=False)
+        return load_task(path, values | {f"channels.{n}.source": column for n, column in channels})
 
     return make
 
@@ -64,6 +69,11 @@ def write(logs) -> Callable[..., Path]:
 def swing() -> list[tuple[float, ...]]:
     """A hundred rows on the grid: position k/10 rad, velocity 10 rad/s, torque k N*m."""
     return [(k / 100, k / 10, 10.0, float(k)) for k in range(100)]
+
+
+def with_ingest(task: Task, **settings: object) -> Task:
+    """Return a task with other settings of `ingest`."""
+    return task.model_copy(update={"ingest": task.ingest.model_copy(update=settings)})
 
 
 def refusals(read, path, task) -> list[dict[str, object]]:

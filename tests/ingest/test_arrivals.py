@@ -9,7 +9,7 @@ from sqlalchemy import delete
 
 from kinemill.catalog import transaction
 from kinemill.catalog.tables import files
-from kinemill.ingest import load_recordings, scan_cache
+from kinemill.ingest import load_recordings, log_digest, scan_cache
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs
 from kinemill.ingest.files import scan
@@ -23,13 +23,13 @@ def read(monkeypatch):
     """Names of the files whose bytes ingest reads to know their content, in order."""
     # What has just changed is looked at again for a second; here, for a hundredth of one.
     monkeypatch.setattr(scan_cache, "_FRESH", 0.01)
-    names, digest = [], ingest.log_digest
+    names, digest = [], log_digest.log_digest
 
     def record(task, path):
         names.append(path.name)
         return digest(task, path)
 
-    monkeypatch.setattr(ingest, "log_digest", record)
+    monkeypatch.setattr(log_digest, "log_digest", record)
     return names
 
 

@@ -5,7 +5,6 @@ import os
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs
 from kinemill.ingest.files import recognize, require_logs, scan
 from kinemill.task import READERS
@@ -132,12 +131,6 @@ def test_links_out_of_the_folder_and_pipes_are_not_read(task, logs, aged, swing,
     result = scan(task, logs)
     assert [file_stat.name for file_stat in result.logs] == ["in.csv", "real.csv"]
     assert list(result.ignored) == ["folder", "gone.csv", "out.csv", "pipe.csv"]
-
-
-def test_names_that_a_shell_would_run_are_names(task, home, write, logs, swing):
-    write("a $(touch owned)\n; rm -rf x.csv", swing)
-    (entry,) = ingest.run(task, home, logs).files
-    assert (entry["file"], entry["outcome"]) == ("a $(touch owned)\n; rm -rf x.csv", "episodes")
 
 
 def test_named_folder_without_a_log_is_refused_with_the_reasons(make_task, logs, write, swing):

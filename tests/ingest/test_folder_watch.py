@@ -10,6 +10,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs, watch_new_logs
 from kinemill.ingest.folder_watch import begin_scan
 from kinemill.task import Task
+from tests.ingest.conftest import with_ingest
 
 DELAY = 10.0  # s; a report comes after one half
 
@@ -126,9 +127,7 @@ def test_too_many_changes_lead_to_a_scan(task, home, tmp_path, scans, monkeypatc
 
 
 def test_a_log_that_is_incomplete_is_looked_at_until_it_is_old_enough(task, home, tmp_path, scans):
-    task = task.model_copy(
-        update={"ingest": task.ingest.model_copy(update={"min_file_age": 100.0})}
-    )
+    task = with_ingest(task, min_file_age=100.0)
     write(tmp_path / "logs" / "a.csv")
     for _ in range(2):
         assert not watch_new_logs(task, home, tmp_path / "logs").ids
@@ -142,7 +141,7 @@ def test_other_rules_and_other_folders_are_scanned_apart(task, home, tmp_path, s
         (tmp_path / name).mkdir()
         settle(task, home, tmp_path / name, scans)
     write(tmp_path / "one" / "a.csv")
-    narrow = task.model_copy(update={"ingest": task.ingest.model_copy(update={"include": ["b*"]})})
+    narrow = with_ingest(task, include=["b*"])
     assert not watch_new_logs(narrow, home, tmp_path / "one").ids
     until(lambda: watch_new_logs(task, home, tmp_path / "one").ids)
     scans.clear()

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kinemill.ingest import log_digest
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs
 from kinemill.store.home import Home
@@ -193,13 +194,13 @@ def test_a_file_that_vanishes_while_it_is_read_costs_no_other(
 ):
 
     write("good.csv", swing)
-    vanished, digest = write("gone.csv", swing[:-1]), ingest.log_digest
+    vanished, digest = write("gone.csv", swing[:-1]), log_digest.log_digest
 
     def vanishing(task, path):
         vanished.unlink(missing_ok=True)
         return digest(task, path)
 
-    monkeypatch.setattr(ingest, "log_digest", vanishing)
+    monkeypatch.setattr(log_digest, "log_digest", vanishing)
     entries = {entry["file"]: entry["outcome"] for entry in ingest.run(task, home, logs).files}
     assert entries == {"good.csv": "episodes", "gone.csv": "unstable"}
 

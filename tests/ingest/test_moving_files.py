@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from kinemill.ingest import log_digest
 from kinemill.ingest import stage as ingest
 
 
@@ -19,7 +20,7 @@ def test_a_file_that_changes_while_it_is_read_is_unstable(
 ):
     write("a.csv", swing)
     growing = write("b.csv", swing[:50])
-    digest = ingest.log_digest
+    digest = log_digest.log_digest
 
     def grow_meanwhile(task, path):
         hash_ = digest(task, path)
@@ -27,7 +28,7 @@ def test_a_file_that_changes_while_it_is_read_is_unstable(
             growing.write_bytes(growing.read_bytes() + b"0.5,1,1,1\n")
         return hash_
 
-    monkeypatch.setattr(ingest, "log_digest", grow_meanwhile)
+    monkeypatch.setattr(log_digest, "log_digest", grow_meanwhile)
     report = ingest.run(task, home, logs)
     assert statuses(report) == {"a.csv": "episodes", "b.csv": "unstable"}
     assert report.artifact.summary["recordings"] == 1

@@ -64,14 +64,11 @@ def _text(value: object) -> str | None:
     return None
 
 
-def of_hdf5(path: Path) -> dict[str, str]:
-    """Return the attributes of the root group of an HDF5 file, as text by name."""
-    import h5py
-
-    with h5py.File(path, "r", locking=False) as file:
-        kinds = {name: file.attrs.get_id(name) for name in list(file.attrs)[:MOST]}
-        small = [name for name, kind in kinds.items() if int(np.prod(kind.shape or 1)) == 1]
-        return texts((name, file.attrs[name]) for name in small)
+def of_hdf5(file: Any) -> dict[str, str]:
+    """Return the attributes of the root group of an open HDF5 file, as text by name."""
+    kinds = {name: file.attrs.get_id(name) for name in list(file.attrs)[:MOST]}
+    small = [name for name, kind in kinds.items() if int(np.prod(kind.shape or 1)) == 1]
+    return texts((name, file.attrs[name]) for name in small)
 
 
 def of_parquet(path: Path) -> dict[str, str]:
@@ -87,8 +84,8 @@ def of_parquet(path: Path) -> dict[str, str]:
     )
 
 
-def columns_of_hdf5(path: Path) -> dict[str, ColumnAttributes]:
-    """Return units and valid ranges of the data sets of an HDF5 file, by their paths in it."""
+def columns_of_hdf5(file: Any) -> dict[str, ColumnAttributes]:
+    """Return units and valid ranges of the data sets of an open HDF5 file, by their paths."""
     import h5py
 
     columns: dict[str, ColumnAttributes] = {}
@@ -103,8 +100,7 @@ def columns_of_hdf5(path: Path) -> dict[str, ColumnAttributes]:
                 columns[name] = attributes
         return True if len(columns) >= MOST_COLUMNS else None  # True ends the visit
 
-    with h5py.File(path, "r", locking=False) as file:
-        file.visititems(visit)  # hard links only
+    file.visititems(visit)  # hard links only
     return columns
 
 

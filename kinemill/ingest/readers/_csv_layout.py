@@ -246,18 +246,20 @@ def inspect(source: Path | bytes) -> Layout:
 def _numbers_rows(cells: list[list[str]], width: int) -> bool:
     """Return whether rows have a field more than the header: their number or name, as R does."""
     names = [row[0] for row in cells if len(row) == width + 1 and row[-1]]
-    numbers = [int(name) for name in names if name.isdigit()]
     if len(names) < len(cells) or len(cells) < 2:
         return False
-    is_counted = len(numbers) == len(names) and numbers == [*range(numbers[0], numbers[-1] + 1)]
-    return is_counted or not any(map(is_value, names))
+    return _count_rows(names) or not any(map(is_value, names))
 
 
 def _is_index(cells: list[str]) -> bool:
     """Return whether a column without a name holds values, and not the numbers of its rows."""
+    return all(cell and is_value(cell) for cell in cells) and not _count_rows(cells)
+
+
+def _count_rows(cells: list[str]) -> bool:
+    """Return whether cells are whole numbers, each higher by 1 than the one before."""
     numbers = [int(cell) for cell in cells if cell.isdigit()]
-    is_counter = len(numbers) == len(cells) and numbers == [*range(numbers[0], numbers[-1] + 1)]
-    return all(cell and is_value(cell) for cell in cells) and not is_counter
+    return len(numbers) == len(cells) and numbers == [*range(numbers[0], numbers[-1] + 1)]
 
 
 def is_content(line: bytes) -> bool:
@@ -399,11 +401,7 @@ def is_row(text: bytes, header: bytes) -> bool:
     fields = [field.strip() for field in split(decode(text), separator)]
     if len(fields) == width + 1 and fields[0].isdigit() and separator == " ":
         fields = fields[1:]  # the number of the row
-    numbers = [
-        field
-        for field in fields
-        if _NUMBER.fullmatch(field) or is_date(field) or _GROUPED.fullmatch(field)
-    ]
+    numbers = [field for field in fields if is_value(field) and field not in MISSING]
     return len(fields) == width > 1 and len(numbers) * 2 > width
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from kinemill.errors import BadLog
 from kinemill.ingest.file_stat import is_file, stat_of
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.raw import About, elements
@@ -17,6 +18,7 @@ from kinemill.ingest.raw import About, elements
 LARGEST = 16 << 20  # bytes; larger files are not read
 HIGHEST = 5  # folders above a file that are searched for `meta/`
 MAX_TASKS = 3  # tasks that are listed
+TASK_INDEX = "task_index"  # column of the number of a task
 
 Json = dict[str, Any]
 
@@ -45,10 +47,13 @@ def about(path: Path) -> About:
     for feature, described in features.items():
         labels |= _labels(feature, as_object(described))
     fps = info.get("fps")
-    text = " / ".join(list(dict.fromkeys(_tasks(folder / "meta")))[:MAX_TASKS])
+    try:
+        texts = [*dict.fromkeys(tasks_of(folder).values())]
+    except BadLog:
+        texts = []  # they are only the description of a draft
     is_empty = {} if info else {"meta/info.json": "is empty or damaged: names and rate are unknown"}
     rate = float(fps) if isinstance(fps, int | float) and fps > 0 else None
-    return About(labels, text, left_out=is_empty, rate=rate)
+    return About(labels, " / ".join(texts[:MAX_TASKS]), left_out=is_empty, rate=rate)
 
 
 def _labels(feature: str, described: Json) -> dict[str, str]:
@@ -79,28 +84,29 @@ def _names(names: object) -> Iterator[str]:
             yield from _names(inner)
 
 
-def _tasks(meta: Path) -> Iterator[str]:
-    """Yield the texts of the tasks: lines of JSON in version 2.1, an index in version 3."""
-    lines = meta / "tasks.jsonl"
-    table = meta / "tasks.parquet"
-    if _small(lines):
-        for line in lines.read_text(encoding="utf-8", errors="replace").splitlines():
-            yield from _text(_parse_json(line).get("task"))
-    elif _small(table):
-        import polars as pl
+def tasks_of(folder: Path) -> dict[int, str]:
+    """Return the text of each task of a data set; {} if it lists none.
 
-        try:
-            frame = pl.read_parquet(table, glob=False)
-        except (pl.exceptions.PolarsError, OSError):
-            return  # it is only the description of a draft
-        for name in ("task", "__index_level_0__"):
-            for value in frame[name].to_list() if name in frame.columns else []:
-                yield from _text(value)
+    Version 2.1 has lines of JSON, and version 3 a table, whose index may be the text.
 
+    Raises:
+        BadLog: The list of tasks is damaged.
+    """
+    import polars as pl
 
-def _text(value: object) -> Iterator[str]:
-    if isinstance(value, str) and value.strip():
-        yield value.strip()
+    lists = [folder / "meta" / name for name in ("tasks.jsonl", "tasks.parquet")]
+    path = next(filter(_small, lists), None)
+    if path is None:
+        return {}
+    try:
+        is_table = path.suffix == ".parquet"
+        frame = pl.read_parquet(path, glob=False) if is_table else pl.read_ndjson(path)
+        texts = frame["task" if "task" in frame.columns else "__index_level_0__"].to_list()
+        rows = zip(frame[TASK_INDEX].to_list(), texts, strict=True)
+        return {int(number): text.strip() for number, text in rows if text.strip()}
+    except (ValueError, TypeError, AttributeError, OSError, pl.exceptions.PolarsError) as error:
+        expected = "task_index and task of each"
+        raise BadLog(path, f"is not a list of tasks ({error})", expected=expected) from error
 
 
 def _small(path: Path) -> bool:

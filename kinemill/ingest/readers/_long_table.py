@@ -17,7 +17,8 @@ from typing import Literal
 import polars as pl
 
 from kinemill.ingest.name_heuristics import is_stamp, split_words
-from kinemill.ingest.raw import ColumnAttributes, elements
+from kinemill.ingest.raw import ColumnAttributes
+from kinemill.ingest.readers._nested import flat
 from kinemill.ingest.text_values import is_date, parse_dates
 from kinemill.task import Task
 
@@ -116,13 +117,13 @@ def as_long(frame: pl.DataFrame) -> tuple[LongTable, pl.DataFrame] | None:
     if len(_value_columns(frame.columns)) == 1:
         return None if (table := find_long(frame)) is None else (table, frame)
     owners = [name for name in frame.columns if _is_owner(name) and _alternates(frame[name])]
-    flat = _flat(frame)
-    kinds = {series.name: _kind(series) for series in flat if series.name not in owners}
+    table = flat(frame)
+    kinds = {series.name: _kind(series) for series in table if series.name not in owners}
     times = [name for name, kind in kinds.items() if kind == "date" or (kind and is_stamp(name))]
     numbers = [name for name, kind in kinds.items() if kind == "number" and name not in times]
     if len(owners) != 1 or not times or not numbers:
         return None
-    rows = flat.unpivot(numbers, index=[*times, *owners], variable_name=_FIELD, value_name=_VALUE)
+    rows = table.unpivot(numbers, index=[*times, *owners], variable_name=_FIELD, value_name=_VALUE)
     return LongTable(times, [*owners, _FIELD], _VALUE, None), rows.drop_nulls(_VALUE)
 
 
@@ -133,22 +134,6 @@ def _alternates(column: pl.Series) -> bool:
     changes = (column != column.shift()).mean()
     is_few = 1 < column.n_unique() <= min(MOST, len(column) / OFTEN)
     return is_few and isinstance(changes, float) and changes > MIXED
-
-
-def _flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a table with a column for each field of a struct and each element of a vector."""
-    while nested := [column for column in frame if isinstance(column.dtype, pl.Struct | pl.List)]:
-        for column in nested:
-            if isinstance(column.dtype, pl.Struct):
-                parts = [
-                    part.alias(f"{column.name}.{part.name}") for part in column.struct.unnest()
-                ]
-            else:
-                names = elements(column.name, int(column.list.len().max() or 0))  # pyright: ignore
-                parts = [column.list.get(at, null_on_oob=True).alias(name)
-                         for at, name in enumerate(names)]  # fmt: skip
-            frame = frame.drop(column.name).with_columns(parts)
-    return frame
 
 
 def find_long(frame: pl.DataFrame) -> LongTable | None:

@@ -14,9 +14,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.ingest.raw import Images, Pictures, Reason, Texts, Unreadable, reason
+from kinemill.ingest.raw import Images, Pictures, Reason, Texts, Unreadable, missing_media, reason
 from kinemill.ingest.readers._arrays import LARGEST, Array, size_problem
-from kinemill.registry import nearest
 from kinemill.task import Channel, Task
 
 LARGEST_IMAGES = 64 << 30  # bytes that the images of one channel in one part may declare
@@ -82,7 +81,9 @@ def read_media(
         if isinstance(column, MediaColumn):
             columns.append(column)
         else:
-            reasons.append(column or _nothing(name, sources, channel, list(arrays)))
+            what = "array of pictures" if channel.role == "image" else "text"
+            note = "; `@name` is an attribute"
+            reasons.append(column or missing_media(name, task, list(arrays), what, note=note))
     if reasons:
         raise Unreadable(*reasons)
     return columns
@@ -166,18 +167,3 @@ def _look_up(tree: HasTexts, part: str, source: str) -> list[str] | None:
     while (values := tree.texts(group, source)) is None and source.startswith("@") and group:
         group = group.rpartition("/")[0]
     return values
-
-
-def _nothing(name: str, sources: list[str], channel: Channel, available: list[str]) -> Reason:
-    what = "array of pictures" if channel.role == "image" else "text"
-    close = next(
-        (hint for source in sources if "did you" in (hint := nearest(source, available))), ""
-    )
-    return reason(
-        "media",
-        "header",
-        f"no {what} {' or '.join(map(repr, sources))}",
-        channel=name,
-        expected=f"one of that name; the part has {', '.join(sorted(available)[:12]) or 'nothing'}",
-        fix=f"{close} name it at `channels.{name}.source`; `@name` is an attribute".strip(),
-    )

@@ -11,9 +11,8 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.raw import Images, Reason, Signal, Texts, Unreadable, reason
+from kinemill.ingest.raw import Images, Signal, Texts, Unreadable, missing_media
 from kinemill.ingest.readers._pictures import PictureFile, of_message
-from kinemill.registry import nearest
 from kinemill.task import Task
 
 Order = np.ndarray[Any, np.dtype[np.int64]]
@@ -72,7 +71,20 @@ class MessageMedia:
                 contents[channel] = source, content
         missing = [name for name in self._task.media if name not in contents]
         if missing:
-            raise Unreadable(*(_nothing(name, self._task, available) for name in missing))
+            topics = [*dict.fromkeys(name.partition(".")[0] for name in available)]
+            kinds = {"image": "picture at", "text": "text at"}
+            raise Unreadable(
+                *(
+                    missing_media(
+                        name,
+                        self._task,
+                        topics,
+                        kinds[self._task.channels[name].role],
+                        where="every message",
+                    )
+                    for name in missing
+                )
+            )
         return contents
 
     def _content(self, source: str, channel: str) -> Images | Texts | None:
@@ -102,19 +114,3 @@ def _field(message: object, name: str) -> Any:
     if isinstance(message, Mapping):
         return message.get(name)
     return getattr(message, name) if name in getattr(message, "__dataclass_fields__", ()) else None
-
-
-def _nothing(channel: str, task: Task, available: list[str]) -> Reason:
-    spec = task.channels[channel]
-    names = [source.name for source in spec.source] or [channel]
-    topics = [*dict.fromkeys(name.partition(".")[0] for name in available)]
-    close = next((hint for name in names if "did you" in (hint := nearest(name, topics))), "")
-    what = "picture" if spec.role == "image" else "text"
-    return reason(
-        "media",
-        "every message",
-        f"no {what} at {' or '.join(map(repr, names))}",
-        channel=channel,
-        expected="a topic of pictures, or a field that holds a picture or a text",
-        fix=f"{close} name it at `channels.{channel}.source`".strip(),
-    )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import polars as pl
@@ -11,9 +12,7 @@ from kinemill.ingest.raw import (
     TICKS,
     TIME,
     Columns,
-    Images,
     RawLog,
-    Texts,
     Unreadable,
     elements,
     match_columns,
@@ -21,7 +20,7 @@ from kinemill.ingest.raw import (
     row_numbers,
 )
 from kinemill.ingest.readers._arrays import WIDEST
-from kinemill.ingest.readers._table_media import is_picture, media_columns, read_media
+from kinemill.ingest.readers._table_media import is_picture, media_columns, with_media
 from kinemill.ingest.text_values import parse_dates
 from kinemill.task import Task
 
@@ -46,23 +45,25 @@ class TableColumn:
 
 
 def list_columns(
-    schema: Mapping[str, pl.DataType], width_of: Callable[[TableColumn], int], task: Task
+    schema: Mapping[str, pl.DataType], width_of: Callable[[TableColumn], int], task: Task | None
 ) -> list[TableColumn]:
     """Return all columns, the fields of structs and the elements of vectors.
 
-    A task without channels lists a struct or a vector by its content alone. Otherwise only the
-    vectors that the task names are listed by element, because this can require reading them.
+    Without a task or its channels, a struct or a vector is listed by its content alone. Otherwise
+    only the vectors that the task names are listed by element, because this can require reading
+    them.
 
     Args:
         schema: types of the columns of the file.
         width_of: function that returns the largest number of elements of a vector of varying
             length.
-        task: task with the channels.
+        task: task with the channels, if there is one.
     """
-    sources = [source.name for channel in task.channels.values() for source in channel.source]
+    channels = task.channels if task else {}
+    sources = [source.name for channel in channels.values() for source in channel.source]
     vectors = {
         name[: match.start()]
-        for name in [*sources, *task.channels]
+        for name in [*sources, *channels]
         for match in re.finditer(r"\[", name)
     }
 
@@ -76,14 +77,14 @@ def list_columns(
                 yield from listed(
                     TableColumn(f"{name}.{field.name}", inner, get(field.name), column.stored)
                 )
-        elif isinstance(kind, pl.Array | pl.List) and (name in vectors or not task.channels):
+        elif isinstance(kind, pl.Array | pl.List) and (name in vectors or not channels):
             for element in _elements(column, kind, width_of):
                 is_nested = isinstance(element.kind, pl.Struct | pl.Array | pl.List)
                 yield from content(element) if is_nested else [element]
 
     def listed(column: TableColumn) -> Iterator[TableColumn]:
         inside = list(content(column))
-        if task.channels or not inside:
+        if channels or not inside:
             yield column
         yield from inside
 
@@ -102,21 +103,54 @@ def read_table(whole: pl.DataFrame, task: Task) -> RawLog:
         Header: The task has no channels.
         Unreadable: A column is missing, or holds no numbers.
     """
+    width = partial(_width, whole)
+    return read_columns(whole.schema, width, lambda *_: whole, whole.height, task)[0]
 
-    def width(column: TableColumn) -> int:
-        return int(whole.select(column.expression.list.len().max()).item() or 0)
 
-    header = list_columns(whole.schema, width, task)
+def flat(whole: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with a column for each field of a struct and each element of a vector."""
+    columns = list_columns(whole.schema, partial(_width, whole), None)
+    return whole.select(column.expression.alias(column.name) for column in columns)
+
+
+def _width(whole: pl.DataFrame, column: TableColumn) -> int:
+    return int(whole.select(column.expression.list.len().max()).item() or 0)
+
+
+def read_columns(
+    schema: Mapping[str, pl.DataType],
+    width_of: Callable[[TableColumn], int],
+    load: Callable[[set[str], int], pl.DataFrame],
+    rows: int,
+    task: Task,
+    videos: Mapping[str, str] | None = None,
+) -> tuple[RawLog, pl.DataFrame]:
+    """Return the columns that the task requests, and the table that was loaded for them.
+
+    Args:
+        schema: types of the columns of the file.
+        width_of: function that returns the largest number of elements of a vector.
+        load: function that returns columns of the file, by their names and the numbers in a row.
+        rows: number of rows.
+        task: task with the channels.
+        videos: channels that are not columns, and the feature of each.
+
+    Raises:
+        Header: The task has no channels.
+        Unreadable: A column is missing, or holds no numbers.
+    """
+    header = list_columns(schema, width_of, task)
     matched = match_columns([column.name for column in header], task)
     expressions, ticks = expressions_of(header, matched, task)
+    media = media_columns(schema, task, videos)
+    indices = [*matched.channels.values(), *matched.stamps.values()]
+    stored = {*media.values(), *(header[index].stored for index in indices)}
+    whole = load(stored, sum(header[index].width for index in matched.channels.values()))
     frame = whole.select(expressions)
-    contents = dict[str, Images | Texts]()
     if matched.time is None:
-        frame = frame.insert_column(0, row_numbers(whole.height))
-    for channel, name in media_columns(whole.schema, task).items():
-        contents[channel], references = read_media(whole[name], channel, task)
-        frame = frame.with_columns(references)
-    return RawLog(frame, matched.sources, ticks, media=contents)
+        frame = frame.insert_column(0, row_numbers(rows))
+    frame, contents = with_media(frame, whole, media, task)
+    return RawLog(frame, matched.sources, ticks, media=contents), whole
 
 
 def _elements(

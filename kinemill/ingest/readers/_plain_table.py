@@ -196,13 +196,27 @@ def _converters(head: bytes) -> list[Callable[[bytes], bytes]]:
     if (layout := _layout_of(head)) is not None:
         converters.append(layout.text)
         head = layout.text(head)
-    if _LIST.search(head) or _has_lists(head):
+    names, cells = _top_of(head)
+    if _LIST.search(head) or any(_CELL.fullmatch(re.sub(_WORDS, "(", cell)) for cell in cells):
         converters.append(_with_elements)
-    elif _clocks_of(head):
+    elif _are_clock_pairs(names):
         converters.append(_on_shared_clock)
-    elif _date_columns(head):
+    elif _date_columns(names, cells):
         converters.append(_with_dates)
     return converters
+
+
+def _top_of(head: bytes) -> tuple[list[str], list[str]]:
+    """Return the names of a header, and the cells of the first row under it; none without one."""
+    head = head.removeprefix(BOM)
+    try:
+        header, *below = (line.strip(b"\r") for line in head.split(b"\n")[header_line(head) :])
+        row = next(filter(is_content, below), b"")
+        separator = find_separator(header, row)
+        cells = split(decode(row), separator)
+        return [n.strip() for n in header_names(header, separator)], [c.strip() for c in cells]
+    except Unreadable:
+        return [], []
 
 
 def _with_header_line(content: bytes) -> bytes:
@@ -242,17 +256,10 @@ def _without_labels(content: bytes) -> bytes:
     return header + b"\n" + _LABEL.sub(b"", content[start:])
 
 
-def _clocks_of(head: bytes) -> list[str]:
-    """Return the names of a header in which each second column, from the first, is a clock."""
-    try:
-        header = head.removeprefix(BOM).split(b"\n")[header_line(head.removeprefix(BOM))]
-    except Unreadable:
-        return []
-    names = [
-        name.strip() for name in header_names(header.strip(b"\r"), find_separator(header, b""))
-    ]
+def _are_clock_pairs(names: list[str]) -> bool:
+    """Return whether each second column of a header, from the first, is a clock."""
     are_clocks = [CLOCK in {*split_words(name)} or is_stamp(name) for name in names]
-    return names if len(names) > 3 and are_clocks == [True, False] * (len(names) // 2) else []
+    return len(names) > 3 and are_clocks == [True, False] * (len(names) // 2)
 
 
 def _on_shared_clock(content: bytes) -> bytes:
@@ -260,9 +267,7 @@ def _on_shared_clock(content: bytes) -> bytes:
 
     Cells are empty where a value has no sample at the time of another one.
     """
-    lines = content.split(b"\n", PREAMBLE)
-    header = header_line(content)
-    frame = _as_text(content, find_separator(lines[header], lines[header + 1]), header)
+    frame = _as_text(content)
     clocks = frame[:, ::2]
     names = [name.strip() for name in frame.columns]
     first = clocks[:, 0]
@@ -284,26 +289,16 @@ def _on_shared_clock(content: bytes) -> bytes:
     return shared.write_csv(separator=";").encode()
 
 
-def _date_columns(head: bytes) -> dict[str, str]:
+def _date_columns(names: list[str], cells: list[str]) -> dict[str, str]:
     """Return the columns of the parts of a date by part; empty if one column holds whole dates.
 
     These are hours, minutes and seconds, or dates in whole seconds next to their milliseconds.
     """
-    lines = head.removeprefix(BOM).split(b"\n")
-    try:
-        at = header_line(head.removeprefix(BOM))
-    except Unreadable:
-        return {}
-    header = lines[at].strip(b"\r")
-    row = next((line.strip(b"\r") for line in lines[at + 1 :] if is_content(line)), b"")
-    separator = find_separator(header, row)
-    names = [name.strip() for name in header_names(header, separator)]
     parts = {
         part: name for name in names for part, words in _DATE_PARTS.items() if name.lower() in words
     }
     if {"hour", "minute", "second"} <= parts.keys():
         return parts
-    cells = [cell.strip() for cell in split(decode(row), separator)]
     dates = (n for n, cell in zip(names, cells, strict=False) if is_date(cell) and "." not in cell)
     date = next(dates, None)
     if date is None or "millisecond" not in parts:
@@ -313,10 +308,8 @@ def _date_columns(head: bytes) -> dict[str, str]:
 
 def _with_dates(content: bytes) -> bytes:
     """Return a table whose columns of parts of a date are one column of dates."""
-    columns = _date_columns(content[:HEAD])
-    lines = content.split(b"\n", PREAMBLE)
-    header = header_line(content)
-    frame = _as_text(content, find_separator(lines[header], lines[header + 1]), header)
+    columns = _date_columns(*_top_of(content[:HEAD]))
+    frame = _as_text(content)
     frame = frame.rename({name: name.strip() for name in frame.columns})
     parts = {part: pl.col(name).str.strip_chars() for part, name in columns.items()}
     fraction = parts["millisecond"].str.zfill(3) if "millisecond" in parts else pl.lit(None)
@@ -359,28 +352,13 @@ def _holds_controls(path: Path, identity: StatKey) -> bool:
         return any(has_controls(block) for block in iter(lambda: file.read(BLOCK), b""))
 
 
-def _has_lists(head: bytes) -> bool:
-    """Return whether the first row has a cell with a list without brackets: `0.3 0.1`, `x: 0.3`."""
-    head = head.removeprefix(BOM)
-    try:
-        header, *rows = [
-            line for line in head.split(b"\n")[header_line(head) :] if is_content(line)
-        ]
-        cells = split(decode(rows[0]), find_separator(header, rows[0])) if rows else []
-    except (Unreadable, ValueError):
-        return False
-    return any(_CELL.fullmatch(re.sub(_WORDS, "(", cell.strip())) for cell in cells)
-
-
 def _with_elements(content: bytes) -> bytes:
     """Return a table whose cells with lists of numbers are columns, one for each element.
 
     `"[0.1, 0.2]"` and `"[0.1 0.2]"` are what pandas and NumPy write. Cells with another number of
     elements than the first filled one are empty.
     """
-    lines = content.split(b"\n", PREAMBLE)
-    header = header_line(content)
-    frame = _as_text(content, find_separator(lines[header], lines[header + 1]), header)
+    frame = _as_text(content)
     columns = list[pl.Series]()
     for column in frame:
         cells = column.str.strip_chars().str.replace_all(_KINDS, "").str.replace_all(_WORDS, "(")
@@ -400,10 +378,13 @@ def _with_elements(content: bytes) -> bytes:
     return pl.DataFrame(columns).write_csv().encode()
 
 
-def _as_text(content: bytes, separator: str, header: int) -> pl.DataFrame:
+def _as_text(content: bytes) -> pl.DataFrame:
+    """Return the columns of a table (n, columns) as its cells spell them."""
+    lines = content.split(b"\n", PREAMBLE)
+    header = header_line(content)
     return pl.read_csv(
         content,
-        separator=separator,
+        separator=find_separator(lines[header], lines[header + 1]),
         skip_lines=header,
         infer_schema=False,
         truncate_ragged_lines=True,

@@ -55,13 +55,13 @@ def decoder(name: str, encoding: str, definition: str) -> Decoder:
             store = _types(kind, encoding, definition)
         decode: Any = store.deserialize_ros1 if encoding == "ros1msg" else store.deserialize_cdr
     except Exception as error:  # errors of rosbags and of its parser
-        raise Undecodable(f"type {name!r}: {_first_line(error)}") from error
+        raise Undecodable(f"type {name!r}: {first_line(error)}") from error
 
     def read(data: bytes) -> object:
         try:
             return decode(data, kind)
         except Exception as error:  # asserts, struct, numpy, ...
-            raise Undecodable(_first_line(error)) from error
+            raise Undecodable(first_line(error)) from error
 
     is_cdr = encoding != "ros1msg"
     definitions = store.fielddefs
@@ -99,5 +99,6 @@ def _inside(constants: Any, fields: Any) -> list[str]:
     return [str(item[0]) for item in (*constants, *fields)]
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of a message, at most 200 characters, or the name of the error."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

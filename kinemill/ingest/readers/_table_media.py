@@ -6,9 +6,8 @@ import numpy as np
 import polars as pl
 
 from kinemill.errors import BadLog
-from kinemill.ingest.raw import Images, Pictures, Reason, Texts, Unreadable, reason
+from kinemill.ingest.raw import Images, Pictures, Reason, Texts, Unreadable, missing_media, reason
 from kinemill.ingest.readers._pictures import as_images, decode_picture
-from kinemill.registry import nearest
 from kinemill.task import Channel, Task
 
 
@@ -41,7 +40,7 @@ def media_columns(
         names = [source.name for source in spec.source] or [channel]
         name = next((name for name in names if name in schema), None)
         if name is None:
-            reasons.append(_missing(channel, names, list(schema)))
+            reasons.append(missing_media(channel, task, list(schema), "column"))
         elif not _fits(schema[name], spec):
             reasons.append(_unusable(channel, name, schema[name], spec))
         else:
@@ -80,6 +79,27 @@ def read_media(column: pl.Series, channel: str, task: Task) -> tuple[Images | Te
         raise Unreadable(_empty(channel, column.name))
     filled = references.fill_null(strategy="forward").fill_null(strategy="backward")
     return content, filled.alias(channel)
+
+
+def with_media(
+    frame: pl.DataFrame, whole: pl.DataFrame, columns: Mapping[str, str], task: Task
+) -> tuple[pl.DataFrame, dict[str, Images | Texts]]:
+    """Return a frame (rows, channels) with the index of each image and text, and their content.
+
+    Args:
+        frame: the numeric channels.
+        whole: columns of the file, (rows, columns).
+        columns: column of each channel of images or texts.
+        task: task with the channels.
+
+    Raises:
+        Unreadable: As `read_media`.
+    """
+    contents = dict[str, Images | Texts]()
+    for channel, name in columns.items():
+        contents[channel], references = read_media(whole[name], channel, task)
+        frame = frame.with_columns(references)
+    return frame, contents
 
 
 def _images(pictures: pl.Series, first: int, channel: str, task: Task) -> Images:
@@ -121,18 +141,6 @@ def _decode_texts(column: pl.Series, channel: str, spec: Channel) -> pl.Series:
 
 def _is_text(kind: pl.DataType) -> bool:
     return isinstance(kind, pl.String | pl.Categorical)
-
-
-def _missing(channel: str, names: list[str], available: list[str]) -> Reason:
-    close = next((hint for name in names if "did you" in (hint := nearest(name, available))), "")
-    return reason(
-        "media",
-        "header",
-        f"no column {' or '.join(map(repr, names))}",
-        channel=channel,
-        expected=f"one of that name; the log has {', '.join(available[:12])}",
-        fix=f"{close} name it at `channels.{channel}.source`".strip(),
-    )
 
 
 def _unusable(channel: str, name: str, kind: pl.DataType, spec: Channel) -> Reason:

@@ -9,17 +9,18 @@ Symbols: N rows of a part, C columns of an array.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from math import prod
 from typing import Protocol
 
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.name_heuristics import PER_SECOND, STEP, guess, is_stamp
+from kinemill.ingest.name_heuristics import guess, is_stamp, rate_by
 from kinemill.ingest.raw import (
     TIME,
     Columns,
@@ -38,6 +39,8 @@ from kinemill.ingest.readers._arrays import (
     Values,
     check_columns,
     columns_of,
+    only_number,
+    read_texts,
     rows_first,
     size_problem,
 )
@@ -75,6 +78,57 @@ class Tree(Protocol):
         An attribute is called `@name`. None if it holds no texts.
         """
         ...
+
+
+class ArrayTree:
+    """The arrays of a file that are all listed by their paths.
+
+    Args:
+        arrays: arrays (...) by path.
+        groups: all groups, each before those inside it; None: those that the paths show.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array], groups: Iterable[str] | None = None) -> None:
+        self.listed = arrays
+        parts = (name.split("/") for name in arrays)
+        folders = ("/".join(path[:depth]) for path in parts for depth in range(1, len(path)))
+        self._groups = [*dict.fromkeys(folders if groups is None else groups)]
+        # A file may have many episodes: the arrays of each are found by bisection.
+        self._sorted = sorted(arrays)
+        self._order = {name: number for number, name in enumerate(arrays)}
+
+    def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
+        """Yield the names of groups, as `Tree` states."""
+        closed = set[str]()
+        for group in self._groups:
+            if group.rpartition("/")[0] in closed:
+                closed.add(group)
+                continue
+            yield group
+            if stop_at(group):
+                closed.add(group)
+
+    def arrays(self, group: str) -> dict[str, Array]:
+        """Return the arrays (...) below a group."""
+        below = f"{group}/" if group else ""
+        first = bisect_left(self._sorted, below)
+        last = bisect_right(self._sorted, below, first, key=lambda name: name[: len(below)])
+        names = sorted(self._sorted[first:last], key=self._order.__getitem__)
+        return {name.removeprefix(below): self.listed[name] for name in names}
+
+    def number(self, group: str, name: str) -> float | None:
+        """Return a number of a group, or None."""
+        return only_number(self.listed.get(path_in(group, name)))
+
+    def texts(self, group: str, name: str) -> list[str] | None:
+        """Return the texts of an array of a group, or None."""
+        array = self.listed.get(path_in(group, name))
+        return read_texts(array) if array else None
+
+
+def path_in(group: str, name: str) -> str:
+    """Return the path of a name in a group."""
+    return f"{group}/{name}" if group else name
 
 
 def read_tree(tree: Tree, task: Task) -> RawLog | list[RawLog]:
@@ -272,14 +326,9 @@ def _rate(tree: Tree, part: str, names: list[str], task: Task) -> float | None:
     near = first if first.startswith("/") else f"{part}/{first}"
     group = near.rpartition("/")[0].strip("/")
     while True:
-        for name in (*PER_SECOND, *STEP):
-            number = tree.number(group, name)
-            if number is not None and 0.0 < number < 1e9:
-                return number if name in PER_SECOND else 1.0 / number
-        if (rate := _rate_of_environment(tree, group)) is not None:
+        rate = rate_by(partial(tree.number, group)) or _rate_of_environment(tree, group)
+        if rate or not group:
             return rate
-        if not group:
-            return None
         group = group.rpartition("/")[0]
 
 

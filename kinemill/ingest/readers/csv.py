@@ -56,7 +56,7 @@ from kinemill.ingest.readers._episodes import NUMBERS, episode_starts, split_epi
 from kinemill.ingest.readers._long_table import LongTable, as_long, may_be_long, pivot
 from kinemill.ingest.readers._nested import read_table
 from kinemill.ingest.readers._plain_table import count_damaged, source_of
-from kinemill.ingest.readers._table_media import media_columns, read_media
+from kinemill.ingest.readers._table_media import media_columns, with_media
 from kinemill.ingest.text_values import (
     MISSING,
     is_date,
@@ -113,10 +113,9 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
         reasons.append(_damage_reason(damaged))
     contents = dict[str, Images | Texts]()
     if media:
-        indices = {channel: layout.names.index(name) for channel, name in media.items()}
-        for texts in _as_text(_read_rows(source, layout), layout, indices):
-            contents[texts.name], references = read_media(texts, texts.name, task)
-            frame = frame.with_columns(references)
+        indices = {name: layout.names.index(name) for name in media.values()}
+        texts = _as_text(_whole_lines(source, layout), layout, indices)
+        frame, contents = with_media(frame, texts, media, task)
     frame = frame.head(max(frame.height - layout.blank_end, 0)) if layout.blank_end else frame
     if layout.drop_last:
         last = frame.height + (1 if layout.cut else 0)
@@ -141,15 +140,17 @@ def _with_ticks(
     return frame, task.ingest.ticks
 
 
-def has_episodes(path: Path) -> bool:
-    """Return whether a column of a file marks several episodes."""
+def is_wide(path: Path) -> bool:
+    """Return whether a file may be one wide table: neither long, nor of episodes."""
     try:
         source = source_of(path)
         layout = inspect(source)
         marks = _marks(source, layout)
     except (Unreadable, pl.exceptions.PolarsError):
+        return True
+    if marks and episode_starts(marks, len(next(iter(marks.values())))):
         return False
-    return bool(marks and episode_starts(marks, len(next(iter(marks.values())))))
+    return not may_be_long(layout.names) or _long_table(source, layout) is None
 
 
 def _marks(
@@ -159,7 +160,7 @@ def _marks(
     indices = {name: at for at, name in enumerate(layout.names) if name in MARKS}
     if not indices:
         return {}
-    texts = _as_text(_read_rows(source, layout), layout, indices)
+    texts = _as_text(_whole_lines(source, layout), layout, indices)
     texts = texts if rows is None else texts.head(rows)
     return {
         text.name: text.to_numpy()
@@ -190,16 +191,6 @@ def _cut_reason(row: int, layout: Layout) -> Reason:
     )
 
 
-def is_long(path: Path) -> bool:
-    """Return whether a file is a long table."""
-    try:
-        source = source_of(path)
-        layout = inspect(source)
-    except Unreadable:
-        return False
-    return may_be_long(layout.names) and _long_table(source, layout) is not None
-
-
 def about(path: Path) -> About:
     """Return the units of the signals of a long table; nothing for other tables.
 
@@ -215,7 +206,7 @@ def about(path: Path) -> About:
 def _long_table(source: Path | bytes, layout: Layout) -> tuple[LongTable, pl.DataFrame] | None:
     """Return the columns of a long table and all its rows as text; None if the file is none."""
     indices = {name: at for at, name in enumerate(layout.names) if name}
-    text = _as_text(_read_rows(source, layout), layout, indices)
+    text = _as_text(_whole_lines(source, layout), layout, indices)
     text = text.head(text.height - (layout.drop_last and not layout.cut))
     if (long := as_long(text)) is None:
         return None
@@ -283,15 +274,10 @@ def _no_csv(error: Exception) -> Unreadable:
     return Unreadable(whole_file(message, "rows of separated fields", "repair it"))
 
 
-def _read_rows(source: Path | bytes, layout: Layout) -> bytes:
-    if layout.cut:
-        return _whole_lines(source, layout)
-    return source.read_bytes() if isinstance(source, Path) else source
-
-
 def _whole_lines(source: Path | bytes, layout: Layout) -> bytes:
+    """Return the text of a file up to its last newline."""
     content = source.read_bytes() if isinstance(source, Path) else source
-    return content[: len(content) - len(layout.last_row)]
+    return content[: len(content) - layout.cut * len(layout.last_row)]
 
 
 def _time_kinds(layout: Layout, columns: Columns) -> list[type[pl.DataType]]:
@@ -300,10 +286,6 @@ def _time_kinds(layout: Layout, columns: Columns) -> list[type[pl.DataType]]:
     if is_date(first):
         return []
     return [pl.Int64, pl.Float64] if is_long_integer(first) else [pl.Float64]
-
-
-def _selected_columns(columns: Columns) -> dict[str, int]:
-    return columns.stamps | columns.channels
 
 
 def _read_fast(
@@ -320,7 +302,7 @@ def _read_fast(
     if len(names) != len(layout.names):
         problem = f"has a header of {len(names)} or of {len(layout.names)} columns"
         raise Unreadable(whole_file(problem, "one header line without line breaks", "repair it"))
-    indices = _selected_columns(columns)
+    indices = columns.stamps | columns.channels
     rows = pl.scan_csv(
         source,
         skip_lines=layout.header_line,
@@ -344,7 +326,7 @@ def _is_complete(frame: pl.DataFrame, layout: Layout, columns: Columns) -> bool:
 
     Then no row was short. polars refuses a long row, because the last column is requested.
     """
-    read = set(_selected_columns(columns).values())
+    read = {*columns.stamps.values(), *columns.channels.values()}
     return len(read) == len(layout.names) and not any(series.null_count() for series in frame)
 
 
@@ -374,7 +356,7 @@ def _read_leniently(
     Raises:
         Unreadable: More values are text, with row, channel and text of the first one of a channel.
     """
-    indices = _selected_columns(columns)
+    indices = columns.stamps | columns.channels
     text = _as_text(data, layout, indices)
     commas = {"decimal_comma": layout.decimal_comma}
     plain = text.with_columns(plain_digits(spell_booleans(column), **commas) for column in text)

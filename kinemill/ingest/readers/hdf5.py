@@ -203,10 +203,8 @@ def _rows(path: Path, name: str, start: int, stop: int) -> Values:
     Raises:
         Unreadable: Their bytes are damaged.
     """
-    import h5py
-
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_file(path) as file:
             item: Any = file[name]
             return cast(Values, item[start:stop])
     except DAMAGE as error:
@@ -283,30 +281,36 @@ def _about(path: Path) -> About:
             raise ValueError(trouble)
         with open_file(path) as file:
             labels = labels_of(Hdf5(file))
-        return About(labels, columns=columns_of_hdf5(path), splits=_splits(path))
+            return About(labels, columns=columns_of_hdf5(file), splits=_splits(file))
     except DAMAGE as error:
         raise damaged_file("HDF5", error) from error
 
 
-def _splits(path: Path) -> dict[str, list[str]]:
+def _splits(file: Any) -> dict[str, list[str]]:
     """Return the names of the episodes that each data set of bytes in `mask/` lists."""
     import h5py
 
-    with h5py.File(path, "r", locking=False) as file:
-        masks = file.get(MASKS)
-        if not isinstance(masks, h5py.Group):
-            return {}
-        listed = {name: _reach(masks, name) for name in map(str, masks)}
-        return {
-            name: [bytes(text).decode(errors="replace") for text in np.asarray(mask[()]).tolist()]
-            for name, mask in listed.items()
-            if isinstance(mask, h5py.Dataset) and mask.dtype.kind in "SO" and mask.ndim == 1
-            if not _is_external(mask) and len(mask) <= MOST_EPISODES
-        }
+    masks = file.get(MASKS)
+    if not _is_group(masks):
+        return {}
+    listed = {name: _reach(masks, name) for name in map(str, masks)}
+    return {
+        name: [bytes(text).decode(errors="replace") for text in np.asarray(mask[()]).tolist()]
+        for name, mask in listed.items()
+        if isinstance(mask, h5py.Dataset) and mask.dtype.kind in "SO" and mask.ndim == 1
+        if not _is_external(mask) and len(mask) <= MOST_EPISODES
+    }
+
+
+def _attributes(path: Path) -> dict[str, str]:
+    with open_file(path) as file:
+        return of_hdf5(file)
 
 
 READERS.register("hdf5")(
-    Reader((".h5", ".hdf5", ".hdf", ".he5"), _recognizes, read, about=_about, attributes=of_hdf5)
+    Reader(
+        (".h5", ".hdf5", ".hdf", ".he5"), _recognizes, read, about=_about, attributes=_attributes
+    )
 )
 
 

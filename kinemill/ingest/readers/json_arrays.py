@@ -9,8 +9,7 @@ alone is read as JSON Lines are (`jsonl.py`), and reference motions by `motion_j
 
 import json
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -22,7 +21,7 @@ from kinemill.ingest.raw import About, ColumnAttributes, RawLog, Reader, Unreada
 from kinemill.ingest.readers._arrays import Array, Values, damaged_file, unusable_array
 from kinemill.ingest.readers._attributes import texts
 from kinemill.ingest.readers._limits import parse_json
-from kinemill.ingest.readers._tree import labels_of, read_tree
+from kinemill.ingest.readers._tree import ArrayTree, labels_of, path_in, read_tree
 from kinemill.ingest.readers.motion_json import KEYS
 from kinemill.ingest.text_values import is_date, parse_dates
 from kinemill.store import Json
@@ -108,7 +107,7 @@ def _kind_of(content: object) -> str:
     return "a text" if isinstance(content, str) else "a single value"
 
 
-class _Document:
+class _Document(ArrayTree):
     """The arrays of a document, by the path of their names.
 
     Args:
@@ -121,49 +120,32 @@ class _Document:
     def __init__(self, content: Json) -> None:
         self._groups = list[str]()
         self.units = dict[str, ColumnAttributes]()
-        self._arrays, self._values = dict[str, Content](), dict[str, object]()
+        self._contents, self._values = dict[str, Content](), dict[str, object]()
         self._add_object(content, "")
-        # A file may have many episodes: the arrays of each are found by bisection.
-        self._sorted = sorted(self._arrays)
-        self._order = {name: number for number, name in enumerate(self._arrays)}
-
-    def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
-        stopped = None
-        for group in self._groups:  # a group is followed by those inside it
-            if stopped is not None and group.startswith(stopped):
-                continue
-            stopped = f"{group}/" if stop_at(group) else stopped
-            yield group
-
-    def arrays(self, group: str) -> dict[str, Array]:
-        below = f"{group}/" if group else ""
-        first = bisect_left(self._sorted, below)
-        last = bisect_right(self._sorted, below, first, key=lambda name: name[: len(below)])
-        names = sorted(self._sorted[first:last], key=self._order.__getitem__)
-        return {name.removeprefix(below): _declared(self._arrays[name]) for name in names}
+        declared = {name: _declared(values) for name, values in self._contents.items()}
+        super().__init__(declared, self._groups)
 
     @property
     def clock(self) -> str:
         """The first array of dates, or the index of a frame that does not count its rows."""
-        for name, values in self._arrays.items():
+        for name, values in self._contents.items():
             is_index = name.rpartition("/")[2] == "index" and isinstance(values, np.ndarray)
             if _are_dates(values) or (is_index and set(np.diff(cast(Values, values))) != {1}):
                 return name
         return ""
 
     def number(self, group: str, name: str) -> float | None:
-        value = self._values.get(f"{group}/{name}" if group else name)
+        value = self._values.get(path_in(group, name))
         if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
             return None
         return float(value)
 
     def texts(self, group: str, name: str) -> list[str] | None:
-        name = name.removeprefix("@")
-        path = f"{group}/{name}" if group else name
+        path = path_in(group, name.removeprefix("@"))
         value = self._values.get(path)
         if isinstance(value, str):
             return [value]
-        array = self._arrays.get(path)
+        array = self._contents.get(path)
         return array if isinstance(array, list) else None
 
     def _add_object(self, content: Mapping[str, object], group: str) -> None:
@@ -173,7 +155,7 @@ class _Document:
             fix = "write the arrays of the channels nearer to the top"
             raise Unreadable(reason("format", "file", problem, expected=expected, fix=fix))
         for key, value in content.items():
-            self._add(value, f"{group}/{key}" if group else key)
+            self._add(value, path_in(group, key))
 
     def _add(self, value: object, path: str) -> None:
         if isinstance(value, dict):
@@ -184,7 +166,7 @@ class _Document:
         elif value and all(isinstance(item, dict) for item in value):
             self._add_objects(cast(list[dict[str, object]], value), path)
         else:
-            self._arrays[path] = _array_of(cast(list[object], value))
+            self._contents[path] = _array_of(cast(list[object], value))
 
     def _add_objects(self, items: list[dict[str, object]], path: str) -> None:
         """Add a list of objects: a table of rows, or episodes if they hold long arrays."""
@@ -197,7 +179,7 @@ class _Document:
             return
         rows = [dict(_flat(item)) for item in items]
         for key in dict.fromkeys(key for row in rows for key in row):
-            self._arrays[f"{path}/{key}"] = _array_of([row.get(key) for row in rows])
+            self._contents[f"{path}/{key}"] = _array_of([row.get(key) for row in rows])
 
     def _add_signals(self, items: list[dict[str, object]], names: list[str], path: str) -> bool:
         """Add objects that hold the name and the values of a signal each; False for others."""
@@ -208,10 +190,12 @@ class _Document:
         for item, arrays, name, (key,) in zip(items, lists, names, values, strict=True):
             stamps = arrays.keys() - {key}
             clocks = [arrays[stamp] for stamp in stamps]
-            self._arrays[f"{path}/{name}"] = _array_of(cast(list[object], arrays[key]))
-            clock = self._arrays.setdefault(f"{path}/time", _array_of(clocks[0])) if clocks else ""
+            self._contents[f"{path}/{name}"] = _array_of(cast(list[object], arrays[key]))
+            clock = (
+                self._contents.setdefault(f"{path}/time", _array_of(clocks[0])) if clocks else ""
+            )
             if clocks and not np.array_equal(clock, _array_of(clocks[0])):
-                self._arrays[f"{path}/{name}"] = "has a different clock than the first signal"
+                self._contents[f"{path}/{name}"] = "has a different clock than the first signal"
             unit = next((str(item[unit]) for unit in ("unit", "units") if unit in item), "")
             self.units |= {f"{path}/{name}": ColumnAttributes(unit=unit)} if unit else {}
         return True
@@ -297,8 +281,8 @@ def _are_dates(values: Content) -> bool:
 
 
 def _nanoseconds(dates: list[str]) -> Values:
-    """Return dates (N,) as Int64 ns since 1970; 0 for what is no date."""
-    return parse_dates(pl.Series(dates)).fill_null(0).to_numpy()
+    """Return dates (N,) as ns since 1970: Int64, or Float64 with NaN if some text is no date."""
+    return parse_dates(pl.Series(dates)).to_numpy()
 
 
 def _recognizes(head: bytes) -> bool:

@@ -20,9 +20,9 @@ import numpy as np
 
 from kinemill.ingest.name_heuristics import is_stamp
 from kinemill.ingest.raw import About, ColumnAttributes, RawLog, Reader
-from kinemill.ingest.readers._arrays import Array, damaged_file, only_number, unusable_array
+from kinemill.ingest.readers._arrays import Array, damaged_file, unusable_array
 from kinemill.ingest.readers._mat5 import FIELDS, TEXT_MARK, arrays
-from kinemill.ingest.readers._tree import labels_of, read_tree
+from kinemill.ingest.readers._tree import ArrayTree, labels_of, path_in, read_tree
 from kinemill.ingest.readers.hdf5 import DAMAGE, Hdf5, open_file
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
@@ -57,34 +57,32 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
         raise damaged_file("MATLAB", error) from error
 
 
-class _Mat:
+class _Mat(ArrayTree):
     """The variables of a file of versions 5 to 7."""
 
     def __init__(self, path: Path) -> None:
-        self._arrays, self.units, self._texts = _by_signal(dict(arrays(path)))
+        listed, self.units, self._texts = _by_signal(dict(arrays(path)))
+        super().__init__(listed)
 
     def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
+        """Yield the elements of an array of structs, or of cells, if there are no other arrays."""
         del stop_at
         if not any(prod(array.shape) > 1 for array in self.arrays("").values()):
-            matches = {name: _ELEMENT.match(name) for name in self._arrays}
+            matches = {name: _ELEMENT.match(name) for name in self.listed}
             yield from dict.fromkeys(
                 match[1]
                 for name, match in matches.items()
-                if match and prod(self._arrays[name].shape) > 1
+                if match and prod(self.listed[name].shape) > 1
             )
 
     def arrays(self, group: str) -> dict[str, Array]:
-        if not group:
-            return {name: array for name, array in self._arrays.items() if not _ELEMENT.match(name)}
-        below = f"{group}/"
-        nested = {name: array for name, array in self._arrays.items() if name.startswith(below)}
-        return {name.removeprefix(below): array for name, array in nested.items()}
-
-    def number(self, group: str, name: str) -> float | None:
-        return only_number(self._arrays.get(f"{group}/{name}" if group else name))
+        """Return the arrays below a group; those of elements are no arrays of the file."""
+        below = super().arrays(group)
+        return {name: array for name, array in below.items() if group or not _ELEMENT.match(name)}
 
     def texts(self, group: str, name: str) -> list[str] | None:
-        return self._texts.get(f"{group}/{name}" if group else name)
+        """Return the texts of a name of a group, or None."""
+        return self._texts.get(path_in(group, name))
 
 
 class _Mat73(Hdf5):
@@ -99,7 +97,7 @@ class _Mat73(Hdf5):
         return self.signals(group)[0]
 
     def texts(self, group: str, name: str) -> list[str] | None:
-        return self.signals()[2].get(f"{group}/{name}" if group else name)
+        return self.signals()[2].get(path_in(group, name))
 
     def signals(
         self, group: str = ""

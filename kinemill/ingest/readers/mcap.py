@@ -92,7 +92,8 @@ def _take(record: Record, state: _State) -> None:
         elif record.opcode == MESSAGE:
             _take_message(record.payload, state)
         elif record.opcode == SCHEMA:
-            _take_schema(record.payload, state)
+            schema = _parsed("Schema", record.payload)
+            state.schemas[schema.id] = schema
         elif record.opcode == CHANNEL:
             _take_channel(record.payload, state)
         elif record.opcode == STATISTICS and not record.cut:
@@ -115,28 +116,25 @@ def _take_chunk(record: Record, state: _State) -> None:
             _take(inner_record, state)
 
 
-def _take_schema(payload: bytes, state: _State) -> None:
+def _parsed(kind: str, payload: bytes) -> Any:
+    """Return a record of a type of `mcap.records`.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    from mcap import records as types
     from mcap.data_stream import ReadDataStream
     from mcap.exceptions import McapError
-    from mcap.records import Schema
 
     try:
-        schema = Schema.read(ReadDataStream(io.BytesIO(payload)))
+        return getattr(types, kind).read(ReadDataStream(io.BytesIO(payload)))
     except McapError as error:
         raise ValueError(str(error)) from error
-    state.schemas[schema.id] = schema
 
 
 def _take_channel(payload: bytes, state: _State) -> None:
     """Store a channel's topic, and its decoder if one of its fields is requested."""
-    from mcap.data_stream import ReadDataStream
-    from mcap.exceptions import McapError
-    from mcap.records import Channel
-
-    try:
-        channel = Channel.read(ReadDataStream(io.BytesIO(payload)))
-    except McapError as error:
-        raise ValueError(str(error)) from error
+    channel = _parsed("Channel", payload)
     state.topics[channel.id] = channel.topic
     if channel.id in state.decoders or channel.topic in state.refused:
         return
@@ -219,14 +217,11 @@ def _other_encoding(topic: str, problem: str) -> Reason:
 
 def _attributes(path: Path) -> dict[str, str]:
     """Return the metadata records of a file, by `name.key`; of a cut file, those before the end."""
-    from mcap.data_stream import ReadDataStream
-    from mcap.records import Metadata
-
     pairs: list[tuple[str, str]] = []
     with suppress(Damaged):  # `read` reports it
         for record in records(path):
             if record.opcode == METADATA and not record.cut:
-                metadata = Metadata.read(ReadDataStream(io.BytesIO(record.payload)))
+                metadata = _parsed("Metadata", record.payload)
                 pairs += [
                     (f"{metadata.name}.{key}", value) for key, value in metadata.metadata.items()
                 ]

@@ -6,22 +6,15 @@ own names. Pickled objects are refused.
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from kinemill.ingest.raw import About, RawLog, Reader
-from kinemill.ingest.readers._arrays import (
-    Array,
-    Values,
-    damaged_file,
-    only_number,
-    read_texts,
-    unusable_array,
-)
-from kinemill.ingest.readers._tree import labels_of, read_tree
+from kinemill.ingest.readers._arrays import Array, Values, damaged_file, unusable_array
+from kinemill.ingest.readers._tree import ArrayTree, labels_of, read_tree
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -53,9 +46,9 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     try:
         with path.open("rb") as file:
             if file.read(len(NPY)) == NPY:
-                return read_tree(_Npy(path), task)
+                return read_tree(_npy(path), task)
         with zipfile.ZipFile(path) as archive:
-            return read_tree(_Npz(archive), task)
+            return read_tree(_npz(archive), task)
     except _DAMAGE as error:
         raise damaged_file("NumPy", error) from error
 
@@ -68,7 +61,7 @@ def read_names(path: Path, name: str) -> list[str]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return _Npz(archive).texts("", name) or []
+            return _npz(archive).texts("", name) or []
     except _DAMAGE:
         return []
 
@@ -77,76 +70,32 @@ def _about(path: Path) -> About:
     """Return the names that arrays of texts list for the columns of matrices."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return About(labels=labels_of(_Npz(archive)))
+            return About(labels=labels_of(_npz(archive)))
     except _DAMAGE:  # one array, or damage that `read` reports
         return About()
 
 
-class _Npy:
-    """One array."""
-
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            self._array = _read_header(file, path.stat().st_size, lambda: path.open("rb"))
-
-    def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
-        del stop_at
-        yield from ()
-
-    def arrays(self, group: str) -> dict[str, Array]:
-        del group
-        return {"" if self._array.dtype.names else ALONE: self._array}
-
-    def number(self, group: str, name: str) -> float | None:
-        del group, name
-        return None
-
-    def texts(self, group: str, name: str) -> list[str] | None:
-        del group
-        return read_texts(self._array) if name == ALONE else None
+def _npy(path: Path) -> ArrayTree:
+    """Return the only array of a file."""
+    with path.open("rb") as file:
+        array = _read_header(file, path.stat().st_size, lambda: path.open("rb"))
+    return ArrayTree({"" if array.dtype.names else ALONE: array})
 
 
-class _Npz:
-    """A zip archive of arrays; a `/` in a name makes a group."""
+def _npz(archive: zipfile.ZipFile) -> ArrayTree:
+    """Return the arrays of an archive; a `/` in a name makes a group."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
-        self._members = {
-            member.filename.removesuffix(".npy"): member
-            for member in archive.infolist()
-            if member.filename.endswith(".npy")
-        }
-
-    def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
-        del stop_at
-        names = (name.split("/")[:-1] for name in self._members)
-        paths = ("/".join(path[: depth + 1]) for path in names for depth in range(len(path)))
-        yield from dict.fromkeys(paths)
-
-    def arrays(self, group: str) -> dict[str, Array]:
-        below = f"{group}/" if group else ""
-        return {
-            name.removeprefix(below): self._array(member)
-            for name, member in self._members.items()
-            if name.startswith(below)
-        }
-
-    def number(self, group: str, name: str) -> float | None:
-        member = self._members.get(f"{group}/{name}" if group else name)
-        return only_number(self._array(member)) if member else None
-
-    def texts(self, group: str, name: str) -> list[str] | None:
-        member = self._members.get(f"{group}/{name}" if group else name)
-        return read_texts(self._array(member)) if member else None
-
-    def _array(self, member: zipfile.ZipInfo) -> Array:
+    def array(member: zipfile.ZipInfo) -> Array:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             trouble = f"is compressed by method {member.compress_type}, not by deflate"
             return unusable_array(trouble)
-        with self._archive.open(member) as file:
+        with archive.open(member) as file:
             return _read_header(
-                file, member.file_size, lambda: self._archive.open(member), member.compress_size
+                file, member.file_size, lambda: archive.open(member), member.compress_size
             )
+
+    members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+    return ArrayTree({member.filename.removesuffix(".npy"): array(member) for member in members})
 
 
 def _read_header(
@@ -169,7 +118,12 @@ def _read_header(
     def load() -> Values:
         with reopen() as stream:
             values = np.lib.format.read_array(stream, allow_pickle=False)
-        return values.astype(f"{dtype.kind}8[ns]").astype(np.int64) if is_time else values
+        if not is_time:
+            return values
+        stamps = values.astype(f"{dtype.kind}8[ns]")
+        is_missing = np.isnat(stamps)
+        whole = stamps.astype(np.int64)
+        return np.where(is_missing, np.nan, whole) if is_missing.any() else whole
 
     array = Array(tuple(shape), np.dtype(np.int64) if is_time else dtype, load, stored)
     if min(shape, default=0) < 0 or file.tell() + array.size > size:

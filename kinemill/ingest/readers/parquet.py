@@ -15,17 +15,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from kinemill.ingest.raw import (
-    About,
-    Images,
-    RawLog,
-    Reader,
-    Texts,
-    Unreadable,
-    match_columns,
-    reason,
-    row_numbers,
-)
+from kinemill.ingest.raw import About, RawLog, Reader, Unreadable, reason
 from kinemill.ingest.readers._arrays import LARGEST, damaged_file
 from kinemill.ingest.readers._attributes import columns_of_parquet, of_parquet
 from kinemill.ingest.readers._episodes import NAMES as MARKS
@@ -34,13 +24,7 @@ from kinemill.ingest.readers._lerobot import COUNTERS, Cameras, episodes, find_c
 from kinemill.ingest.readers._lerobot_meta import about as about_lerobot
 from kinemill.ingest.readers._lerobot_meta import dataset_of
 from kinemill.ingest.readers._long_table import may_be_long, widen
-from kinemill.ingest.readers._nested import (
-    TableColumn,
-    expressions_of,
-    list_columns,
-    read_table,
-)
-from kinemill.ingest.readers._table_media import media_columns, read_media
+from kinemill.ingest.readers._nested import TableColumn, read_columns, read_table
 from kinemill.ingest.readers._video_archive import MAGIC as ARCHIVE
 from kinemill.ingest.readers._video_archive import open_log
 from kinemill.ingest.text_values import is_date
@@ -87,7 +71,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
             marks = (
                 [] if counters else sorted(name for name in schema if _marks_episodes(name, schema))
             )
-            log, counts = _read(file, (schema, cameras), counters or marks, task)
+            log, counts = _read(file, schema, cameras, counters or marks, task)
     except _DAMAGE as error:
         raise damaged_file("Parquet", error) from error
     if counters:
@@ -105,34 +89,27 @@ def _frame(table: object) -> pl.DataFrame:
 
 
 def _read(
-    file: Any, content: tuple[Mapping[str, pl.DataType], Cameras], extra: list[str], task: Task
+    file: Any, schema: Mapping[str, pl.DataType], cameras: Cameras, extra: list[str], task: Task
 ) -> tuple[RawLog, pl.DataFrame]:
     """Read the columns that the task requests, and the columns `extra`.
 
     Args:
         file: the Parquet file.
-        content: types of its columns, and the channels that are videos.
+        schema: types of its columns.
+        cameras: the channels that are videos.
         extra: names of further columns.
         task: names the columns.
     """
-    schema, cameras = content
-    header = list_columns(schema, lambda column: _width(file, column), task)
-    matched = match_columns([column.name for column in header], task)
-    expressions, ticks = expressions_of(header, matched, task)
     rows = int(file.metadata.num_rows)
-    _refuse_size(rows, sum(header[index].width for index in matched.channels.values()))
-    media = media_columns(schema, task, cameras.channels)
-    indices = [*matched.channels.values(), *matched.stamps.values()]
-    stored = {*extra, *media.values(), *(header[index].stored for index in indices)}
-    whole = _frame(file.read(columns=sorted(stored)))
-    frame = whole.select(expressions)
-    contents = dict[str, Images | Texts]()
-    if matched.time is None:
-        frame = frame.insert_column(0, row_numbers(rows))
-    for channel, name in media.items():
-        contents[channel], references = read_media(whole[name], channel, task)
-        frame = frame.with_columns(references)
-    return RawLog(frame, matched.sources, ticks, media=contents), whole.select(extra)
+
+    def load(names: set[str], width: int) -> pl.DataFrame:
+        _refuse_size(rows, width)
+        return _frame(file.read(columns=sorted({*names, *extra})))
+
+    log, whole = read_columns(
+        schema, lambda column: _width(file, column), load, rows, task, cameras.channels
+    )
+    return log, whole.select(extra)
 
 
 def _width(file: Any, column: TableColumn) -> int:

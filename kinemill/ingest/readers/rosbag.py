@@ -5,13 +5,14 @@ are read by `mcap.py`. Timestamps are the times of recording, unless `ingest.tim
 such as `header.stamp`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kinemill.ingest.raw import About, RawLog, Reader, Reason, Unreadable, reason
 from kinemill.ingest.readers._messages import MessageCollector
-from kinemill.ingest.readers._ros import Decoder, Undecodable, decoder
+from kinemill.ingest.readers._ros import Decoder, Undecodable, decoder, first_line
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -38,44 +39,44 @@ def read(path: Path, task: Task) -> RawLog:
         for topic, data, decode, stamp in _messages(path, gathering):
             count += 1
             gathering.add(topic, data, decode, stamp)
-    except _Broken as error:
+    except BrokenBag as error:
         if not count:
             raise Unreadable(_whole(str(error))) from error
         reasons.append(_cut(str(error), count))
     return gathering.log(0, reasons)
 
 
-class _Broken(Exception):
+class BrokenBag(Exception):
     """A bag cannot be opened, or cannot be read further."""
+
+
+@contextmanager
+def open_bag(path: Path) -> Generator[tuple[Any, bool]]:
+    """Yield the reader of a bag, and whether it is of ROS 1.
+
+    Raises:
+        BrokenBag: It cannot be opened, or cannot be read further.
+    """
+    from rosbags import rosbag1, rosbag2
+
+    with path.open("rb") as file:
+        is_ros1 = file.read(len(BAG)) == BAG
+    try:
+        with rosbag1.Reader(path) if is_ros1 else rosbag2.Reader(path) as bag:
+            yield bag, is_ros1
+    except Unreadable:
+        raise
+    except Exception as error:  # errors of rosbags, and others that damaged bytes cause
+        raise BrokenBag(f"cannot be read ({first_line(error)})") from error
 
 
 def _messages(path: Path, gathering: MessageCollector) -> Iterator[tuple[str, bytes, Decoder, int]]:
     """Yield topic, bytes, decoder and timestamp, ns, of each requested message."""
-    with path.open("rb") as file:
-        ros1 = file.read(len(BAG)) == BAG
-    try:
-        with _open(path, ros1) as bag:
-            decoders = _decoders(bag.connections, gathering, ros1)
-            connections = [
-                connection for connection in bag.connections if connection.id in decoders
-            ]
-            for connection, stamp, data in bag.messages(connections) if connections else []:
-                yield connection.topic, _unpack(data), decoders[connection.id], stamp
-    except Unreadable:
-        raise
-    except Exception as error:  # errors of rosbags, and others that damaged bytes cause
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _Broken(f"cannot be read ({line[:200]})") from error
-
-
-def _open(path: Path, ros1: bool) -> Any:
-    if ros1:
-        from rosbags.rosbag1 import Reader as Ros1
-
-        return Ros1(path)
-    from rosbags.rosbag2 import Reader as Ros2
-
-    return Ros2(path)
+    with open_bag(path) as (bag, is_ros1):
+        decoders = _decoders(bag.connections, gathering, is_ros1)
+        connections = [connection for connection in bag.connections if connection.id in decoders]
+        for connection, stamp, data in bag.messages(connections) if connections else []:
+            yield connection.topic, _unpack(data), decoders[connection.id], stamp
 
 
 def _decoders(connections: Any, gathering: MessageCollector, ros1: bool) -> dict[int, Decoder]:
@@ -148,19 +149,16 @@ def about(path: Path) -> About:
     Raises:
         Unreadable: The bag cannot be opened.
     """
-    with path.open("rb") as file:
-        ros1 = file.read(len(BAG)) == BAG
     left_out = dict[str, str]()
     try:
-        with _open(path, ros1) as bag:
+        with open_bag(path) as (bag, is_ros1):
             for connection in bag.connections:
                 try:
-                    _decoder(connection, ros1)
+                    _decoder(connection, is_ros1)
                 except Undecodable as error:
                     left_out[connection.topic] = f"{error}; {DEFINITION}"
-    except Exception as error:  # of rosbags, as in `_messages`
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Unreadable(_whole(f"cannot be read ({line[:200]})")) from error
+    except BrokenBag as error:
+        raise Unreadable(_whole(str(error))) from error
     return About(left_out=left_out)
 
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from kinemill.ingest.readers._csv_layout import is_table
-from kinemill.ingest.readers.csv import has_episodes, is_long, read
+from kinemill.ingest.readers.csv import is_wide, read
 from kinemill.task import Source
 from tests.ingest.conftest import refusals
 
@@ -244,5 +244,4 @@ def test_what_cannot_be_read_is_no_table_and_has_no_episodes(tmp_path):
     assert not is_table(b"a,b\n1,2\r3\n5,6\n")
     path = tmp_path / "odd.csv"
     path.write_bytes(b"\xff\xfea\x00,\x00b\x00\n\x00\x00\xd8")  # half of a UTF-16 pair
-    assert not has_episodes(path)
-    assert not is_long(path)
+    assert is_wide(path)

@@ -8,7 +8,7 @@ from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import RawLog
 from kinemill.ingest.readers.hdf5 import read
-from tests.ingest.conftest import refusals
+from tests.ingest.conftest import refusals, with_ingest
 
 FRAME = np.arange(24.0).reshape(8, 3)  # row k, column c: 3k + c
 
@@ -17,9 +17,7 @@ FRAME = np.arange(24.0).reshape(8, 3)  # row k, column c: 3k + c
 def arm(make_task):
     """Angle, velocity and torque where robot learning keeps them."""
     return make_task(
-        channels__angle__source="observations/joints[0]",
-        channels__velocity__source="observations/joints[2]",
-        channels__torque__source="actions[1]",
+        ("observations/joints[0]", "observations/joints[2]", "actions[1]"),
         ingest__rate=100.0,
     )
 
@@ -73,9 +71,9 @@ def test_groups_of_any_name_are_parts_when_the_task_says_so(logs, arm, make_task
         episode(file.create_group("runs/left"))
         episode(file.create_group("runs/right"))
         episode(file.create_group("calibration/left"))
-    task = arm.model_copy(update={"ingest": arm.ingest.model_copy(update={"groups": ["runs/*"]})})
+    task = with_ingest(arm, groups=["runs/*"])
     assert [log.part for log in read(logs / "a.h5", task)] == ["runs/left", "runs/right"]
-    none = arm.model_copy(update={"ingest": arm.ingest.model_copy(update={"groups": ["run_*"]})})
+    none = with_ingest(arm, groups=["run_*"])
     (item,) = refusals(read, logs / "a.h5", none)
     assert (item["check"], item["found"]) == ("groups", "no group matches 'run_*'")
     assert "runs/left" in item["expected"]
@@ -83,7 +81,7 @@ def test_groups_of_any_name_are_parts_when_the_task_says_so(logs, arm, make_task
 
 def test_a_leading_slash_names_a_data_set_outside_the_episode(logs, make_task):
     task = make_task(
-        channels__angle__source="q", channels__velocity__source="qd", channels__torque__source="/u"
+        ("q", "qd", "/u"),
     )
     with h5py.File(logs / "a.h5", "w") as file:
         for number in range(2):
@@ -121,9 +119,7 @@ def test_without_stamps_or_rate_the_reason_says_how_to_give_one(logs, task):
 
 def test_images_text_and_matrices_say_why_they_are_no_channels(logs, make_task):
     task = make_task(
-        channels__angle__source="camera",
-        channels__velocity__source="language",
-        channels__torque__source="actions",
+        ("camera", "language", "actions"),
         ingest__rate=10.0,
     )
     with h5py.File(logs / "a.h5", "w") as file:
@@ -215,9 +211,7 @@ def test_a_flag_of_the_last_row_or_of_a_state_leaves_one_episode(logs, arm, flag
 )
 def test_demonstrations_state_the_control_rate_of_their_environment(logs, make_task, text, rate):
     task = make_task(
-        channels__angle__source="obs/q[1]",
-        channels__velocity__source="obs/q[2]",
-        channels__torque__source="actions",
+        ("obs/q[1]", "obs/q[2]", "actions"),
     )
     with h5py.File(logs / "a.hdf5", "w") as file:
         group = file.create_group("data/demo_0")

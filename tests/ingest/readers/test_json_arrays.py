@@ -72,11 +72,19 @@ def test_a_list_of_objects_of_numbers_is_a_table(write, make_task):
     assert np.isnan(rows[3][3])
 
 
+def test_a_date_that_is_none_is_a_row_without_timestamp(write, make_task, home, logs):
+    dates = [f"2026-05-01T12:00:00.{k:02d}" for k in range(ROWS)]
+    dates[5] = "2026-13-41T12:00:00.05"
+    write(COLUMNS | {"time": dates})
+    report = ingest.run(make_task(ingest__time_unit="ns"), home, logs)
+    assert report.artifact.summary["dropped_rows"] == 1
+    (entry,) = report.files
+    assert [(item["check"], item["where"]) for item in entry["reasons"]] == [("time", "row 6")]
+
+
 def test_rows_of_vectors_and_a_rate_next_to_them(write, make_task):
     task = make_task(
-        channels__angle__source="arm/q[1]",
-        channels__velocity__source="arm/qd[0]",
-        channels__torque__source="arm/command/tau",
+        ("arm/q[1]", "arm/qd[0]", "arm/command/tau"),
     )
     arm = {
         "q": [[0.0, float(k)] for k in range(3)],
@@ -135,9 +143,7 @@ def test_objects_nested_too_deep_are_refused(write, task):
 
 def test_a_group_inside_an_episode_is_part_of_it(write, make_task):
     task = make_task(
-        channels__angle__source="arm/q",
-        channels__velocity__source="arm/qd",
-        channels__torque__source="tau",
+        ("arm/q", "arm/qd", "tau"),
     )
     arm = {"q": [1, 2, 3], "qd": [0, 0, 0]}
     runs = {f"episode_{k}": {"fs": 10, "arm": arm, "tau": [k, k, k]} for k in (10, 2)}

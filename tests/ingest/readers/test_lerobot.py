@@ -22,9 +22,7 @@ from tests.ingest.conftest import refusals
 @pytest.fixture
 def arm(make_task):
     return make_task(
-        channels__angle__source="observation.state[0]",
-        channels__velocity__source="observation.state[2]",
-        channels__torque__source="action[1]",
+        ("observation.state[0]", "observation.state[2]", "action[1]"),
     )
 
 
@@ -88,9 +86,7 @@ def test_a_dropped_frame_leaves_its_gap(logs, arm):
 
 def test_images_and_whole_vectors_say_why_they_are_no_channels(logs, make_task):
     task = make_task(
-        channels__angle__source="observation.image",
-        channels__velocity__source="observation.state",
-        channels__torque__source="action[2]",
+        ("observation.image", "observation.state", "action[2]"),
     )
     image = pl.Series([{"bytes": b"png", "path": "a.png"}] * 3)
     episode(0, 3).with_columns(image.alias("observation.image")).write_parquet(logs / "a.parquet")
@@ -99,9 +95,7 @@ def test_images_and_whole_vectors_say_why_they_are_no_channels(logs, make_task):
     assert [item["channel"] for item in error.value.reasons] == ["torque"]
     assert "action[1]" in error.value.reasons[0]["fix"]
     task = make_task(
-        channels__angle__source="observation.image",
-        channels__velocity__source="observation.state",
-        channels__torque__source="action[1]",
+        ("observation.image", "observation.state", "action[1]"),
     )
     with pytest.raises(Unreadable) as error:
         read(logs / "a.parquet", task)
@@ -112,9 +106,7 @@ def test_images_and_whole_vectors_say_why_they_are_no_channels(logs, make_task):
 
 def test_pictures_and_texts_of_a_table_go_with_its_episodes(logs, home, make_task):
     task = make_task(
-        channels__angle__source="observation.state[0]",
-        channels__velocity__source="observation.state[1]",
-        channels__torque__source="action[0]",
+        ("observation.state[0]", "observation.state[1]", "action[0]"),
         channels__camera={"role": "image", "source": "observation.image"},
         channels__instruction={"role": "text", "source": "task"},
         dt=1 / 30,

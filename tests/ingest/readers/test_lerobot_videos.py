@@ -35,9 +35,7 @@ BOTH = pytest.mark.parametrize("write", [version2, version3])
 @pytest.fixture
 def arm(make_task):
     return make_task(
-        channels__angle__source="observation.state[0]",
-        channels__velocity__source="observation.state[1]",
-        channels__torque__source="action[0]",
+        ("observation.state[0]", "observation.state[1]", "action[0]"),
         channels__camera={"role": "image", "source": CAMERA},
         dt=1 / FPS,
     )

@@ -12,6 +12,7 @@ from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers import csv, jsonl, parquet
 from kinemill.ingest.recordings import load_recordings
 from kinemill.ingest.rows import read_rows
+from tests.ingest.conftest import with_ingest
 
 N = 600
 SIGNALS = {
@@ -86,7 +87,7 @@ def test_dates_and_a_repeated_header_of_a_time_series_database(write, task):
         own = [(t, v) for t, n, v in LONG if n == name]
         text += lines([("", "", at, f"2026-01-01T10:00:{t:09.6f}Z", v, name) for t, v in own], head)
         text += "\n#group,false,false,false,false,true\n"
-    task = task.model_copy(update={"ingest": task.ingest.model_copy(update={"time": ["_time"]})})
+    task = with_ingest(task, time=["_time"])
     log = csv.read(write("a.csv", text), task)
     assert columns(log) == WIDE
     assert log.frame["time_s"].diff().drop_nulls().unique().to_list() == [10_000_000]
@@ -143,18 +144,18 @@ def test_a_wide_table_with_a_column_called_value_is_none(write, make_task, name)
     """One text for all rows, or texts that seldom change, name no signals."""
     rows = [(0.01 * k, ["a", "b"][name == "mode" and k > 300], 0.1 * k, 0.2, 0.3) for k in range(N)]
     path = write("a.csv", lines(rows, f"time,{name},value,velocity,torque"))
-    assert not csv.is_long(path)
+    assert csv.is_wide(path)
     log = csv.read(path, make_task(channels__angle__source="value"))
     assert log.frame["angle"].to_list() == [row[2] for row in rows]
 
 
 def test_a_wide_table_of_two_robots_is_none(write):
     rows = [(0.01 * k, "ab"[k % 2], 0.1 * k, np.sin(k)) for k in range(N)]
-    assert not csv.is_long(write("a.csv", lines(rows, "time,device,value,temperature")))
+    assert csv.is_wide(write("a.csv", lines(rows, "time,device,value,temperature")))
     counted = [(k, 0.01 * (k // 2), "ab"[k % 2], 0.1 * k) for k in range(N)]
-    assert csv.is_long(write("b.csv", lines(counted, "row,time,device,value")))
+    assert not csv.is_wide(write("b.csv", lines(counted, "row,time,device,value")))
     by_device = [(k // 2, 0.01 * (k // 2), "ab"[k % 2], 0.1 * k) for k in range(N)]
-    assert csv.is_long(write("c.csv", lines(by_device, "seq,time,device,value")))
+    assert not csv.is_wide(write("c.csv", lines(by_device, "seq,time,device,value")))
 
 
 def test_a_table_whose_values_are_a_channel_is_read_as_it_is(write, make_task):

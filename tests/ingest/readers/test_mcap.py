@@ -6,40 +6,20 @@ import numpy as np
 import pytest
 
 from kinemill.draft.schema_inference import empty_task
-from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import Header, Unreadable
 from kinemill.ingest.readers.mcap import read
 from kinemill.ingest.tracks import make_tracks
 from kinemill.task import load_task
+from tests.ingest.conftest import with_ingest
 from tests.ingest.messages import START, TASK, run, write_mcap
 
 
-@pytest.fixture
-def arm(tmp_path):
-    path = tmp_path / "arm.yaml"
-    path.write_text(TASK)
-    return load_task(path)
-
-
 def timed_by(task, *names):
-    return task.model_copy(update={"ingest": task.ingest.model_copy(update={"time": list(names)})})
+    return with_ingest(task, time=list(names))
 
 
 def checks(log) -> list[str]:
     return [item["check"] for item in log.reasons]
-
-
-def test_every_message_of_a_simulation_is_one_step(request, home, shared_data):
-    task = load_task(request.config.rootpath / "tests" / "tasks" / "cart_pole_sim.yaml")
-    report = ingest.run(task, home, shared_data / "cartpole_sim_mcap")
-    assert report.artifact.summary == {
-        "recordings": 1,
-        "quarantined": 0,
-        "tracks": 1,
-        "rows": 387,
-        "dropped_rows": 0,
-    }
-    assert report.files[0]["reasons"] == []
 
 
 def test_values_are_those_that_json_holds(request, shared_data):
@@ -55,17 +35,6 @@ def test_values_are_those_that_json_holds(request, shared_data):
     assert frame["pole_velocity"].to_list() == [
         message["pole_angular_velocity"] for message in messages
     ]
-
-
-def test_topics_of_other_rates_come_to_one_grid(tmp_path, arm):
-    tracks = make_tracks(read(write_mcap(tmp_path / "a.mcap", run()), arm), arm)
-    (frame,) = tracks.frames
-    # from the first command, at 3 ms, to the last, at 1.953 s: 196 steps
-    assert (frame.height, tracks.rows, tracks.dropped_rows) == (196, 40 + 195, 5)
-    at = 0.003 + 0.01 * np.arange(196)
-    np.testing.assert_allclose(frame["angle"], np.sin(at), atol=1.3e-5)  # h^2 / 8
-    assert frame["torque"].to_list() == [float(k // 5) for k in range(196)]
-    assert tracks.reasons == []
 
 
 def test_a_clock_reset_57_times_makes_58_tracks(tmp_path, arm):
@@ -101,9 +70,7 @@ def test_stamps_of_a_field_are_in_the_unit_that_the_task_says(tmp_path, arm):
         for topic, at, message in run()
     ]
     path = write_mcap(tmp_path / "a.mcap", messages)
-    milliseconds = arm.model_copy(
-        update={"ingest": arm.ingest.model_copy(update={"time_unit": "ms"})}
-    )
+    milliseconds = with_ingest(arm, time_unit="ms")
     assert read(path, milliseconds).signals["angle"].time.to_list()[:2] == [0, 10_000_000]
     assert read(path, timed_by(arm, "header.stamp")).signals["angle"].time[0] == 3_000_000_005
     with pytest.raises(Unreadable, match="its topic has no stamp 'clock'"):

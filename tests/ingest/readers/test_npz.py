@@ -36,6 +36,14 @@ def test_named_arrays_are_channels(logs, task, home, save):
     assert ingest.run(task, home, logs).artifact.summary["rows"] == 5
 
 
+def test_a_date_that_is_missing_is_a_row_without_timestamp(logs, make_task):
+    stamps = np.datetime64("2026-05-01T12:00:00", "ms") + 10 * np.arange(5)
+    stamps[2] = "NaT"
+    np.savez(logs / "a.npz", **COLUMNS | {"time": stamps})
+    log = read(logs / "a.npz", make_task(ingest__time_unit="ns"))
+    assert log.frame["time_s"].is_nan().to_list() == [False, False, True, False, False]
+
+
 def test_names_with_a_slash_are_episodes(logs, task):
     episodes = {
         f"episode_{number}/{name}": values[: number + 2]

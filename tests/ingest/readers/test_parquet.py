@@ -77,12 +77,6 @@ def test_text_and_lists_are_no_numbers(logs, task, frame):
     ]
 
 
-def test_a_missing_column_names_the_nearest(logs, task, frame):
-    frame.rename({"torque": "torqe"}).write_parquet(logs / "a.parquet")
-    (reason,) = refusals(read, logs / "a.parquet", task)
-    assert "did you mean 'torqe'?" in str(reason["fix"])
-
-
 @pytest.mark.parametrize("keep", [0, 3, 4, 100, 600])
 def test_a_cut_file_is_refused(logs, task, frame, keep):
     path = logs / "a.parquet"

@@ -8,25 +8,26 @@ from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.mcap import read as read_mcap
 from kinemill.ingest.readers.rosbag import read
 from kinemill.ingest.tracks import make_tracks
-from kinemill.task import load_task
-from tests.ingest.conftest import refusals
-from tests.ingest.messages import START, TASK, run, write_bag
-
-
-@pytest.fixture
-def arm(tmp_path):
-    path = tmp_path / "arm.yaml"
-    path.write_text(TASK)
-    return load_task(path)
+from tests.ingest.conftest import refusals, with_ingest
+from tests.ingest.messages import START, run, write_bag, write_mcap
 
 
 @pytest.mark.parametrize(
     ("name", "plugin", "reader"),
-    [("a.bag", "", read), ("folder", "SQLITE3", read), ("folder", "MCAP", read_mcap)],
+    [
+        ("a.bag", "", read),
+        ("folder", "SQLITE3", read),
+        ("folder", "MCAP", read_mcap),
+        ("a.mcap", "JSON", read_mcap),
+    ],
 )
 def test_joint_states_and_commands_of_a_bag_become_one_track(tmp_path, arm, name, plugin, reader):
-    log = reader(write_bag(tmp_path / name, run(), plugin), arm)
+    path = tmp_path / name
+    log = reader(
+        write_mcap(path, run()) if plugin == "JSON" else write_bag(path, run(), plugin), arm
+    )
     tracks = make_tracks(log, arm)
+    assert tracks.reasons == []
     (frame,) = tracks.frames
     # from the first command, at 3 ms, to the last, at 1.953 s: 196 steps
     assert (frame.height, tracks.rows, tracks.dropped_rows) == (196, 40 + 195, 5)
@@ -39,25 +40,11 @@ def test_joint_states_and_commands_of_a_bag_become_one_track(tmp_path, arm, name
 
 def test_a_stamp_in_the_header_takes_the_place_of_the_time_of_recording(tmp_path, arm):
     path = write_bag(tmp_path / "a.bag", run())
-    headers = arm.model_copy(
-        update={"ingest": arm.ingest.model_copy(update={"time": ["header.stamp", "log_time"]})}
-    )
+    headers = with_ingest(arm, time=["header.stamp", "log_time"])
     log = read(path, headers)
     assert log.signals["angle"].time[0] == START - 5_000_000
     assert log.signals["torque"].time[0] == START + 3_000_000  # a Float64 has no header
     assert read(path, arm).signals["angle"].time[0] == START
-
-
-def test_a_field_that_is_not_there_names_the_nearest(tmp_path, arm):
-    path = write_bag(tmp_path / "a.bag", run())
-    wrong = arm.channels["angle"].source[0].model_copy(update={"name": "/joints.positon[1]"})
-    channels = {
-        **arm.channels,
-        "angle": arm.channels["angle"].model_copy(update={"source": [wrong]}),
-    }
-    (reason,) = refusals(read, path, arm.model_copy(update={"channels": channels}))
-    assert (reason["check"], reason["channel"]) == ("columns", "angle")
-    assert "'/joints.position[1]'" in str(reason["fix"])
 
 
 @pytest.mark.parametrize(("plugin", "share"), [("SQLITE3", 0.3), ("SQLITE3", 0.9), ("", 0.6)])

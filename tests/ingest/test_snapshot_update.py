@@ -4,13 +4,17 @@ import hashlib
 
 import pytest
 
-from kinemill.ingest.appended_logs import supersede
 from kinemill.ingest.decisions import current_decisions, decide
 from kinemill.ingest.membership import Member, stage_entry
+from kinemill.ingest.snapshot_update import SnapshotUpdate
 from kinemill.store.atomic_write import settle
 from tests.dataset.conftest import make_task
 
 BEGIN = b"time,q\n0.00,0.1\n0.01,0.2\n0.0"
+
+
+def update(home) -> SnapshotUpdate:
+    return SnapshotUpdate(make_task(), home, current_decisions(home, "arm"), set())
 
 
 @pytest.fixture
@@ -27,20 +31,6 @@ def log(home, tmp_path):
     return member.hash, write
 
 
-def test_a_log_that_grew_supersedes_what_it_was_until_somebody_withdraws(home, log):
-    previous, write = log
-    grown = write(BEGIN + b"2,0.3\n")
-    made = supersede(make_task(), home, *grown, previous, {})
-    assert made.bars
-    assert made.because == f"continues in {grown[1][:16]}, which begins with its {len(BEGIN)} bytes"
-    assert "superseded by" in made.reason("arm")["found"]
-    assert (
-        supersede(make_task(), home, *grown, previous, current_decisions(home, "arm")) is None
-    )  # only once
-    decide(home, "arm", previous, "run.csv", "withdraw", "")
-    assert previous not in current_decisions(home, "arm")
-
-
 @pytest.mark.parametrize(
     "content",
     [
@@ -52,14 +42,13 @@ def test_a_log_that_grew_supersedes_what_it_was_until_somebody_withdraws(home, l
 )
 def test_other_contents_of_the_same_name_supersede_nothing(home, log, content):
     previous, write = log
-    assert supersede(make_task(), home, *write(content), previous, {}) is None
-    assert current_decisions(home, "arm") == {}
+    assert update(home).find_grown(*write(content), previous) is None
 
 
 def test_unknown_contents_and_persons_decisions_are_left_alone(home, log):
     previous, write = log
     grown = write(BEGIN + b"2,0.3\n")
-    assert supersede(make_task(), home, *grown, None, {}) is None
-    assert supersede(make_task(), home, *grown, "0" * 64, {}) is None
+    assert update(home).find_grown(*grown, None) is None
+    assert update(home).find_grown(*grown, "0" * 64) is None
     decide(home, "arm", previous, "run.csv", "release", "good run")
-    assert supersede(make_task(), home, *grown, previous, current_decisions(home, "arm")) is None
+    assert update(home).find_grown(*grown, previous) is None
