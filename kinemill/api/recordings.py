@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kinemill.api.training import TaskLike, resolve_task
 from kinemill.errors import BadInput
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from kinemill.dataset.exporters import ExportReport
+    from kinemill.ingest.decisions import Decision
     from kinemill.ingest.recordings import Recording
     from kinemill.search import SearchResult
     from kinemill.task import Task
@@ -99,6 +100,28 @@ def read_recording(task: "Task", home: Home, which: str) -> "Recording":
         raise BadInput(member.name, problem, fix=f"kinemill data reprocess {task.name}")
     made = current_decisions(home, task.name).get(member.hash)
     return as_recording(home, member, artifact, released=bool(made and made.decision == "release"))
+
+
+def decide_quarantine(
+    task: "Task",
+    home: Home,
+    decision: Literal["release", "reject", "undo"],
+    recording: str,
+    because: str = "",
+) -> "Decision":
+    """Release a recording from quarantine, reject it, or withdraw the decision.
+
+    Raises:
+        BadInput: There is no such recording, or the decision does not apply to it.
+    """
+    from kinemill.validate import quarantine_decisions as quarantine
+
+    decide = {
+        "release": quarantine.release,
+        "reject": quarantine.reject,
+        "undo": quarantine.withdraw,
+    }
+    return decide[decision](task, home, recording, because)
 
 
 def draw_recording(
