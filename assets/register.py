@@ -22,7 +22,15 @@ from kinemill.store.remote_sync import bring
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
 from kinemill_dagster.assets.metadata import build_metadata, table
-from kinemill_dagster.assets.stage import ChainSettings, Checks, CheckSpec, Events, emit, stage
+from kinemill_dagster.assets.stage import (
+    ChainSettings,
+    Checks,
+    CheckSpec,
+    Events,
+    emit,
+    joined_outcome,
+    stage,
+)
 from kinemill_dagster.resources.io import LATEST, handed_on, note
 from kinemill_dagster.resources.links import report_link, task_link, version_link
 from kinemill_dagster.resources.task_resource import TaskResource, rules_of
@@ -112,10 +120,6 @@ def _check_results(gate: list[Verdict]) -> list[CheckOutcome]:
     """Return the results of the gate by rule."""
     results: list[CheckOutcome] = []
     for rule in RULES:
-        lines = [line for line in gate if is_of(rule, line.rule)]
-        if lines:
-            text = "; ".join(f"{line.rule}: {line.value}" for line in lines)
-            passed = all(line.passed for line in lines)
-            details = {"lines": [line.to_json() for line in lines]}
-            results.append(CheckOutcome(f"gate_{rule}", passed, text, details))
+        lines = [line.to_json() for line in gate if is_of(rule, line.rule)]
+        results += joined_outcome(f"gate_{rule}", lines, "rule")
     return results

@@ -238,6 +238,17 @@ def refuse_failed(blocking: Iterable[CheckOutcome], folder: Path, metadata: Json
         raise dg.Failure(text, metadata=metadata, allow_retries=False)
 
 
+def joined_outcome(check: str, lines: list[Json], name: str) -> list[CheckOutcome]:
+    """Return the outcome of a check from its lines of a verdict; none without lines.
+
+    `name` is the key of a line's name; the others are `passed` and `value`.
+    """
+    if not lines:
+        return []
+    text = "; ".join(f"{line[name]}: {line['value']}" for line in lines)
+    return [CheckOutcome(check, all(line["passed"] for line in lines), text, {"lines": lines})]
+
+
 def _results(
     context: dg.AssetExecutionContext, results: list[CheckOutcome]
 ) -> Iterator[dg.AssetCheckResult]:

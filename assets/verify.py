@@ -20,7 +20,15 @@ from kinemill.verify.checklist import Gate
 from kinemill.verify.document import Verification, read_verification
 from kinemill.verify.results import Metrics
 from kinemill_dagster.assets.metadata import build_metadata, table
-from kinemill_dagster.assets.stage import ChainSettings, Checks, CheckSpec, Events, emit, stage
+from kinemill_dagster.assets.stage import (
+    ChainSettings,
+    Checks,
+    CheckSpec,
+    Events,
+    emit,
+    joined_outcome,
+    stage,
+)
 from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.links import report_link
 from kinemill_dagster.resources.task_resource import TaskResource
@@ -134,10 +142,6 @@ def _check_results(gates: Sequence[Gate], checks: Iterable[str]) -> list[CheckOu
     results: list[CheckOutcome] = []
     for check in checks:
         parts = _NAME_PARTS.get(check, [check])
-        lines = [gate for gate in gates if any(part in gate.name for part in parts)]
-        if lines:
-            text = "; ".join(f"{gate.name}: {gate.value}" for gate in lines)
-            passed = all(gate.passed for gate in lines)
-            details = {"lines": [asdict(gate) for gate in lines]}
-            results.append(CheckOutcome(check, passed, text, details))
+        lines = [asdict(gate) for gate in gates if any(part in gate.name for part in parts)]
+        results += joined_outcome(check, lines, "name")
     return results

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 from google.protobuf.message import DecodeError
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedDataset
 from kinemill.errors import KinemillError
 from kinemill.export.bundle import seal, write_sums
 from kinemill.export.interface import describe
@@ -25,6 +24,7 @@ from kinemill.train.layout import Layout, layout_of
 from kinemill.train.step import make_step
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.verifier import run_checks
+from tests.dataset.packing import PENDULUM, packed_of, swing
 
 DT = 0.02
 FILES = ("step.onnx", "rollout.onnx")
@@ -38,16 +38,8 @@ DESCRIPTION = {
 
 def task_of(model: dict[str, Any], history: int, learn: dict[str, Any]) -> Task:
     """Return the task of the pendulum with this model."""
-    channels = {
-        "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-        "velocity": {
-            "role": "state",
-            "unit": "rad/s",
-            "derivative_of": "angle",
-            "limits": [-30, 30],
-        },
-        "torque": {"role": "action", "unit": "N*m", "limits": [-6, 6]},
-    }
+    limits = {"velocity": {"limits": [-30, 30]}, "torque": {"limits": [-6, 6]}}
+    channels = {name: own | limits.get(name, {}) for name, own in PENDULUM.items()}
     learn_settings = {"type": "dynamics", "model": model, "history": history, "horizon": 5, **learn}
     return Task.model_validate(
         {"task": "pendulum", "dt": DT, "channels": channels, "learn": learn_settings}
@@ -92,6 +84,14 @@ def make_scale(
     }
 
 
+def untrained(task: Task, **scale: float) -> Any:
+    """Return the step of a task with random weights; `scale` as in `make_scale`."""
+    layout = layout_of(task)
+    learn: Any = task.learn
+    torch.manual_seed(0)
+    return make_step(learn.model, layout, make_scale(layout, **scale)).eval()
+
+
 def write_files(task: Task, step: Any, folder: Path) -> None:
     """Export a step with the description of its task."""
     channels = {name: task.channels[name] for name in task.columns}
@@ -104,39 +104,15 @@ def write_files(task: Task, step: Any, folder: Path) -> None:
     write_model(step, describe(description, step), folder)
 
 
-def pendulum_data(seed: int = 0) -> PackedDataset:
+def pendulum_data() -> PackedDataset:
     """Return 4 training, 1 validation and 6 test episodes of the pendulum."""
-    random = np.random.default_rng(seed)
-    episodes, parts, start = [], [], 0
-    for split, count, rows in (("train", 4, 200), ("validation", 1, 100), ("test", 6, 120)):
-        for index in range(count):
-            name, stop = f"{split}{index}", start + rows
-            episodes.append(PackedEpisode(f"{name}-0000", name, f"{name}.csv", split, start, stop))
-            parts.append(_swing(rows, random))
-            start = stop
-    train = np.concatenate(parts[:4])
-    return PackedDataset(
-        task="pendulum",
-        dt=DT,
-        states=["angle", "velocity"],
-        actions=["torque"],
-        units=DESCRIPTION["units"],
-        angles=["angle"],
-        episodes=episodes,
-        segments=[np.concatenate(parts).astype(np.float32)],
-        mean=train.mean(axis=0),
-        std=train.std(axis=0),
-        delta_std=np.diff(train[:, :2], axis=0).std(axis=0),
-    )
-
-
-def _swing(rows: int, random: np.random.Generator) -> np.ndarray:
-    angle, velocity, out = random.uniform(-1, 1), 0.0, []
-    for torque in np.repeat(random.uniform(-3, 3, rows // 10 + 1), 10)[:rows]:
-        out.append((angle, velocity, torque))
-        velocity += DT * (-9 * np.sin(angle) - 0.2 * velocity + torque)
-        angle += DT * velocity
-    return np.array(out)
+    seeds = iter(range(11))
+    sizes = {"train": (4, 200), "validation": (1, 100), "test": (6, 120)}
+    runs = {
+        split: [swing(rows, next(seeds)) for _ in range(count)]
+        for split, (count, rows) in sizes.items()
+    }
+    return packed_of("pendulum", DT, PENDULUM, runs)
 
 
 @dataclass(frozen=True)

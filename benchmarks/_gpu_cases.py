@@ -4,17 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedDataset
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
 from kinemill.train.amp import scaler_of
 from kinemill.train.device_steps import GROUP, WARM_UP
-from kinemill.train.loop import batches_of
+from kinemill.train.loop import batches_of, fit
 from kinemill.train.optimizer_step import Steps
 from kinemill.train.training_state import State, Training
+from tests.dataset.packing import PENDULUM, packed_of, swing
 
 DT = 0.02  # s
 MLP = {"type": "mlp", "hidden_sizes": [64, 64, 64]}
@@ -25,40 +25,17 @@ QUIET = (NullReporter(), NullReporter())
 
 
 def pendulums(episodes: int, rows: int) -> PackedDataset:
-    """Return driven pendulums, θ̈ = -9 sin θ - 0.2 θ̇ + u, in semi-implicit Euler steps.
+    """Return driven pendulums.
 
     Args:
         episodes: of training; a tenth more, 1 or more, are for validation, and as many for test.
         rows: of each episode.
     """
     held_out = max(1, episodes // 10)
-    count, random = episodes + 2 * held_out, np.random.default_rng(0)
-    angle, velocity = random.uniform(-1, 1, count), np.zeros(count)
-    torque = np.repeat(random.uniform(-3, 3, (count, rows // 10 + 1)), 10, axis=1)[:, :rows]
-    values = np.empty((count, rows, 3), np.float32)
-    for k in range(rows):
-        values[:, k] = np.stack([angle, velocity, torque[:, k]], axis=1)
-        velocity = velocity + DT * (-9 * np.sin(angle) - 0.2 * velocity + torque[:, k])
-        angle = angle + DT * velocity
-    splits = ["train"] * episodes + ["validation"] * held_out + ["test"] * held_out
-    of_split = [
-        PackedEpisode(f"run{k}", f"run{k}", f"run{k}.csv", split, k * rows, (k + 1) * rows)
-        for k, split in enumerate(splits)
-    ]
-    train = values[:episodes]
-    return PackedDataset(
-        task="pendulum",
-        dt=DT,
-        states=["angle", "velocity"],
-        actions=["torque"],
-        units={"angle": "rad", "velocity": "rad/s", "torque": "N*m"},
-        angles=["angle"],
-        episodes=of_split,
-        segments=[values.reshape(-1, 3)],
-        mean=train.mean((0, 1)).astype(float),
-        std=train.std((0, 1)).astype(float),
-        delta_std=np.diff(train[..., :2], axis=1).std((0, 1)).astype(float),
-    )
+    counts = {"train": episodes, "validation": held_out, "test": held_out}
+    seeds = iter(range(sum(counts.values())))
+    runs = {split: [swing(rows, next(seeds)) for _ in range(n)] for split, n in counts.items()}
+    return packed_of("pendulum", DT, PENDULUM, runs)
 
 
 def task_of(**learn: Any) -> Task:
@@ -67,11 +44,7 @@ def task_of(**learn: Any) -> Task:
         {
             "task": "pendulum",
             "dt": DT,
-            "channels": {
-                "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-                "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
-                "torque": {"role": "action", "unit": "N*m"},
-            },
+            "channels": PENDULUM,
             "learn": {
                 "type": "dynamics",
                 "model": MLP,
@@ -139,13 +112,9 @@ def begin(data: Any, device: torch.device, task: Task, *, waits: bool | None = N
     return Run(task, module, objective, steps, batches)
 
 
-def fitted(data: Any, device: torch.device, folder: Path, **learn: Any) -> tuple[Any, dict]:
-    """Train to the end; return the final state and the final weights, on the CPU."""
-    from kinemill.train.loop import fit
-
-    task = task_of(device="cpu" if device.type == "cpu" else "cuda", **learn)
-    settings: Any = task.learn
-    torch.set_num_threads(settings.threads)
-    module, objective = settings.prepare(task, data, data, device)
-    state, _ = fit(module, objective, settings, folder, QUIET)
-    return state, {name: value.cpu() for name, value in module.state_dict().items()}
+def fitted(data: Any, device: torch.device, folder: Path, task: Task) -> Any:
+    """Train to the end; return the final state."""
+    learn: Any = task.learn
+    torch.set_num_threads(learn.threads)
+    module, objective = learn.prepare(task, data, data, device)
+    return fit(module, objective, learn, folder, QUIET)[0]

@@ -1,10 +1,14 @@
-"""Section `correctness`: resume, mixed precision, process groups and memory on the device."""
+"""Section `correctness`: resume, mixed precision, process groups and memory on the device.
+
+`python -m benchmarks._gpu_correctness FOLDER SETTINGS` is a training in a separate process, which a
+check kills or joins. With `WORLD_SIZE` in the environment it is one of several processes; with
+GROUP_OF_ONE it creates its own process group.
+"""
 
 import gc
 import json
 import math
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,20 +21,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from benchmarks import ROOT
 from benchmarks._gpu_cases import MLP, QUIET, WIDE, fitted, pendulums, task_of
-from benchmarks._gpu_child import GROUP_OF_ONE, RESULT
 from benchmarks._gpu_rows import Bench, NotRun
+from benchmarks._servers import free_port
 from kinemill.errors import TrainingFailed
 from kinemill.task.protocols import NullReporter
 from kinemill.train.checkpoint import checkpoints
+from kinemill.train.ddp import joined
+from kinemill.train.devices import determined
+from kinemill.train.loop import fit
 
 CLOSE = 0.05  # relative deviation of the mean loss of a training in low precision
 NEAR = 2e-4  # deviation of weights between one process and two: sums in another order
 LEAK = 2.0  # MiB of device memory that may stay
 PATIENCE = 40.0  # s for one process
+RESULT = "result.safetensors"
+GROUP_OF_ONE = "GROUP_OF_ONE"
 
 
 def measure(bench: Bench) -> None:
@@ -91,8 +100,45 @@ def _check_resume(bench: Bench, folder: Path) -> None:
 _DROPPED = {"cuda_graph": "on", "amp": "bf16", "model": MLP | {"dropout": 0.1}}
 
 
+class _Loud(NullReporter):
+    """Prints each step."""
+
+    def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Print the step."""
+        del stage, total, note
+        print(done, flush=True)
+
+
+def main(folder: Path, settings: dict[str, Any]) -> None:
+    """Train with these settings of `learn`, and write the weights; `size` is that of the data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = pendulums(*settings.pop("size"))
+    task = task_of(**settings)
+    learn: Any = task.learn
+    torch.set_num_threads(1)
+    if GROUP_OF_ONE in os.environ:
+        torch.distributed.init_process_group("nccl" if learn.device == "cuda" else "gloo")
+    with determined(on=learn.deterministic), joined(learn.device) as own:
+        device = torch.device(learn.device)
+        module, objective = learn.prepare(task, data, data, device)
+        if torch.distributed.is_initialized():  # also a group of one: its communicator has to work
+            one = torch.ones(8, device=device)
+            torch.distributed.all_reduce(one)
+            assert float(one.sum()) == 8.0 * own.size
+        fit(module, objective, learn, folder, (NullReporter(), _Loud()))
+        weights = {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
+        if own.is_rank_zero:
+            save_file(weights, str(folder / RESULT))
+
+
 def _start(folder: Path, settings: dict[str, Any], **world: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmarks._gpu_child", str(folder), json.dumps(settings)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks._gpu_correctness",
+        str(folder),
+        json.dumps(settings),
+    ]
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -178,7 +224,7 @@ _SGD = {"model": MLP, "optimizer": {"type": "sgd"}}
 
 
 def _mean_loss(bench: Bench, data: Any, folder: Path, **settings: Any) -> float:
-    state, _ = fitted(data, bench.device, folder, **settings)
+    state = fitted(data, bench.device, folder, task_of(device=_device(bench), **settings))
     losses = [value for _, value in state.history["train/loss"]]
     return sum(losses) / len(losses)
 
@@ -194,11 +240,11 @@ def _check_groups(bench: Bench, folder: Path) -> None:
     alone = folder / "alone"
     with bench.case(f"{backend}, one process"):
         world = {GROUP_OF_ONE: "1"}
-        _finish(_start(alone, dict(settings), **_world(1, 0, _port()), **world))
+        _finish(_start(alone, dict(settings), **_world(1, 0, free_port()), **world))
         bench.row(f"{backend}, one process", None, "", goal="trains", is_reached=True)
     work = "gloo, two processes on one device: weights against one process"
     with bench.case(work):
-        port = _port()
+        port = free_port()
         started = [
             _start(folder / f"rank{rank}", dict(settings), **_world(2, rank, port))
             for rank in range(2)
@@ -232,12 +278,6 @@ def _world(size: int, rank: int, port: int) -> dict[str, str]:
     return {"WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank), **address}
 
 
-def _port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 # --- memory -------------------------------------------------------------------------------------
 
 
@@ -261,8 +301,6 @@ def _canceled(bench: Bench, folder: Path) -> None:
             del stage, total, note
             if done >= 20:
                 raise KeyboardInterrupt
-
-    from kinemill.train.loop import fit
 
     data = pendulums(*_size(bench))
     task = task_of(steps=100, log_every=10, batch_size=64, device=_device(bench))
@@ -338,8 +376,6 @@ def _check_out_of_memory(bench: Bench, folder: Path) -> None:
 
 def _out_of_memory(bench: Bench, folder: Path) -> str:
     """Train where only an eighth of the batch fits; return the error."""
-    from kinemill.train.loop import fit
-
     size = bench.size(65_536, 64)
     data = pendulums(*bench.size((512, 256), (4, 60)))
     task = task_of(device=_device(bench), eval_every=4, batch_size=size, steps=4, horizon=16)
@@ -377,3 +413,7 @@ def _limited(bench: Bench, objective: Any, windows: int) -> Any:
         yield objective
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]))

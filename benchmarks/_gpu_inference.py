@@ -57,27 +57,21 @@ def _export(bench: Bench, name: str, settings: Any, data: Any, folder: Path) -> 
 
 
 def write_files(task: Any, module: Any, folder: Path) -> None:
-    """Export a step, from a checkout that need not be installed."""
+    """Export a step; a checkout that is not installed gets a version, which files carry."""
     from benchmarks import _exports
 
-    _name_checkout()
-    _exports.write_files(task, module, folder)
-
-
-def _name_checkout() -> None:
-    """Let a checkout that is not installed have a version, which files carry."""
     try:
         version("kinemill")
     except PackageNotFoundError:
         from kinemill import __version__
 
-        folder = Path(tempfile.mkdtemp(prefix="kinemill-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        about = folder / "kinemill-0.dist-info"
+        about = Path(tempfile.mkdtemp(prefix="kinemill-")) / "kinemill-0.dist-info"
+        atexit.register(shutil.rmtree, about.parent, ignore_errors=True)
         about.mkdir()
         text = f"Metadata-Version: 2.1\nName: kinemill\nVersion: {__version__}\n"
         (about / "METADATA").write_text(text)
-        sys.path.append(str(folder))
+        sys.path.append(str(about.parent))
+    _exports.write_files(task, module, folder)
 
 
 def _parity(bench: Bench, name: str, trained: Any, folder: Path) -> None:
@@ -226,9 +220,16 @@ def _control(bench: Bench) -> None:
 
     samples, horizon = bench.size((16_384, 50), (16, 5))
     task: Any = None
+    step: Any = None
     with bench.case(f"MPPI {samples} x {horizon}"):
-        require("pint", "scipy")
-        task, step = _controlled(samples, horizon)
+        require("onnx", "pint", "scipy")
+        from benchmarks._exports import untrained
+        from kinemill.task import load_task
+
+        keys = {"samples": samples, "horizon": horizon, "knots": horizon}
+        overrides = {f"control.controller.{key}": value for key, value in keys.items()}
+        task = load_task(EXAMPLES / "cart_pole_swing_up.yaml", overrides)
+        step = untrained(task, output_std=0.05)
     if task is None:
         return
     work = f"MPPI {samples} x {horizon}, rollouts by"
@@ -244,26 +245,6 @@ def _control(bench: Bench) -> None:
         for provider in ("cpu", *(short for short, _ in PROVIDERS.values())):
             model = partial(lambda short: LearnedModel(_simulator(files, short)), provider)
             _hertz(bench, f"{work} ONNX Runtime {provider}", task, model)
-
-
-def _controlled(samples: int, horizon: int) -> tuple[Any, Any]:
-    """Return the task of the swing-up, and a step of random weights."""
-    from kinemill.task import load_task
-    from kinemill.train.layout import layout_of
-    from kinemill.train.step import make_step
-
-    keys = {"samples": samples, "horizon": horizon, "knots": horizon}
-    overrides = {f"control.controller.{key}": value for key, value in keys.items()}
-    task = load_task(EXAMPLES / "cart_pole_swing_up.yaml", overrides)
-    layout = layout_of(task)
-    torch.manual_seed(0)
-    ones = {"state_std": len(layout.states), "feature_std": layout.features}
-    scale = {name: torch.ones(size) for name, size in ones.items()}
-    scale["feature_mean"] = torch.zeros(layout.features)
-    scale["output_mean"] = torch.zeros(len(layout.outputs))
-    scale["output_std"] = torch.full((len(layout.outputs),), 0.05)
-    learn: Any = task.learn
-    return task, make_step(learn.model, layout, scale).eval()
 
 
 def _hertz(bench: Bench, work: str, task: Any, model: Callable[[], Any]) -> None:

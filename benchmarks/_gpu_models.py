@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 
-from benchmarks._gpu_cases import MLP, QUIET, pendulums, task_of
+from benchmarks._gpu_cases import MLP, fitted, pendulums, task_of
 from benchmarks._gpu_pixels import packed_pushes, pushing_task
 from benchmarks._gpu_rows import Bench, NotRun
 from kinemill.errors import BadInput
 from kinemill.task.document import Task
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.train.loop import fit
 
 STEPS = 30
 SAME = 1e-2  # relative deviation of the loss after STEPS: other kernels sum in another order
@@ -74,10 +73,6 @@ def _compare(bench: Bench, name: str, data: Any, task: Any) -> None:
 
 
 def _last_loss(data: Any, device: torch.device, task: Task) -> float:
-    learn: Any = task.learn
-    torch.set_num_threads(learn.threads)
-    module, objective = learn.prepare(task, data, data, device)
     with tempfile.TemporaryDirectory() as folder:
-        state, _ = fit(module, objective, learn, Path(folder), QUIET)
-    history: Any = state.history
-    return history["train/loss"][-1][1]
+        state = fitted(data, device, Path(folder), task)
+    return state.history["train/loss"][-1][1]

@@ -13,15 +13,18 @@ import torch
 
 from benchmarks._gpu_cases import begin
 from benchmarks._gpu_rows import Bench
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedDataset
 from kinemill.task.document import Task
 from kinemill.train import demonstrations
 from kinemill.train.demonstrations import Demonstrations
+from tests.dataset.packing import packed_of
 
 STEPS = 200_000  # of a full training
 CACHE = ("CACHE_BYTES", "CACHE_SHARE")
 IMAGE = {"image": {"role": "image"}}
-STATES, ACTIONS = ["x", "y"], ["target_x", "target_y"]
+POSITION = {"role": "state", "unit": "m"}
+TARGET = {"role": "action", "unit": "m", "limits": [-1, 1]}
+CHANNELS = {"x": POSITION, "y": POSITION, "target_x": TARGET, "target_y": TARGET}
 
 
 class RandomImages(Demonstrations):
@@ -93,14 +96,11 @@ def pushing_task(bench: Bench, images: dict[str, Any], **learn: Any) -> Task:
     """
     head = {"type": "diffusion", **bench.size({}, {"steps": 2, "width": 16, "condition": 8})}
     model = {"type": "mlp", "hidden_sizes": bench.size([512, 512], [8])}
-    position = {"role": "state", "unit": "m"}
-    target = {"role": "action", "unit": "m", "limits": [-1, 1]}
-    channels = {name: position for name in STATES} | {name: target for name in ACTIONS}
     return Task.model_validate(
         {
             "task": "pushing",
             "dt": 0.1,
-            "channels": channels | images,
+            "channels": CHANNELS | images,
             "learn": {
                 "type": "imitation",
                 "model": model,
@@ -117,22 +117,7 @@ def pushing_task(bench: Bench, images: dict[str, Any], **learn: Any) -> Task:
 
 def packed_pushes(episodes: int, rows: int) -> PackedDataset:
     """Return random positions and targets in `episodes` of `rows`, and two more to hold out."""
-    count, random = episodes + 2, np.random.default_rng(1)
-    values = random.uniform(-1, 1, (count * rows, 4)).astype(np.float32)
-    splits = ["train"] * episodes + ["validation", "test"]
-    return PackedDataset(
-        task="pushing",
-        dt=0.1,
-        states=STATES,
-        actions=ACTIONS,
-        units=dict.fromkeys([*STATES, *ACTIONS], "m"),
-        angles=[],
-        episodes=[
-            PackedEpisode(f"run{k}", f"run{k}", f"run{k}", split, k * rows, (k + 1) * rows)
-            for k, split in enumerate(splits)
-        ],
-        segments=[values],
-        mean=np.zeros(4),
-        std=np.ones(4),
-        delta_std=np.ones(2),
-    )
+    random = np.random.default_rng(1)
+    counts = {"train": episodes, "validation": 1, "test": 1}
+    runs = {split: random.uniform(-1, 1, (count, rows, 4)) for split, count in counts.items()}
+    return packed_of("pushing", 0.1, CHANNELS, runs)

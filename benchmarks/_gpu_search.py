@@ -55,7 +55,7 @@ def _steps_per_second(bench: Bench, data: Any, members: int, graph: str) -> floa
 def _in_processes(bench: Bench, count: int) -> float:
     """Return the steps a second of processes that train at the same time, summed."""
     arguments = json.dumps({"toy": bench.is_toy, "seconds": bench.size(MEASURED, 0.2)})
-    command = [sys.executable, "-c", _CODE, arguments]
+    command = [sys.executable, "-m", "benchmarks._gpu_search", arguments]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     started = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in range(count)]
     try:
@@ -73,13 +73,6 @@ def _in_processes(bench: Bench, count: int) -> float:
             process.wait()
 
 
-_CODE = """
-import json, sys
-from benchmarks._gpu_search import train
-train(**json.loads(sys.argv[1]))
-"""
-
-
 def train(toy: bool, seconds: float) -> None:
     """Train as one of several processes: warm up, wait for the word, print steps a second."""
     device = torch.device("cpu" if toy else "cuda")
@@ -95,3 +88,7 @@ def train(toy: bool, seconds: float) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
     print((run.done - steps_before) / (time.perf_counter() - began), flush=True)
+
+
+if __name__ == "__main__":
+    train(**json.loads(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""Section `training`: windows per second, and the share of kernels, arithmetic and memory.
+"""Section `training`: windows per second, and the share of time in kernels.
 
 The limits of the GPU are measured first: copies within its memory, and products of large matrices.
 """
@@ -11,11 +11,9 @@ from typing import Any
 import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks._gpu_cases import GRU, MLP, TRANSFORMER, Run, begin, pendulums, task_of
 from benchmarks._gpu_rows import Bench, NotRun, wait
-from kinemill.train.memory import bytes_per_window
 
 
 @dataclass(frozen=True)
@@ -47,29 +45,28 @@ PROFILED = 24  # steps
 
 def measure(bench: Bench) -> None:
     """Measure the limits of the card, then each model, batch and mode."""
-    limits = card_limits(bench)
+    measure_card(bench)
     data = pendulums(*bench.size((1024, 512), (4, 60)))
     large = bench.size(16_384, 64)
     reference = _cpu_reference(bench, data)
-    _model(bench, data, ("MLP 3x64", {"model": MLP}), (256, large), limits, reference)
+    _model(bench, data, COMPILED, {"model": MLP}, (256, large), reference)
     recurrent = {"model": GRU, "history": 11, "horizon": 9}
     attentive = {"model": TRANSFORMER, "history": 16}
     if bench.is_toy:
         recurrent |= {"model": GRU | {"hidden_size": 8}, "horizon": 2}
         attentive["model"] = TRANSFORMER | {"size": 8, "layers": 1}
-    _model(bench, data, ("GRU 128", recurrent), (large,), limits, None)
-    _model(bench, data, ("transformer 4x128", attentive), (large,), limits, None)
+    _model(bench, data, "GRU 128", recurrent, (large,), None)
+    _model(bench, data, "transformer 4x128", attentive, (large,), None)
 
 
-def card_limits(bench: Bench) -> dict[str, float]:
-    """Return and report what the device reaches: bytes/s of a copy, FLOP/s of matrix products."""
-    limits = dict[str, float]()
+def measure_card(bench: Bench) -> None:
+    """Report what the device reaches: bytes/s of a copy, FLOP/s of matrix products."""
     with bench.case("copy within the memory"):
         source = torch.empty(bench.size(2**30, 2**16), dtype=torch.float32, device=bench.device)
         target = torch.empty_like(source)
         seconds = bench.seconds_of(partial(target.copy_, source), 0.5)
-        limits["bytes"] = 2 * source.nbytes / seconds
-        bench.row("copy within the memory", limits["bytes"] / 1e12, "TB/s, read and written")
+        rate = 2 * source.nbytes / seconds
+        bench.row("copy within the memory", rate / 1e12, "TB/s, read and written")
         source = target = None  # 8 GiB that the cases below need
     for name, dtype, precision in (
         ("bf16", torch.bfloat16, "highest"),
@@ -82,9 +79,7 @@ def card_limits(bench: Bench) -> dict[str, float]:
             torch.set_float32_matmul_precision(precision)
             seconds = bench.seconds_of(lambda one=one: one @ one, 0.5)
             torch.set_float32_matmul_precision("highest")
-            limits[name] = 2 * size**3 / seconds
-            bench.row(f"matrix product, {name}", limits[name] / 1e12, "TFLOP/s")
-    return limits
+            bench.row(f"matrix product, {name}", 2e-12 * size**3 / seconds, "TFLOP/s")
 
 
 def _cpu_reference(bench: Bench, data: Any) -> float | None:
@@ -102,9 +97,9 @@ def _cpu_reference(bench: Bench, data: Any) -> float | None:
 def _model(
     bench: Bench,
     data: Any,
-    named: tuple[str, dict[str, Any]],
+    name: str,
+    settings: dict[str, Any],
     sizes: tuple[int, ...],
-    limits: dict[str, float],
     reference: float | None,
 ) -> None:
     """Measure one model in every mode.
@@ -112,12 +107,11 @@ def _model(
     Args:
         bench: where rows go.
         data: to learn from.
-        named: name and settings of the model.
+        name: of the model.
+        settings: of `learn`.
         sizes: of batches; the share of kernels is measured at the last.
-        limits: of the card.
         reference: windows a second of the first size on the CPU; None: not compared.
     """
-    name, settings = named
     fastest = 0.0
     for batch in sizes:
         for mode, how in MODES.items():
@@ -135,32 +129,19 @@ def _model(
                 fastest = max(fastest, rate) if is_compared else fastest
                 bench.row(work, rate, "windows/s", note=note)
                 if batch == sizes[-1]:
-                    _usage(bench, work, run, rate, limits)
+                    share = kernel_share(run, bench.device)
+                    has_goal = task.learn.cuda_graph == "on" and not bench.is_toy
+                    bench.row(
+                        f"{work}: time in kernels",
+                        share,
+                        "share",
+                        goal="at least 0.5, in a CUDA graph",
+                        is_reached=share >= 0.5 if has_goal else None,
+                    )
     if reference is not None:
         ratio, work = fastest / reference, f"{name}, batch {sizes[0]}, fastest against the CPU"
         is_reached = None if bench.is_toy else ratio >= 20
         bench.row(work, ratio, "times", goal="at least 20", is_reached=is_reached)
-
-
-def _usage(bench: Bench, work: str, run: Run, rate: float, limits: dict[str, float]) -> None:
-    """Report the share of time in kernels, and FLOP/s and bytes/s against the card's limits."""
-    share = kernel_share(run, bench.device)
-    has_goal = run.task.learn.cuda_graph == "on" and not bench.is_toy
-    reached = share >= 0.5 if has_goal else None
-    title = f"{work}: time in kernels"
-    goal = "at least 0.5, in a CUDA graph"
-    bench.row(title, share, "share", goal=goal, is_reached=reached)
-    windows = run.batches.size
-    flops = flops_of(run) / windows * rate
-    precision = "bf16" if run.task.learn.amp == "bf16" else "float32"
-    peak = limits.get(precision)
-    note = f"{100 * flops / peak:.3g} % of the measured {precision} products" if peak else ""
-    bench.row(f"{work}: arithmetic", flops / 1e12, "TFLOP/s", note=note)
-    # Every value that is kept for the backward pass is written once and read once.
-    moved = 2 * bytes_per_window(run.objective, bench.device) * rate
-    peak = limits.get("bytes")
-    note = f"at least; {100 * moved / peak:.3g} % of the measured copy" if peak else "at least"
-    bench.row(f"{work}: memory", moved / 1e12, "TB/s", note=note)
 
 
 def kernel_share(run: Run, device: torch.device) -> float:
@@ -200,12 +181,3 @@ def _seconds(run: Run, device: torch.device) -> float:
         run()
     wait(device)
     return time.perf_counter() - began
-
-
-def flops_of(run: Run) -> int:
-    """Return the FLOPs of matrix products of one step, forward and backward."""
-    which = run.batches.at(0).to(next(run.module.parameters()).device)
-    with FlopCounterMode(display=False) as counter:
-        run.objective.loss(which, 0).backward()
-    run.module.zero_grad(set_to_none=True)
-    return counter.get_total_flops()

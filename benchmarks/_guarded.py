@@ -70,17 +70,20 @@ class GuardedServers:
 
 
 @contextmanager
-def guarded(folder: Path, checkout: Path = ROOT) -> Generator[GuardedServers]:
-    """Run both servers of a checkout on a fresh home with runs, versions and users."""
+def guarded(folder: Path) -> Generator[GuardedServers]:
+    """Run both servers on a fresh home with runs, versions and users."""
     home = folder / "home"
     tasks = folder / "tasks"
     tasks.mkdir(parents=True)
     for name in (MINE, OTHER):
         shutil.copy(EXAMPLES / f"{name}.yaml", tasks)
     os.environ |= {"KINEMILL_HOME": str(home), "KINEMILL_TASKS": str(tasks)}
-    servers = GuardedServers(home, {name: free_port() for name in SERVERS}, _users(home, checkout))
+    servers = GuardedServers(home, {name: free_port() for name in SERVERS}, _users(home))
     _fill(servers)
-    started = [_server(servers, name, checkout) for name in SERVERS]
+    started = [
+        start_server(home, tasks, SERVERS[name], servers.ports[name], folder / f"{name}.log")
+        for name in SERVERS
+    ]
     try:
         for name, process in zip(SERVERS, started, strict=True):
             _wait(servers.ports[name], process)
@@ -93,7 +96,7 @@ def guarded(folder: Path, checkout: Path = ROOT) -> Generator[GuardedServers]:
             process.wait(30)
 
 
-def _users(home: Path, checkout: Path) -> dict[str, str]:
+def _users(home: Path) -> dict[str, str]:
     """Make a user of each role; return the tokens."""
     from kinemill.store.home import Home
     from kinemill_dagster.pipelines.instance import open_instance
@@ -111,12 +114,6 @@ def _users(home: Path, checkout: Path) -> dict[str, str]:
     users.put("limited", "operator", PASSWORD, [MINE])
     for name in ("viewer", "operator", "limited", "olga", "promoter", "admin"):
         tokens[name] = users.renew_token(name)
-    if checkout != ROOT:  # an earlier guard does not know limits
-        path = home / "users.json"
-        content = json.loads(path.read_text())
-        for user in content["users"].values():
-            user.pop("tasks", None)
-        path.write_text(json.dumps(content))
     return tokens
 
 
@@ -146,24 +143,23 @@ def _fill(servers: GuardedServers) -> None:
     servers.ids["mill_experiment"] = experiment
 
 
-def _server(servers: GuardedServers, name: str, checkout: Path) -> "subprocess.Popen[bytes]":
-    command = [
-        sys.executable,
-        "-m",
-        "kinemill_dagster.pipelines.server.auth",
-        SERVERS[name],
-        "--login",
-    ]
-    log = (servers.home.parent / f"{name}.log").open("wb")
+def start_server(
+    home: Path, tasks: Path, module: str, port: int, log: Path
+) -> "subprocess.Popen[bytes]":
+    """Start a server of a home behind the guard, which asks for a login."""
+    command = [sys.executable, "-m", "kinemill_dagster.pipelines.server.auth", module, "--login"]
+    command += ["--port", str(port), "--workspace", str(ROOT / "workspace.yaml")]
     environment = {
         **os.environ,
-        "DAGSTER_HOME": str(servers.home / "dagster"),
-        "KINEMILL_PROJECT": str(checkout),
-        "PYTHONPATH": str(checkout),
+        "KINEMILL_HOME": str(home),
+        "KINEMILL_TASKS": str(tasks),
+        "DAGSTER_HOME": str(home / "dagster"),
+        "KINEMILL_PROJECT": str(ROOT),
+        "PYTHONPATH": str(ROOT),
     }
-    command += ["--port", str(servers.ports[name]), "--workspace", str(checkout / "workspace.yaml")]
-    # Dagster would load `.env` of the checkout over this environment.
-    return subprocess.Popen(command, cwd=servers.home, env=environment, stdout=log, stderr=log)
+    with log.open("wb") as output:
+        # Dagster would load `.env` of the checkout over this environment.
+        return subprocess.Popen(command, cwd=home, env=environment, stdout=output, stderr=output)
 
 
 def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
@@ -215,11 +211,6 @@ def _use(servers: GuardedServers) -> None:
 def state_digest(home: Path) -> dict[str, str]:
     """Return a hash of each table and each file of a home that users can change."""
     return dict(_digests(home))
-
-
-def digest(servers: GuardedServers) -> dict[str, str]:
-    """Return a hash of each table and each file that users can change."""
-    return state_digest(servers.home)
 
 
 def _digests(root: Path) -> Iterator[tuple[str, str]]:

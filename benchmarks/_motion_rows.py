@@ -7,7 +7,7 @@ checkpoint, and existing results are reused. The exported file acts in all trial
 import json
 import shutil
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from kinemill.policies.motion.gait_reference import GaitReference
 from kinemill.policies.motion.tracking_policy import TrackingPolicy
 from kinemill.runtime import Policy, load
 from kinemill.runtime.integrity import POLICY
+from kinemill.store import publish_document, read_document
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.export import Export
@@ -96,40 +97,30 @@ class PhysicsRow:
     changed_commands: Tracked | None = None
     onboard: float | None = None
 
-    @classmethod
-    def read(cls, path: Path) -> "PhysicsRow":
-        """Read a row that was written before."""
-        content: dict[str, Any] = json.loads(path.read_text())
-        for name in ("policy", "open_loop"):
-            content[name] = Tracked(**content[name])
-        for part in ("transfer", "sensing"):
-            content[part] = {name: Tracked(**own) for name, own in content[part].items()}
-        if content["changed_commands"] is not None:
-            content["changed_commands"] = Tracked(**content["changed_commands"])
-        return cls(**content)
-
-    def line(self) -> str:
+    def cells(self) -> list[str]:
         """Return the row of the table."""
         one, velocity = self.policy, self.policy.velocity
-        worst = min(self.transfer.items(), key=lambda own: own[1].survived)
-        lost = 100.0 * (one.survived - worst[1].survived)
-        sensing = ", ".join(f"{own.survived:.0%}" for own in self.sensing.values())
-        return (
-            f"| {self.name} | {self.steps:,} in {self.minutes:.0f} min | **{one.lasted:.1%}** | "
-            f"{one.survived:.0%} | {one.success:.0%} | "
-            f"{'' if velocity is None else f'{velocity:.3f}'} | {one.joints:.3f} | "
-            f"{self.open_loop.lasted:.1%} | {lost:+.0f} ({worst[0]}) | {sensing} | "
-            f"{'' if self.changed_commands is None else f'{self.changed_commands.survived:.0%}'} | "
-            f"{'' if self.onboard is None else f'{self.onboard:.0%}'} |"
-        )
+        worst, fewest = min(self.transfer.items(), key=lambda own: own[1].survived)
+        changed = self.changed_commands
+        return [
+            self.name,
+            f"{self.steps:,} in {self.minutes:.0f} min",
+            f"**{one.lasted:.1%}**",
+            f"{one.survived:.0%}",
+            f"{one.success:.0%}",
+            "" if velocity is None else f"{velocity:.3f}",
+            f"{one.joints:.3f}",
+            f"{self.open_loop.lasted:.1%}",
+            f"{100.0 * (one.survived - fewest.survived):+.0f} ({worst})",
+            ", ".join(f"{own.survived:.0%}" for own in self.sensing.values()),
+            "" if changed is None else f"{changed.survived:.0%}",
+            "" if self.onboard is None else f"{self.onboard:.0%}",
+        ]
 
 
-HEAD = [
-    "| row | steps | lasted | survived | success | velocity error, m/s | joint error, rad | "
-    "open loop lasted | largest loss of survival in changed physics, points | "
-    "survived, latency, noise | survived, commands that change | survived, C++ |",
-    "|---|---|---|---|---|---|---|---|---|---|---|---|",
-]
+HEAD = ["row", "steps", "lasted", "survived", "success", "velocity error, m/s", "joint error, rad"]
+HEAD += ["open loop lasted", "largest loss of survival in changed physics, points"]
+HEAD += ["survived, latency, noise", "survived, commands that change", "survived, C++"]
 
 
 def prove_row(name: str, steps: int | None, trials: int) -> PhysicsRow:
@@ -144,7 +135,7 @@ def prove_row(name: str, steps: int | None, trials: int) -> PhysicsRow:
     root = _proof.results_folder(f"motion-physics-{name}-{budget}")
     path = root / f"row-{trials}.json"
     if path.is_file():
-        return PhysicsRow.read(path)
+        return read_document(path, PhysicsRow)
     root.mkdir(parents=True, exist_ok=True)
     make = _robot_task if name.endswith("_bdx") else _clip_task
     task, logs = make(name, root, budget)
@@ -177,7 +168,7 @@ def prove_row(name: str, steps: int | None, trials: int) -> PhysicsRow:
         onboard=without(test, onboard, min(trials, _ONBOARD_TRIALS)).survived,
     )
     onboard.close()
-    path.write_text(json.dumps(asdict(row)))
+    publish_document(path, row)
     return row
 
 

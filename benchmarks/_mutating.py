@@ -32,6 +32,30 @@ def fault(title: str, *names: str):
     return register
 
 
+def edited(title: str, *names: str, files: tuple[str, ...] = ()):
+    """Register a fault that edits the graphs of a sound export, by default of both files."""
+
+    def register(edit: Callable[[onnx.ModelProto], None]) -> Callable[[onnx.ModelProto], None]:
+        @fault(title, *names)
+        def _(export: Export) -> None:
+            export.write()
+            export.edit(edit, *files)
+
+        return edit
+
+    return register
+
+
+def declared(title: str, *names: str, **fields: Callable[[Any], Any]) -> None:
+    """Register a fault of fields in the metadata; each is changed from the sound value."""
+
+    @fault(title, *names)
+    def _(export: Export) -> None:
+        export.write()
+        sound = export.interface
+        export.declare(**{key: change(getattr(sound, key)) for key, change in fields.items()})
+
+
 def _changed(export: Export, change: Callable[[Any], None]) -> None:
     """Export a copy of the trained step that was changed in torch."""
     step = copy.deepcopy(export.step)
@@ -91,17 +115,13 @@ def _behind_state(model: onnx.ModelProto, kind: str, constant: Any, other: str =
     _behind(model, "Add", lambda a, b: [helper.make_node(kind, [a, *inputs], [b])], which=-1)
 
 
-@fault("dropout left in training mode", "training mode")
-def _(export: Export) -> None:
-    def edit(model: onnx.ModelProto) -> None:
-        _constant(model, "ratio", 0.1)
-        _constant(model, "training", np.array(True))
-        _behind(
-            model, "Tanh", lambda a, b: [helper.make_node("Dropout", [a, "ratio", "training"], [b])]
-        )
-
-    export.write()
-    export.edit(edit)
+@edited("dropout left in training mode", "training mode")
+def _(model: onnx.ModelProto) -> None:
+    _constant(model, "ratio", 0.1)
+    _constant(model, "training", np.array(True))
+    _behind(
+        model, "Tanh", lambda a, b: [helper.make_node("Dropout", [a, "ratio", "training"], [b])]
+    )
 
 
 @fault("output channels swapped", *PARITY)
@@ -114,16 +134,16 @@ def _(export: Export) -> None:
     _weights(export, "layers.0.weight", lambda w: w[:, ::-1])
 
 
-@fault("next state in degrees", *PARITY)
-def _(export: Export) -> None:
-    export.write()
-    export.edit(lambda model: _behind_state(model, "Mul", [180 / math.pi, 180 / math.pi]))
+@edited("next state in degrees", *PARITY)
+def _(model: onnx.ModelProto) -> None:
+    _behind_state(model, "Mul", [180 / math.pi, 180 / math.pi])
 
 
-@fault("wrong unit in the metadata", "metadata: differs in units")
-def _(export: Export) -> None:
-    export.write()
-    export.declare(units={**export.interface.units, "angle": "deg"})
+declared(
+    "wrong unit in the metadata",
+    "metadata: differs in units",
+    units=lambda sound: {**sound, "angle": "deg"},
+)
 
 
 @fault("inputs not scaled", *PARITY)
@@ -150,42 +170,31 @@ def _(export: Export) -> None:
     _weights(export, "last", lambda value: value - 1 if value.ndim == 0 else value)
 
 
-@fault("wrong history length in the metadata", "metadata", "interface")
-def _(export: Export) -> None:
-    export.write()
-    export.declare(history=export.interface.history + 1)
+declared(
+    "wrong history length in the metadata", "metadata", "interface", history=lambda sound: sound + 1
+)
 
 
-@fault("warm-up over the history omitted", "rollout parity")
-def _(export: Export) -> None:
-    def edit(model: onnx.ModelProto) -> None:
-        scan = next(node for node in model.graph.node if node.name == "horizon")
-        scan.input[1] = "zero_carry_0"
-
-    export.write()
-    export.edit(edit, "rollout.onnx")
+@edited("warm-up over the history omitted", "rollout parity", files=("rollout.onnx",))
+def _(model: onnx.ModelProto) -> None:
+    scan = next(node for node in model.graph.node if node.name == "horizon")
+    scan.input[1] = "zero_carry_0"
 
 
-@fault("actions in reverse order", "rollout parity")
-def _(export: Export) -> None:
-    def edit(model: onnx.ModelProto) -> None:
-        scan = next(node for node in model.graph.node if node.name == "horizon")
-        scan.attribute.append(helper.make_attribute("scan_input_directions", [1]))
-
-    export.write()
-    export.edit(edit, "rollout.onnx")
+@edited("actions in reverse order", "rollout parity", files=("rollout.onnx",))
+def _(model: onnx.ModelProto) -> None:
+    scan = next(node for node in model.graph.node if node.name == "horizon")
+    scan.attribute.append(helper.make_attribute("scan_input_directions", [1]))
 
 
-@fault("batch frozen at one", "step.onnx interface")
-def _(export: Export) -> None:
-    export.write()
-    export.edit(lambda model: _freeze(model, "batch", 1), "step.onnx")
+@edited("batch frozen at one", "step.onnx interface", files=("step.onnx",))
+def _(model: onnx.ModelProto) -> None:
+    _freeze(model, "batch", 1)
 
 
-@fault("horizon frozen", "rollout.onnx interface")
-def _(export: Export) -> None:
-    export.write()
-    export.edit(lambda model: _freeze(model, "horizon", 10), "rollout.onnx")
+@edited("horizon frozen", "rollout.onnx interface", files=("rollout.onnx",))
+def _(model: onnx.ModelProto) -> None:
+    _freeze(model, "horizon", 10)
 
 
 def _freeze(model: onnx.ModelProto, name: str, size: int) -> None:
@@ -209,15 +218,11 @@ def _(export: Export) -> None:
     _weights(export, "head.bias", np.zeros_like)
 
 
-@fault("wrong activation", *PARITY)
-def _(export: Export) -> None:
-    def edit(model: onnx.ModelProto) -> None:
-        for graph in graphs(model.graph):
-            for node in graph.node:
-                node.op_type = "Softsign" if node.op_type == "Tanh" else node.op_type
-
-    export.write()
-    export.edit(edit)
+@edited("wrong activation", *PARITY)
+def _(model: onnx.ModelProto) -> None:
+    for graph in graphs(model.graph):
+        for node in graph.node:
+            node.op_type = "Softsign" if node.op_type == "Tanh" else node.op_type
 
 
 @fault("weights in half precision", *PARITY)
@@ -234,24 +239,20 @@ def _(export: Export) -> None:
     _weights(export, "weight", rounded)
 
 
-@fault("half precision that overflows", "finite", *PARITY)
-def _(export: Export) -> None:
-    def edit(model: onnx.ModelProto) -> None:
-        _constant(model, "large", 6e4)
+@edited("half precision that overflows", "finite", *PARITY)
+def _(model: onnx.ModelProto) -> None:
+    _constant(model, "large", 6e4)
 
-        def nodes(a: str, b: str) -> list[Any]:
-            names = [f"{b}.{index}" for index in range(3)]
-            return [
-                helper.make_node("Mul", [a, "large"], [names[0]]),
-                helper.make_node("Cast", [names[0]], [names[1]], to=TensorProto.FLOAT16),
-                helper.make_node("Cast", [names[1]], [names[2]], to=TensorProto.FLOAT),
-                helper.make_node("Div", [names[2], "large"], [b]),
-            ]
+    def nodes(a: str, b: str) -> list[Any]:
+        names = [f"{b}.{index}" for index in range(3)]
+        return [
+            helper.make_node("Mul", [a, "large"], [names[0]]),
+            helper.make_node("Cast", [names[0]], [names[1]], to=TensorProto.FLOAT16),
+            helper.make_node("Cast", [names[1]], [names[2]], to=TensorProto.FLOAT),
+            helper.make_node("Div", [names[2], "large"], [b]),
+        ]
 
-        _behind(model, "Add", nodes)
-
-    export.write()
-    export.edit(edit)
+    _behind(model, "Add", nodes)
 
 
 @fault("integrated over a wrong time step", *PARITY)
@@ -259,10 +260,7 @@ def _(export: Export) -> None:
     _changed(export, lambda step: step.gain.mul_(0.5))
 
 
-@fault("wrong time step in the metadata", "metadata: differs in dt")
-def _(export: Export) -> None:
-    export.write()
-    export.declare(dt=0.01)
+declared("wrong time step in the metadata", "metadata: differs in dt", dt=lambda _: 0.01)
 
 
 @fault("NaN among the weights", "finite")
@@ -274,45 +272,35 @@ def _(export: Export) -> None:
     _weights(export, "head.weight", spoil)
 
 
-@fault("NaN swallowed", "NaN stays in its row")
-def _(export: Export) -> None:
-    def edit(model: onnx.ModelProto) -> None:
-        _constant(model, "guard.none", [[0.0]])
-        _constant(model, "guard.none.wide", [[[0.0]]])
-        for node in model.graph.node:
-            if node.op_type == "Add" and node.name.startswith("guard/"):
-                node.input[1] = (
-                    "guard.none.wide"
-                    if "Unsqueeze" in _maker(model, node.input[1])
-                    else "guard.none"
-                )
-
-    export.write()
-    export.edit(edit)
+@edited("NaN swallowed", "NaN stays in its row")
+def _(model: onnx.ModelProto) -> None:
+    _constant(model, "guard.none", [[0.0]])
+    _constant(model, "guard.none.wide", [[[0.0]]])
+    for node in model.graph.node:
+        if node.op_type == "Add" and node.name.startswith("guard/"):
+            node.input[1] = (
+                "guard.none.wide" if "Unsqueeze" in _maker(model, node.input[1]) else "guard.none"
+            )
 
 
 def _maker(model: onnx.ModelProto, name: str) -> str:
     return next((node.op_type for node in model.graph.node if name in node.output), "")
 
 
-@fault("batch rows mixed", *PARITY)
-def _(export: Export) -> None:
-    def edit(model: onnx.ModelProto) -> None:
-        _constant(model, "rows", np.array([0]))
-        _constant(model, "little", 1e-2)
+@edited("batch rows mixed", *PARITY)
+def _(model: onnx.ModelProto) -> None:
+    _constant(model, "rows", np.array([0]))
+    _constant(model, "little", 1e-2)
 
-        def nodes(a: str, b: str) -> list[Any]:
-            names = [f"{b}.{index}" for index in range(2)]
-            return [
-                helper.make_node("ReduceMean", [a, "rows"], [names[0]], keepdims=1),
-                helper.make_node("Mul", [names[0], "little"], [names[1]]),
-                helper.make_node("Add", [a, names[1]], [b]),
-            ]
+    def nodes(a: str, b: str) -> list[Any]:
+        names = [f"{b}.{index}" for index in range(2)]
+        return [
+            helper.make_node("ReduceMean", [a, "rows"], [names[0]], keepdims=1),
+            helper.make_node("Mul", [names[0], "little"], [names[1]]),
+            helper.make_node("Add", [a, names[1]], [b]),
+        ]
 
-        _behind(model, "Add", nodes)
-
-    export.write()
-    export.edit(edit)
+    _behind(model, "Add", nodes)
 
 
 @fault("weights in an external file", "stores weights in another file")
@@ -324,23 +312,15 @@ def _(export: Export) -> None:
     apart.unlink()
 
 
-@fault("an operator of a custom library", "uses operators of 'com.acme'")
-def _(export: Export) -> None:
-    def edit(model: onnx.ModelProto) -> None:
-        model.opset_import.append(helper.make_opsetid("com.acme", 1))
-        next(node for node in model.graph.node if node.op_type == "Concat").domain = "com.acme"
-
-    export.write()
-    export.edit(edit, "step.onnx")
+@edited("an operator of a custom library", "uses operators of 'com.acme'", files=("step.onnx",))
+def _(model: onnx.ModelProto) -> None:
+    model.opset_import.append(helper.make_opsetid("com.acme", 1))
+    next(node for node in model.graph.node if node.op_type == "Concat").domain = "com.acme"
 
 
-@fault("opset too new for the oldest runtime", "versions")
-def _(export: Export) -> None:
-    def edit(model: onnx.ModelProto) -> None:
-        model.opset_import[0].version, model.ir_version = 22, 11
-
-    export.write()
-    export.edit(edit)
+@edited("opset too new for the oldest runtime", "versions")
+def _(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version, model.ir_version = 22, 11
 
 
 @fault("angles not wrapped to ±π", "angles within ±π")
@@ -348,22 +328,19 @@ def _(export: Export) -> None:
     _changed(export, lambda step: step.period.zero_())
 
 
-@fault("states swapped in the metadata", "metadata: differs in")
-def _(export: Export) -> None:
-    export.write()
-    export.declare(states=export.interface.states[::-1])
+declared("states swapped in the metadata", "metadata: differs in", states=lambda sound: sound[::-1])
 
 
-@fault("limits of another robot in the metadata", "metadata: differs in limits")
-def _(export: Export) -> None:
-    export.write()
-    export.declare(limits={**export.interface.limits, "torque": (-60.0, 60.0)})
+declared(
+    "limits of another robot in the metadata",
+    "metadata: differs in limits",
+    limits=lambda sound: {**sound, "torque": (-60.0, 60.0)},
+)
 
 
-@fault("wrong dataset in the metadata", "metadata: differs in dataset")
-def _(export: Export) -> None:
-    export.write()
-    export.declare(dataset="e" * 64)
+declared(
+    "wrong dataset in the metadata", "metadata: differs in dataset", dataset=lambda _: "e" * 64
+)
 
 
 @fault("rollout of another training", "rollout parity")
@@ -374,30 +351,21 @@ def _(export: Export) -> None:
     export.replace("step.onnx", step_bytes)
 
 
-@fault("clipped to the range of the training data", *PARITY)
-def _(export: Export) -> None:
-    def edit(model: onnx.ModelProto) -> None:
-        _constant(model, "highest", 4.0)
-        _behind_state(model, "Clip", -4.0, "highest")
-
-    export.write()
-    export.edit(edit)
+@edited("clipped to the range of the training data", *PARITY)
+def _(model: onnx.ModelProto) -> None:
+    _constant(model, "highest", 4.0)
+    _behind_state(model, "Clip", -4.0, "highest")
 
 
-@fault("a drift below the tolerance of one step", "long rollout parity")
-def _(export: Export) -> None:
-    export.write()
-    export.edit(lambda model: _behind_state(model, "Add", [0.0, 5e-6]))
+@edited("a drift below the tolerance of one step", "long rollout parity")
+def _(model: onnx.ModelProto) -> None:
+    _behind_state(model, "Add", [0.0, 5e-6])
 
 
-@fault("noise drawn in the graph", "draws random numbers")
-def _(export: Export) -> None:
-    def edit(model: onnx.ModelProto) -> None:
-        def nodes(a: str, b: str) -> list[Any]:
-            noise = helper.make_node("RandomNormalLike", [a], [f"{b}.noise"], scale=1e-9)
-            return [noise, helper.make_node("Add", [a, f"{b}.noise"], [b])]
+@edited("noise drawn in the graph", "draws random numbers")
+def _(model: onnx.ModelProto) -> None:
+    def nodes(a: str, b: str) -> list[Any]:
+        noise = helper.make_node("RandomNormalLike", [a], [f"{b}.noise"], scale=1e-9)
+        return [noise, helper.make_node("Add", [a, f"{b}.noise"], [b])]
 
-        _behind(model, "Add", nodes)
-
-    export.write()
-    export.edit(edit)
+    _behind(model, "Add", nodes)

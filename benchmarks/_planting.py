@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.task import Task
 from kinemill.validate.faults import Values
@@ -45,19 +46,53 @@ def reach(task: Task, name: str) -> float:
     return 0.5 * (limits[1] - limits[0]) if limits else np.pi
 
 
-def _pair(values: Values, task: Task, random) -> tuple[str, str] | None:
-    """Return a (velocity, position) that moves: rms of at least 5 % of the limits."""
-    candidates = [
-        pair
-        for pair in velocity_pairs(task)
-        if np.sqrt(np.mean(values[pair[0]] ** 2)) > 0.05 * reach(task, pair[0])
-    ]
-    return candidates[random.integers(len(candidates))] if candidates else None
+@dataclass(frozen=True)
+class Motion:
+    """An episode and one of its velocities, with the position that it is the slope of."""
+
+    values: Values
+    task: Task
+    velocity: str
+    position: str
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The names of velocity and position."""
+        return self.velocity, self.position
+
+    @property
+    def speed(self) -> NDArray[np.float64]:
+        """The column of the velocity."""
+        return self.values[self.velocity]
+
+    def reach(self, name: str) -> float:
+        """Return half of what a channel may span, in its unit."""
+        return reach(self.task, name)
+
+    def changed(self, name: str, column, size: str, channels=None) -> Planted:
+        """Return the episode with another column; by default its channel has to be named."""
+        return Planted({**self.values, name: column}, channels or (name,), size)
 
 
-def _noise(values: Values, task: Task, velocity: str, position: str) -> float:
-    slope = np.gradient(values[position], task.dt)
-    return 1.4826 * float(np.median(np.abs(values[velocity] - slope)))
+def of_pair(title: str, *names: str):
+    """Register a way to plant into a velocity, or its position, that moves."""
+
+    def register(plant: Callable[[Motion, np.random.Generator], Planted | None]):
+        @kind(title, *names)
+        def planted(values: Values, task: Task, random) -> Planted | None:
+            pairs = [pair for pair in velocity_pairs(task) if _moves(values, task, pair[0])]
+            if not pairs:
+                return None
+            return plant(Motion(values, task, *pairs[random.integers(len(pairs))]), random)
+
+        return planted
+
+    return register
+
+
+def _moves(values: Values, task: Task, velocity: str, where: slice = slice(None)) -> bool:
+    """Return whether a velocity has an rms of at least 5 % of the limits."""
+    return bool(np.sqrt(np.mean(values[velocity][where] ** 2)) > 0.05 * reach(task, velocity))
 
 
 def _share(random) -> float:
@@ -66,10 +101,6 @@ def _share(random) -> float:
 
 def _sign(random) -> float:
     return float(random.choice([-1.0, 1.0]))
-
-
-def _changed(values: Values, name: str, column, channels, size: str) -> Planted:
-    return Planted({**values, name: column}, channels, size)
 
 
 def _random_slice(rows: int, length: int, random) -> slice:
@@ -86,144 +117,118 @@ def beyond_limits(values: Values, task: Task, random) -> Planted | None:
     where = _random_slice(len(values[name]), int(random.integers(3, 21)), random)
     column = values[name].copy()
     column[where] = (high if sign > 0 else low) + sign * share * reach(task, name)
-    return _changed(values, name, column, (name,), f"{share:.0%}")
+    return Planted({**values, name: column}, (name,), f"{share:.0%}")
 
 
-def _spike(values: Values, name: str, task: Task, random) -> Planted:
-    share, column = _share(random), values[name].copy()
+def _spike(motion: Motion, name: str, random) -> Planted:
+    share, column = _share(random), motion.values[name].copy()
     column[_random_slice(len(column), int(random.integers(1, 3)), random)] += (
-        _sign(random) * share * reach(task, name)
+        _sign(random) * share * motion.reach(name)
     )
-    return _changed(values, name, column, (name,), f"{share:.0%} of {name}")
+    return motion.changed(name, column, f"{share:.0%} of {name}")
 
 
-@kind("spike in a velocity", "spike", "max_jump", "limits")
-def velocity_spike(values: Values, task: Task, random) -> Planted | None:
+@of_pair("spike in a velocity", "spike", "max_jump", "limits")
+def velocity_spike(motion: Motion, random) -> Planted | None:
     """Add 5 to 20 % of the limits to one or two rows."""
-    pair = _pair(values, task, random)
-    return pair and _spike(values, pair[0], task, random)
+    return _spike(motion, motion.velocity, random)
 
 
-@kind("spike in a position", "spike", "max_jump", "limits")
-def position_spike(values: Values, task: Task, random) -> Planted | None:
+@of_pair("spike in a position", "spike", "max_jump", "limits")
+def position_spike(motion: Motion, random) -> Planted | None:
     """Add 5 to 20 % of the limits to one or two rows."""
-    pair = _pair(values, task, random)
-    return pair and _spike(values, pair[1], task, random)
+    return _spike(motion, motion.position, random)
 
 
-@kind("slipped encoder", "slip", "max_jump")
-def slipped(values: Values, task: Task, random) -> Planted | None:
+@of_pair("slipped encoder", "slip", "max_jump")
+def slipped(motion: Motion, random) -> Planted | None:
     """Add 5 to 20 % of the limits to a position from some row on."""
-    pair = _pair(values, task, random)
-    if pair is None:
-        return None
-    share, column = _share(random), values[pair[1]].copy()
+    share, column = _share(random), motion.values[motion.position].copy()
     rows = len(column)
     column[int(random.integers(rows // 10, 9 * rows // 10)) :] += (
-        _sign(random) * share * reach(task, pair[1])
+        _sign(random) * share * motion.reach(motion.position)
     )
-    return _changed(values, pair[1], column, (pair[1],), f"{share:.0%}")
+    return motion.changed(motion.position, column, f"{share:.0%}")
 
 
-@kind("frozen sensor", "stuck")
-def frozen_sensor(values: Values, task: Task, random) -> Planted | None:
+@of_pair("frozen sensor", "stuck")
+def frozen_sensor(motion: Motion, random) -> Planted | None:
     """Repeat one value of a position or velocity for 0.6 to 1.5 s in which the robot moves."""
-    pair = _pair(values, task, random)
-    if pair is None:
+    seconds, name = float(random.uniform(0.6, 1.5)), motion.pair[int(random.integers(2))]
+    values, dt = motion.values, motion.task.dt
+    where = _random_slice(len(values[name]), round(seconds / dt), random)
+    if not _moves(values, motion.task, motion.velocity, where):
         return None
-    seconds, name = float(random.uniform(0.6, 1.5)), pair[int(random.integers(2))]
-    where = _random_slice(len(values[name]), round(seconds / task.dt), random)
-    if np.sqrt(np.mean(values[pair[0]][where] ** 2)) < 0.05 * reach(task, pair[0]):
-        return None
-    if name == pair[0]:  # what it would hide is how its position leaves a straight line
-        path = values[pair[1]][where]
-        line = path[0] + values[name][where.start] * task.dt * np.arange(len(path))
-        if np.ptp(path - line) < 0.05 * reach(task, pair[1]):
+    if name == motion.velocity:  # what it would hide is how its position leaves a straight line
+        path = values[motion.position][where]
+        line = path[0] + values[name][where.start] * dt * np.arange(len(path))
+        if np.ptp(path - line) < 0.05 * motion.reach(motion.position):
             return None
     column = values[name].copy()
     column[where] = column[where.start]
-    return _changed(values, name, column, (name,), f"{seconds:.1f} s of {name}")
+    return motion.changed(name, column, f"{seconds:.1f} s of {name}")
 
 
-@kind("clipped velocity", "saturated")
-def clipped(values: Values, task: Task, random) -> Planted | None:
+@of_pair("clipped velocity", "saturated")
+def clipped(motion: Motion, random) -> Planted | None:
     """Clip a velocity 5 to 20 % of its limits below its peak."""
-    pair = _pair(values, task, random)
-    if pair is None:
+    share, reach_ = _share(random), motion.reach(motion.velocity)
+    end = float(np.abs(motion.speed).max()) - share * reach_
+    beyond = np.abs(motion.speed) > end
+    if end <= 0.05 * reach_ or np.count_nonzero(beyond[1:] & beyond[:-1]) < 4:
         return None
-    share, column = _share(random), values[pair[0]]
-    end = float(np.abs(column).max()) - share * reach(task, pair[0])
-    beyond = np.abs(column) > end
-    if end <= 0.05 * reach(task, pair[0]) or np.count_nonzero(beyond[1:] & beyond[:-1]) < 4:
-        return None
-    return _changed(values, pair[0], np.clip(column, -end, end), (pair[0],), f"{share:.0%}")
+    return motion.changed(motion.velocity, np.clip(motion.speed, -end, end), f"{share:.0%}")
 
 
-@kind("dead band", "dead_band")
-def dead_band(values: Values, task: Task, random) -> Planted | None:
+@of_pair("dead band", "dead_band")
+def dead_band(motion: Motion, random) -> Planted | None:
     """Set velocities below 5 to 20 % of the limits to zero."""
-    pair = _pair(values, task, random)
-    if pair is None:
-        return None
-    share, column = _share(random), values[pair[0]]
-    small = np.abs(column) < share * reach(task, pair[0])
+    share = _share(random)
+    small = np.abs(motion.speed) < share * motion.reach(motion.velocity)
     if small.all():
         return None
-    return _changed(values, pair[0], np.where(small, 0.0, column), (pair[0],), f"{share:.0%}")
+    return motion.changed(motion.velocity, np.where(small, 0.0, motion.speed), f"{share:.0%}")
 
 
-@kind("wrap-around of a velocity", "wrap_around")
-def wrapped(values: Values, task: Task, random) -> Planted | None:
+@of_pair("wrap-around of a velocity", "wrap_around")
+def wrapped(motion: Motion, random) -> Planted | None:
     """Let a velocity come back at the other end beyond 50 to 90 % of its peak."""
-    pair = _pair(values, task, random)
-    if pair is None:
-        return None
-    share, column = float(random.uniform(0.5, 0.9)), values[pair[0]]
+    share, column = float(random.uniform(0.5, 0.9)), motion.speed
     end = share * float(np.abs(column).max())
     wrong = column - 2 * end * np.round(column / (2 * end))
-    return _changed(values, pair[0], wrong, (pair[0],), f"{share:.0%} of the peak")
+    return motion.changed(motion.velocity, wrong, f"{share:.0%} of the peak")
 
 
-@kind("scaled velocity", "velocity")
-def scaled(values: Values, task: Task, random) -> Planted | None:
+@of_pair("scaled velocity", "velocity")
+def scaled(motion: Motion, random) -> Planted | None:
     """Multiply or divide a velocity by 1.05 to 1.2."""
-    pair = _pair(values, task, random)
-    if pair is None:
-        return None
     factor = float(1.0 + _share(random)) ** _sign(random)
-    return _changed(values, pair[0], factor * values[pair[0]], pair, f"{factor:.2f}")
+    return motion.changed(motion.velocity, factor * motion.speed, f"{factor:.2f}", motion.pair)
 
 
-@kind("offset velocity", "velocity")
-def offset(values: Values, task: Task, random) -> Planted | None:
+@of_pair("offset velocity", "velocity")
+def offset(motion: Motion, random) -> Planted | None:
     """Add 3 to 10 times its noise to a velocity."""
-    pair = _pair(values, task, random)
-    if pair is None:
-        return None
     times = _sign(random) * float(random.uniform(3.0, 10.0))
-    size = times * _noise(values, task, *pair)
-    return _changed(values, pair[0], values[pair[0]] + size, pair, f"{times:.1f} x noise")
+    slope = np.gradient(motion.values[motion.position], motion.task.dt)
+    noise = 1.4826 * float(np.median(np.abs(motion.speed - slope)))
+    column = motion.speed + times * noise
+    return motion.changed(motion.velocity, column, f"{times:.1f} x noise", motion.pair)
 
 
-@kind("late velocity", "velocity")
-def late(values: Values, task: Task, random) -> Planted | None:
+@of_pair("late velocity", "velocity")
+def late(motion: Motion, random) -> Planted | None:
     """Delay a velocity by 3 to 10 rows."""
-    pair = _pair(values, task, random)
-    if pair is None:
-        return None
-    rows, column = int(random.integers(3, 11)), values[pair[0]]
-    wrong = np.concatenate((np.full(rows, column[0]), column[:-rows]))
-    return _changed(values, pair[0], wrong, pair, f"{rows} rows")
+    rows = int(random.integers(3, 11))
+    wrong = np.concatenate((np.full(rows, motion.speed[0]), motion.speed[:-rows]))
+    return motion.changed(motion.velocity, wrong, f"{rows} rows", motion.pair)
 
 
-@kind("flipped sign", "velocity")
-def flipped(values: Values, task: Task, random) -> Planted | None:
+@of_pair("flipped sign", "velocity")
+def flipped(motion: Motion, random) -> Planted | None:
     """Count a velocity, or a position, the other way round."""
-    pair = _pair(values, task, random)
-    if pair is None:
-        return None
-    name = pair[int(random.integers(2))]
-    return _changed(values, name, -values[name], pair, name)
+    name = motion.pair[int(random.integers(2))]
+    return motion.changed(name, -motion.values[name], name, motion.pair)
 
 
 @kind("swapped channels", "swapped")
@@ -236,43 +241,33 @@ def swapped(values: Values, task: Task, random) -> Planted | None:
     ):
         return None
     which = int(random.integers(2))
-    if not all(
-        np.sqrt(np.mean(values[velocity] ** 2)) > 0.05 * reach(task, velocity)
-        for velocity, _ in candidates
-    ):
+    if not all(_moves(values, task, velocity) for velocity, _ in candidates):
         return None
     one, other = candidates[0][which], candidates[1][which]
     names = (*candidates[0], *candidates[1])
     return Planted({**values, one: values[other], other: values[one]}, names, f"{one}, {other}")
 
 
-@kind("degrees for radians", "angle_unit")
-def degrees(values: Values, task: Task, random) -> Planted | None:
+@of_pair("degrees for radians", "angle_unit")
+def degrees(motion: Motion, random) -> Planted | None:
     """Give an angle, or its velocity, in degrees."""
-    pair = _pair(values, task, random)
-    if pair is None or task.channels[pair[1]].unit != "rad":
+    if motion.task.channels[motion.position].unit != "rad":
         return None
-    name = pair[int(random.integers(2))]
-    return _changed(values, name, np.degrees(values[name]), (name,), name)
+    name = motion.pair[int(random.integers(2))]
+    return motion.changed(name, np.degrees(motion.values[name]), name)
 
 
-@kind("wrong rate of the clock", "time_unit", "velocity")
-def wrong_rate(values: Values, task: Task, random) -> Planted | None:
+@of_pair("wrong rate of the clock", "time_unit", "velocity")
+def wrong_rate(motion: Motion, random) -> Planted | None:
     """Play the log 2 to 5 times too slowly: rows are closer in time than the task believes.
 
     With one joint alone nothing tells this from a scaled velocity, so that name counts there.
     """
-    pair = _pair(values, task, random)
-    factor = float(random.choice([2.0, 2.5, 4.0, 5.0]))
-    rows = len(values[task.states[0]])
-    if pair is None:
+    factor, task = float(random.choice([2.0, 2.5, 4.0, 5.0])), motion.task
+    rows = np.arange(len(motion.values[task.states[0]]))
+    played = {name: np.interp(rows / factor, rows, item) for name, item in motion.values.items()}
+    pairs = list(velocity_pairs(task))
+    if not all(_moves(played, task, velocity) for velocity, _ in pairs):
         return None
-    later = np.arange(rows) / factor
-    played = {name: np.interp(later, np.arange(rows), item) for name, item in values.items()}
-    if not all(
-        np.sqrt(np.mean(played[velocity] ** 2)) > 0.05 * reach(task, velocity)
-        for velocity, _ in velocity_pairs(task)
-    ):
-        return None
-    count = len(list(velocity_pairs(task)))
-    return Planted(played, (None,) if count > 1 else (None, *pair), f"{factor:g} times")
+    channels = (None,) if len(pairs) > 1 else (None, *motion.pair)
+    return Planted(played, channels, f"{factor:g} times")

@@ -10,16 +10,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import DATA, markdown_table, replace_section, require
-from kinemill.dataset import stage as dataset_stage
-from kinemill.ingest import stage as ingest
-from kinemill.store import ArtifactRef, publish_json, read_json
+from kinemill.store import publish_json, read_json
 from kinemill.store.home import Home
-from kinemill.task import Task
-from kinemill.validate import stage as validate
 
 __all__ = ["DATA", "require", "table"]
 table = markdown_table
@@ -46,19 +44,34 @@ def cached(path: Path, measure: Callable[[], Any]) -> Any:
     return read_json(path)
 
 
-def kinemill(home: Path, *arguments: str, **settings: Any) -> dict[str, Any]:
-    """Run a command in a home, and return its document, also for a refusal or a missed target.
+def run(
+    home: Path, *arguments: str, project: Path | None = None, **settings: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command in a home; `settings` are variables of the environment.
 
-    `settings` are variables of the environment.
+    With a project the command runs in its folder, and what it prints to stderr is in the result.
     """
     home.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("kinemill")), *arguments, "--json"],
-        env={**os.environ, "KINEMILL_HOME": str(home), **settings},
+    own = {} if project is None else _project_environment(project)
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("kinemill")), *arguments],
+        cwd=project,
+        env={**os.environ, "KINEMILL_HOME": str(home), **own, **settings},
         check=False,
         stdout=subprocess.PIPE,
+        stderr=None if project is None else subprocess.PIPE,
         text=True,
     )
+
+
+def _project_environment(project: Path) -> dict[str, str]:
+    """Return the variables of a project; the benchmarks have those of the examples."""
+    return {"KINEMILL_PROJECT": str(project), "KINEMILL_TASKS": str(project / "tasks")}
+
+
+def kinemill(home: Path, *arguments: str, **settings: str) -> dict[str, Any]:
+    """Run a command in a home, and return its document, also for a refusal or a missed target."""
+    done = run(home, *arguments, "--json", **settings)
     if done.returncode > 1:
         sys.exit(f"kinemill {' '.join(arguments)} ended with code {done.returncode}")
     return json.loads(done.stdout)
@@ -73,22 +86,49 @@ def _option(key: str, value: Any) -> tuple[str, str]:
     return "--set", f"{key}={json.dumps(value)}"
 
 
-def dataset_of(task: Task, home: Home, logs: Path) -> ArtifactRef:
-    """Ingest and validate logs, and return their dataset."""
-    recordings = ingest.run(task, home, logs).artifact.ref
-    return dataset_stage.run(task, home, validate.run(task, home, recordings).ref).ref
-
-
 def write(section: str, text: str) -> None:
     """Rewrite a section of docs/results-*.md, and print it."""
     replace_section(section, text)
     print(text)
 
 
-def prove_seeds(
-    names: Iterable[str], seeds: Iterable[int], one_seed: Callable[[str, int], object]
-) -> None:
-    """Measure each seed of each row, and print what came of it."""
-    for name in names:
-        for seed in seeds:
-            print(f"{name}, seed {seed}: {json.dumps(one_seed(name, seed))}", flush=True)
+@dataclass(frozen=True)
+class SeededRows:
+    """Rows that are measured with several seeds, each in a folder `NAME-SEED`.
+
+    Attributes:
+        section: section of docs/results-*.md, and name of the folder of results.
+        names: names of the rows.
+        seeds: default seeds.
+        measure: returns the result of a row and a seed in a folder, as JSON.
+    """
+
+    section: str
+    names: Iterable[str]
+    seeds: range
+    measure: Callable[[str, int, Path], Any]
+
+    def folder(self, name: str, seed: int) -> Path:
+        """Return the folder of one seed; its result is next to it."""
+        return results_folder(self.section) / f"{_file_name(name)}-{seed}"
+
+    def finished(self, name: str) -> dict[int, Any]:
+        """Return the finished results of a row by seed."""
+        files = results_folder(self.section).glob(f"{_file_name(name)}-[0-9]*.json")
+        results = {int(path.stem.rpartition("-")[2]): read_json(path) for path in files}
+        return dict(sorted(results.items()))
+
+    def prove(self, description: str | None) -> None:
+        """Measure the selected rows and seeds that are not finished, and print their results."""
+        options = parser(description, self.names, len(self.seeds)).parse_args()
+        for name in options.row or self.names:
+            for seed in range(self.seeds.start, self.seeds.start + options.seeds):
+                folder = self.folder(name, seed)
+                result = cached(
+                    folder.with_suffix(".json"), partial(self.measure, name, seed, folder)
+                )
+                print(f"{name}, seed {seed}: {json.dumps(result)}", flush=True)
+
+
+def _file_name(row: str) -> str:
+    return row.replace(", ", "-")

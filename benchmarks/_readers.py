@@ -3,10 +3,7 @@
 import http
 import http.client
 import math
-import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Generator
@@ -16,7 +13,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from benchmarks import ROOT
+from benchmarks._guarded import PASSWORD, start_server
 from benchmarks._servers import free_port
 from kinemill.store.home import Home
 from kinemill.tracking.run_links import TrainingLink, note_training, noted_training
@@ -68,18 +65,9 @@ def server(home: Home, tasks: Path) -> Generator[tuple[int, str]]:
     from kinemill_dagster.pipelines.server.auth.users import Users
 
     users, port = Users(home), free_port()
-    users.put("vic", "viewer", "correct horse battery")
-    environment = os.environ | {
-        "KINEMILL_HOME": str(home.root),
-        "KINEMILL_TASKS": str(tasks),
-        "DAGSTER_HOME": str(home.dagster),
-        "KINEMILL_PROJECT": str(ROOT),
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [sys.executable, "-m", "kinemill_dagster.pipelines.server.auth", "dagster_webserver"]
-    command += ["--login", "--port", str(port), "--workspace", str(ROOT / "workspace.yaml")]
-    with (home.root / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=home.root, env=environment, stdout=log, stderr=log)
+    users.put("vic", "viewer", PASSWORD)
+    log = home.root / "server.log"
+    process = start_server(home.root, tasks, "dagster_webserver", port, log)
     try:
         yield port, users.renew_token("vic")
     finally:

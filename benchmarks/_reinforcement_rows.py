@@ -29,7 +29,7 @@ class Row:
     learned: bool = False
 
 
-_Q_LEARNING = {  # of the zoo: shared names, then ours, then the library's
+_Q_LEARNING = {  # names that both sides share
     "buffer_size": 100_000,
     "learning_starts": 1000,
     "gamma": 0.99,
@@ -37,63 +37,10 @@ _Q_LEARNING = {  # of the zoo: shared names, then ours, then the library's
     "train_freq": 256,
     "gradient_steps": 128,
     "exploration_fraction": 0.16,
+    "exploration_final_eps": 0.04,
 }
-
-
-def _q_learning(algorithm: dict[str, Any], library: dict[str, Any]) -> Row:
-    settings = {"learning_rate": 2.3e-3, "batch_size": 64, "exploration_final_eps": 0.04}
-    return Row(
-        "cartpole_rl",
-        475,
-        None,
-        {
-            "learn.target": 475,
-            "learn.algorithm": {**_Q_LEARNING, "exploration_final_eps": 0.04, **algorithm},
-            "learn.model": {"type": "mlp", "hidden_sizes": [256, 256], "activation": "relu"},
-            "learn.optimizer": {"type": "adam", "lr": 2.3e-3},
-            "learn.num_envs": 1,
-            "learn.batch_size": 64,
-            "learn.steps": 100_000,
-            "learn.eval_every": 2560,
-            "learn.save_every": 5120,
-        },
-        {
-            "id": "CartPole-v1",
-            "copies": 1,
-            "steps": 100_000,
-            "every": 2560,
-            **library,
-            "settings": {**_Q_LEARNING, **settings, "policy_kwargs": library["policy_kwargs"]},
-        },
-    )
-
-
-_BATCH = 128  # of the algorithms that have batches
-_A2C = {"class": "A2C", "copies": 8, "steps": 500_000, "settings": {"ent_coef": 0.0}}
-
-
-def _cart(
-    algorithm: dict[str, Any], optimizer: dict[str, Any], copies: int, library: dict[str, Any]
-) -> Row:
-    """Return a row of CartPole-v1."""
-    return Row(
-        "cartpole_rl",
-        475,
-        None,
-        {
-            "learn.target": 475,
-            "learn.algorithm": algorithm,
-            "learn.optimizer": {"type": "adam", **optimizer},
-            "learn.num_envs": copies,
-            "learn.batch_size": _BATCH,
-            "learn.steps": library["steps"],
-            "learn.eval_every": 10_240,
-            "learn.save_every": 51_200,
-        },
-        {"id": "CartPole-v1", "every": 10_240, **library},
-    )
-
-
+_CART = {"id": "CartPole-v1", "copies": 8}
+_PENDULUM = {"id": "Pendulum-v1", "copies": 1, "steps": 20_000, "every": 1000}
 CART = "CartPole-v1, PPO"
 ORDINARY_CART = "CartPole-v1, PPO, ordinary environment"
 ROWS = {
@@ -103,9 +50,8 @@ ROWS = {
         30,
         {"learn.target": 475},
         {
+            **_CART,
             "class": "PPO",
-            "id": "CartPole-v1",
-            "copies": 8,
             "steps": 100_000,
             "every": 5120,
             "settings": {
@@ -135,10 +81,57 @@ ROWS = {
             "learn.eval_every": 20_000,
         },
     ),
-    "CartPole-v1, DQN": _q_learning(
-        {"type": "dqn"}, {"class": "DQN", "policy_kwargs": {"net_arch": [256, 256]}}
+    "CartPole-v1, DQN": Row(
+        "cartpole_rl",
+        475,
+        None,
+        {
+            "learn.target": 475,
+            "learn.algorithm": {"type": "dqn", **_Q_LEARNING},
+            "learn.model": {"type": "mlp", "hidden_sizes": [256, 256], "activation": "relu"},
+            "learn.optimizer": {"type": "adam", "lr": 2.3e-3},
+            "learn.num_envs": 1,
+            "learn.batch_size": 64,
+            "learn.steps": 100_000,
+            "learn.eval_every": 2560,
+            "learn.save_every": 5120,
+        },
+        {
+            **_CART,
+            "class": "DQN",
+            "copies": 1,
+            "steps": 100_000,
+            "every": 2560,
+            "settings": {
+                **_Q_LEARNING,
+                "learning_rate": 2.3e-3,
+                "batch_size": 64,
+                "policy_kwargs": {"net_arch": [256, 256]},
+            },
+        },
     ),
-    "CartPole-v1, A2C": _cart({"type": "a2c"}, {"lr": 2e-3}, 8, _A2C),
+    "CartPole-v1, A2C": Row(
+        "cartpole_rl",
+        475,
+        None,
+        {
+            "learn.target": 475,
+            "learn.algorithm": {"type": "a2c"},
+            "learn.optimizer": {"type": "adam", "lr": 2e-3},
+            "learn.num_envs": 8,
+            "learn.batch_size": 128,
+            "learn.steps": 500_000,
+            "learn.eval_every": 10_240,
+            "learn.save_every": 51_200,
+        },
+        {
+            **_CART,
+            "class": "A2C",
+            "steps": 500_000,
+            "every": 10_240,
+            "settings": {"ent_coef": 0.0},
+        },
+    ),
     "stock cutting, PPO with masks": Row(
         "examples/reinforcement/stock_cutting.yaml", 0.3, None, {"learn.target": 0.3}
     ),
@@ -149,10 +142,7 @@ ROWS = {
         {"learn.target": -200},
         {
             "class": "SAC",
-            "id": "Pendulum-v1",
-            "copies": 1,
-            "steps": 20_000,
-            "every": 1000,
+            **_PENDULUM,
             "settings": {"learning_rate": 1e-3},
         },
     ),
@@ -167,10 +157,7 @@ ROWS = {
         },
         {
             "class": "TD3",
-            "id": "Pendulum-v1",
-            "copies": 1,
-            "steps": 20_000,
-            "every": 1000,
+            **_PENDULUM,
             "action_noise": 0.1,
             "settings": {
                 "gamma": 0.98,
@@ -191,10 +178,7 @@ ROWS = {
         {
             "package": "sb3_contrib",
             "class": "TQC",
-            "id": "Pendulum-v1",
-            "copies": 1,
-            "steps": 20_000,
-            "every": 1000,
+            **_PENDULUM,
             "settings": {"learning_rate": 1e-3},
         },
     ),

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedDataset
 from kinemill.export.interface import describe
 from kinemill.export.step_files import Extras, write_model
 from kinemill.runtime.interface import Dtype
@@ -31,6 +31,7 @@ from kinemill.train.step import make_step
 from kinemill.verify.checklist import Gate
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.verifier import run_checks
+from tests.dataset.packing import packed_of
 
 Rows = NDArray[np.float64]
 Simulate = Callable[[int, np.random.Generator], Rows]
@@ -52,40 +53,29 @@ class Robot:
     states: tuple[str, ...]
     simulate: Simulate
 
+    @property
+    def channels(self) -> dict[str, dict[str, Any]]:
+        """Its channels as in a task file."""
+        return {name: {"role": "state", "unit": "m"} for name in self.states} | {
+            "force": {"role": "action", "unit": "N"}
+        }
+
     def task(self, model: Mapping[str, Any], history: int) -> Task:
         """Return its task with this model."""
-        channels: dict[str, Any] = {name: {"role": "state", "unit": "m"} for name in self.states}
-        channels["force"] = {"role": "action", "unit": "N"}
         learn = {"type": "dynamics", "model": {**model}, "history": history, "horizon": 2}
-        settings = {"task": self.name, "dt": DT, "channels": channels, "learn": learn}
+        settings = {"task": self.name, "dt": DT, "channels": self.channels, "learn": learn}
         return Task.model_validate(settings)
 
     @cached_property
     def dataset(self) -> PackedDataset:
         """Three training, one validation and three test episodes."""
-        random, start = np.random.default_rng(0), 0
-        episodes, parts = list[PackedEpisode](), list[Rows]()
-        for split, count, rows in SPLITS:
-            for index in range(count):
-                name, stop = f"{split}{index}", start + rows
-                episodes.append(PackedEpisode(name, name, f"{name}.csv", split, start, stop))
-                parts.append(self.simulate(rows, random))
-                start = stop
-        values = np.concatenate(parts).astype(np.float32)
-        train = np.concatenate(parts[:3]).astype(np.float32).astype(np.float64)
-        return PackedDataset(
-            task=self.name,
-            dt=DT,
-            states=list(self.states),
-            actions=["force"],
-            units={**dict.fromkeys(self.states, "m"), "force": "N"},
-            angles=[],
-            episodes=episodes,
-            segments=[values],
-            mean=train.mean(axis=0),
-            std=train.std(axis=0),
-            delta_std=np.diff(train[:, : len(self.states)], axis=0).std(axis=0),
-        )
+        random = np.random.default_rng(0)
+        # The statistics are those of the stored rows.
+        runs = {
+            split: [self.simulate(rows, random).astype(np.float32).astype(float) for _ in range(n)]
+            for split, n, rows in SPLITS
+        }
+        return packed_of(self.name, DT, self.channels, runs)
 
     def fitted(self, model: Mapping[str, Any], history: int) -> Any:
         """Return the step of a model that is fitted in closed form."""

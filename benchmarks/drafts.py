@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import DATA, ROOT, main, markdown_table, require
+from benchmarks import DATA, main, markdown_table, require
 from benchmarks.formats import SETS as TASKS
+from benchmarks.formats import task_of
 from kinemill.draft.builder import draft
 from kinemill.store.home import Home
 from kinemill.task import CHECKS, Task, load_task
@@ -99,8 +100,7 @@ def draft_task(source: Path, folder: Path) -> Task:
 def of_set(folder: str) -> Task:
     """Return the hand-written task of a set, which takes each of its logs alone."""
     path, changed = next((task, own) for name, task, own in TASKS if name == folder)
-    own = {"ingest.min_file_age": 0.0, "ingest.include": ["*"], "ingest.exclude": [], **changed}
-    return load_task(ROOT / path, own)
+    return task_of(path, {"ingest.include": ["*"], "ingest.exclude": [], **changed})
 
 
 def measure(each: int = EACH) -> str:

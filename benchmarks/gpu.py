@@ -34,7 +34,6 @@ SHORTEST = 15.0  # s, with less left a section is not started
 ON_CPU = 6.0  # times the limit of a section without a GPU, where processors may be busy
 GRACE = 5.0  # s that a section has for its last case, before it is killed
 MANY = 4  # cases of one work, of which the table has the largest figure alone
-UNLISTED = ("arithmetic", "memory")  # parts of a case that `gpu.json` has and the table leaves out
 PACKAGES = ("torch", "triton", "numpy", "onnxruntime", "onnxruntime-gpu", "mujoco", "mujoco-warp")
 
 
@@ -270,7 +269,6 @@ def _work_and_figures(rows: Sequence[dict[str, Any]]) -> tuple[str, str]:
     details = [
         f"{name[2]} {figure}{mark}"
         for name, figure, mark in zip(names[1:], with_unit[1:], marks[1:], strict=True)
-        if name[2] not in UNLISTED
     ]
     return first["work"], "; ".join([with_unit[0], *details])
 

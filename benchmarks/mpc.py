@@ -12,17 +12,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from benchmarks import Row, main, paired, repeat
-from benchmarks._exports import make_scale, write_files
+from benchmarks._exports import untrained, write_files
 from kinemill.control import LearnedModel, TruePhysics, make_planner
 from kinemill.control.sim.cart_pole_swing_up import CartPoleSwingUp
 from kinemill.runtime import load
 from kinemill.task import load_task
 from kinemill.train.devices import single_thread
-from kinemill.train.layout import layout_of
-from kinemill.train.step import make_step
 
 SAMPLES = 256
 HORIZON = 25
@@ -68,11 +65,8 @@ def _row(work, calls, rounds) -> Row:
 
 def _simulator(task, engine):
     """Return the shipped task's model with random weights, exported."""
-    layout = layout_of(task)
-    torch.manual_seed(0)
-    step = make_step(task.learn.model, layout, make_scale(layout, output_std=0.05)).eval()
     with tempfile.TemporaryDirectory() as folder:
-        write_files(task, step, Path(folder))
+        write_files(task, untrained(task, output_std=0.05), Path(folder))
         return load(folder, non_finite="pass", engine=engine)
 
 

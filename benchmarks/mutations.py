@@ -162,8 +162,8 @@ def page(planted: list[ExportCheck], sound: list[ExportCheck]) -> str:
 
 
 def _check_of(line: str) -> str:
-    """Return the check of a failed line: `step parity` of `step parity: 0.1 in angle`."""
-    return line.rpartition("verification: ")[2].partition(":")[0]
+    """Return the check or the file of a failed line: `finite` of `finite: NaN in angle`."""
+    return Path(line.rpartition("verification: ")[2].partition(":")[0]).name
 
 
 def measure() -> str:

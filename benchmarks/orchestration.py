@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -105,29 +104,12 @@ def _servers(folder: Path, tasks: Path) -> list[Row]:
         try:
             _until_serving(served)
             time.sleep(IDLE)
-            began = _cpu_seconds(psutil.Process(served.pid))
-            time.sleep(IDLE)
-            spent = _cpu_seconds(psutil.Process(served.pid)) - began
             family = [psutil.Process(served.pid), *psutil.Process(served.pid).children(True)]
             mega = sum(process.memory_full_info().pss for process in family) / 1e6
         finally:
             served.terminate()
             served.wait(60)
-    name = f"servers of {SERVED} tasks, idle: {len(family)} processes"
-    return [
-        row(f"{name}, PSS", "MB", mega, {}),
-        row(f"{name}, CPU in {IDLE:.0f} s", "s", spent, {}),
-    ]
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    """Return the CPU time of a process and its children, those that have ended included."""
-    seconds = 0.0
-    for member in (process, *process.children(True)):
-        with suppress(psutil.NoSuchProcess):
-            times = member.cpu_times()
-            seconds += times.user + times.system + times.children_user + times.children_system
-    return seconds
+    return [row(f"servers of {SERVED} tasks, idle: {len(family)} processes, PSS", "MB", mega, {})]
 
 
 def _until_serving(served: "subprocess.Popen[str]") -> None:

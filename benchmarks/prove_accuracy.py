@@ -15,7 +15,8 @@ import numpy as np
 
 from benchmarks import _proof
 from kinemill import runtime
-from kinemill.dataset import PackedDataset, PackedEpisode, load_dataset
+from kinemill.api.dataset import make_dataset
+from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.selection.references import fit_references
 from kinemill.store.home import Home
 from kinemill.task import load_task
@@ -82,7 +83,7 @@ def simulators(task: str) -> list[Any]:
 def pack(task: str, changed: dict[str, Any] | None = None) -> PackedDataset:
     """Return a task's dataset, as the chain makes it, with parts of the task changed."""
     loaded, home = load_task(task, {"ingest.min_file_age": 0.0, **(changed or {})}), home_of(task)
-    return load_dataset(home, _proof.dataset_of(loaded, home, _proof.DATA / SETS[task]))
+    return make_dataset(loaded, _proof.DATA / SETS[task], home=home).packed
 
 
 def references(task: str, dataset: PackedDataset) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 Requests that a role may not make are varied (`_fuzzing`) and sent to Dagster's and MLflow's servers
 behind the guard, as each role. After each batch, a digest of all databases and files is compared:
 a request that a role may not make must change nothing in any variation. As a control, an admin
-sends the same requests, which do change state. `--requests N` sends fewer; `--guard FOLDER` tests
-the guard of another checkout; `--table` writes nothing.
+sends the same requests, which do change state. `--requests N` sends fewer, and writes nothing.
 """
 
 import argparse
@@ -20,11 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import ROOT, _proof, replace_section
-from benchmarks._fuzzing import vary
-from benchmarks._guarded import MINE, ROLES, GuardedServers, digest, guarded
+from benchmarks import _proof, replace_section
+from benchmarks._fuzzing import as_message, send_message, vary
+from benchmarks._guarded import MINE, ROLES, GuardedServers, guarded, state_digest
 from benchmarks._payloads import Payload, Raw, payloads, upload_targets
-from benchmarks._websockets import as_message, send_message
 
 REQUESTS, SEED = 12_000, 19
 _BATCH, _AT_ONCE = 40, 4
@@ -87,9 +85,9 @@ def _forbidden(servers: GuardedServers, role: str, counts: RequestCounts) -> lis
     """Return the payloads whose plain form changes nothing when a role sends it."""
     refused: list[Payload] = []
     for payload in payloads(servers):
-        digest_before = digest(servers)
+        digest_before = state_digest(servers.home)
         _send(servers, role, payload.plain(_NAMES * (20 + ROLES.index(role))))
-        if digest(servers) == digest_before:
+        if state_digest(servers.home) == digest_before:
             refused.append(payload)
         else:
             counts.plain.append(payload.name)
@@ -129,7 +127,7 @@ def _carrier(servers: GuardedServers, role: str, payload: Payload) -> bytes:
 def _send_batch(
     servers: GuardedServers, role: str, batch: list[Raw], counts: RequestCounts
 ) -> None:
-    digest_before = digest(servers)
+    digest_before = state_digest(servers.home)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         statuses = list(pool.map(lambda one: _send(servers, role, one), batch))
     counts.sent += len(batch)
@@ -155,7 +153,7 @@ def _changed(
     A file that the role may upload may differ, because a method that is varied makes an upload of
     another request to its path. It may not vanish.
     """
-    after = digest(servers)
+    after = state_digest(servers.home)
     permitted = {
         f"artifacts/{path}"
         for name, path in upload_targets(servers).items()
@@ -171,7 +169,7 @@ def _guilty(
     """Return those of a batch that change the state when they are sent again, one at a time."""
     culprits: list[Raw] = []
     for index, request in enumerate(batch):
-        digest_before = digest(servers)
+        digest_before = state_digest(servers.home)
         _send(servers, role, request.again(request.number + _NAMES * 10 + index))
         if _changed(servers, counts, digest_before):
             culprits.append(request)
@@ -225,18 +223,15 @@ def _print_line(text: str) -> None:
 
 def main() -> int:
     """Prove the guard; return 1 where a request did what it may not."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.prove_guard")
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=REQUESTS)
-    parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--guard", type=Path, default=ROOT, help="checkout whose guard is proved")
-    parser.add_argument("--table", action="store_true", help="write nothing into docs/results-*.md")
     options = parser.parse_args()
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="kinemill-guard-") as folder,
-        guarded(Path(folder), options.guard.resolve()) as servers,
+        guarded(Path(folder)) as servers,
     ):
-        counts_by_role = prove(servers, options.requests, random.Random(options.seed))
+        counts_by_role = prove(servers, options.requests, random.Random(SEED))
     text = section(counts_by_role, time.monotonic() - began)
     print(text)
     violations = [
@@ -247,7 +242,7 @@ def main() -> int:
     if not counts_by_role["admin"].changes:
         print("the control group changed nothing: the requests prove nothing")
         return 1
-    if not violations and not options.table:
+    if not violations and options.requests == REQUESTS:
         replace_section("guard", text)
     return 1 if violations else 0
 

@@ -8,9 +8,7 @@ action on its last four episodes. Finished results are reused. Options: `--row N
 The table is written to docs/results-*.md when it is complete; `--seeds 0` only writes it.
 """
 
-import json
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import _proof
+from kinemill.api.dataset import make_dataset
 from kinemill.augment import stage as augment
 from kinemill.export.policy import describe, write_policy
 from kinemill.policies.environments import make_environment
@@ -76,25 +75,19 @@ class WrongInstruction:
         return self._policy.act({**observation, "instruction": self._now})
 
 
-def results_folder() -> Path:
-    """Return the folder of finished results."""
-    return _proof.results_folder("imitation")
-
-
-def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Home, ArtifactRef]:
-    """Train and export the policy of a case; return task, folder of its files, home, dataset."""
+def learned(case: str, seed: int, logs: Path, folder: Path) -> tuple[Any, Home, ArtifactRef]:
+    """Train the policy of a case and export it into a folder; return task, home, dataset."""
     name, changed = CASES[case]
     task = load_task(name, {**changed, "learn.seed": seed})
-    home = Home(results_folder() / name / "home")
-    dataset = _proof.dataset_of(task, home, logs)
+    home = Home(_proof.results_folder("imitation") / name / "home")
+    dataset = make_dataset(task, logs, home=home).ref
     artifact = train.run(
         task, home, dataset, augment.run(task, home, dataset).ref, (NullReporter(), NullReporter())
     )
     module = load_model(home.root / artifact.ref.path)
-    folder = results_folder() / f"{case}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     write_policy(module, describe(module, task.name, dataset.digest), folder)
-    return task, folder, home, dataset
+    return task, home, dataset
 
 
 def run_trials(task: Any, policy: Any) -> Trials:
@@ -111,15 +104,15 @@ def by_expert(task: Any) -> Trials:
     return summed([run_episode(task, environment, expert, seed, keep=False) for seed in seeds], 0)
 
 
-def prove(case: str, seed: int) -> Figures:
+def prove(case: str, seed: int, folder: Path) -> Figures:
     """Return the figures of one case and seed, closed loop."""
     name = CASES[case][0]
-    logs, count = results_folder() / name / "logs", DEMONSTRATIONS[name]
+    logs, count = _proof.results_folder("imitation") / name / "logs", DEMONSTRATIONS[name]
     if not logs.is_dir():
         begun = logs.with_name("begun")
         list(demonstrations(load_task(name), begun, range(count)))
         begun.rename(logs)
-    task, folder, *_ = learned(case, seed, logs)
+    task, *_ = learned(case, seed, logs, folder)
     policy = load(folder)
     own, expert = run_trials(task, policy), by_expert(task)
     figures: Figures = {
@@ -133,12 +126,12 @@ def prove(case: str, seed: int) -> Figures:
     return figures
 
 
-def prove_g1(seed: int) -> Figures:
+def prove_g1(seed: int, folder: Path) -> Figures:
     """Return next-action errors of the arms, rad, on the last four episodes, and of the references.
 
     The first row of an episode does not count: the command before it is unknown.
     """
-    task, folder, home, dataset = learned("g1", seed, G1)
+    task, home, dataset = learned("g1", seed, G1, folder)
     data = Demonstrations.open(home, dataset)
     states = len(task.states)
     observations, acted = (
@@ -191,17 +184,6 @@ def _of(data: Demonstrations, split: str, values: Array) -> Array:
     return np.concatenate([values[one.start : one.stop] for one in data.packed.of(split)])
 
 
-def finished_results() -> dict[str, list[Figures]]:
-    """Return finished results by case, ordered by seed."""
-    return {
-        case: [
-            json.loads(path.read_text())
-            for path in sorted(results_folder().glob(f"{case}-[0-9].json"))
-        ]
-        for case in CASES
-    }
-
-
 def rows(results: Mapping[str, list[Figures]]) -> Iterator[list[object]]:
     """Yield the rows of the table of all cases."""
 
@@ -232,17 +214,16 @@ def rows(results: Mapping[str, list[Figures]]) -> Iterator[list[object]]:
     ]
 
 
-def one_seed(case: str, seed: int) -> Figures:
-    """Return the result of a case and seed, from an earlier call if it finished."""
-    measure = partial(prove_g1, seed) if case == "g1" else partial(prove, case, seed)
-    return _proof.cached(results_folder() / f"{case}-{seed}.json", measure)
+def measure(case: str, seed: int, folder: Path) -> Figures:
+    """Return the figures of a case and seed."""
+    return prove_g1(seed, folder) if case == "g1" else prove(case, seed, folder)
 
 
 def main() -> None:
     """Run the selected cases that are not finished; write the table when it is complete."""
-    options = _proof.parser(__doc__, CASES, SEEDS).parse_args()
-    _proof.prove_seeds(options.row or CASES, range(options.seeds), one_seed)
-    results = finished_results()
+    trained = _proof.SeededRows("imitation", CASES, range(SEEDS), measure)
+    trained.prove(__doc__)
+    results = {case: list(trained.finished(case).values()) for case in CASES}
     if missing := [case for case, its in results.items() if len(its) < SEEDS]:
         print(f"no table yet: {', '.join(missing)} need {SEEDS} seeds")
         return

@@ -14,17 +14,16 @@ import os
 import re
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 from benchmarks import _proof, read_section
 from benchmarks.prove_accuracy import free_run, rms
 from kinemill import runtime
-from kinemill.dataset import load_dataset
+from kinemill.api.dataset import make_dataset
 from kinemill.store import publish_document, read_document, read_json
 from kinemill.store.home import Home
 from kinemill.task import load_task
@@ -140,22 +139,6 @@ class LeagueResult:
         return self.model / self.reference_error
 
 
-class _ChannelErrors(TypedDict):
-    unit: str
-    rmse: dict[str, float]
-
-
-class _Metrics(TypedDict):
-    test: dict[str, _ChannelErrors]
-
-
-class Version(TypedDict):
-    """A registered version, as `kinemill model list --json` prints it."""
-
-    version: int
-    metrics: _Metrics
-
-
 def project() -> Path:
     """Return the folder of the project that all sets share."""
     return _proof.results_folder("league")
@@ -202,26 +185,10 @@ def _play(entry: DataSet, budget: float) -> LeagueResult:
     )
 
 
-def _kinemill(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "from kinemill.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=project(),
-        env={**os.environ, **_gate_states(), "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)))},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def _gate_states() -> dict[str, str]:
-    """Return the variables of the league's own project; the benchmarks have that of examples."""
+def _kinemill(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    threads = str(len(os.sched_getaffinity(0)))
     folder = project()
-    return {
-        "KINEMILL_HOME": str(folder / "var"),
-        "KINEMILL_PROJECT": str(folder),
-        "KINEMILL_TASKS": str(folder / "tasks"),
-    }
+    return _proof.run(folder / "var", *arguments, project=folder, OMP_NUM_THREADS=threads)
 
 
 def _family(task: str) -> str:
@@ -275,7 +242,7 @@ def _tuned_errors(label: str) -> list[float]:
     return [float(match[1]) for row in rows if (match := _BOLD.search(row)) and "mean" not in row]
 
 
-def _oldest(task: str) -> "Version":
+def _oldest(task: str) -> dict[str, Any]:
     """Return the first registered version of a task: the trained model."""
     listed = json.loads(_kinemill("model", "list", task, "--json").stdout)["versions"]
     return min(listed, key=lambda version: version["version"])
@@ -290,7 +257,7 @@ def _free_run_error(entry: DataSet, published: Published) -> float:
     model, home = runtime.load(folder), Home(project() / "var")
     changed = {"dataset.test": entry.test} if entry.test else {}
     task = load_task(project() / "tasks" / f"{entry.name}.yaml", changed)
-    dataset = load_dataset(home, _proof.dataset_of(task, home, DATA / entry.source))
+    dataset = make_dataset(task, DATA / entry.source, home=home).packed
     (test,) = dataset.of("test")
     warmup = max(published.warmup, model.history)
     return rms(free_run(model, dataset, test, warmup)) / published.scale

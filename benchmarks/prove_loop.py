@@ -8,7 +8,6 @@ these. `--row NAME` runs one row,
 """
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,18 +94,9 @@ ROWS = {
 }
 
 
-def one_seed(name: str, seed: int) -> dict[str, Any]:
-    """Return the result of one loop, from an earlier call if it finished."""
-    home = _home(name, seed)
-    return _proof.cached(home.with_suffix(".json"), partial(_proved, ROWS[name], seed, home))
-
-
-def _home(name: str, seed: int) -> Path:
-    return _proof.results_folder("loop") / f"{name.replace(', ', '-')}-{seed}"
-
-
-def _proved(row: Row, seed: int, home: Path) -> dict[str, Any]:
+def measure(name: str, seed: int, home: Path) -> dict[str, Any]:
     """Run one loop, and the version that it ended with from new starts."""
+    row = ROWS[name]
     settings = (*row.settings, f"loop.seed={seed}", f"learn.seed={seed}")
     looped = _proof.kinemill(
         home, "run", row.task, *(word for key in settings for word in ("--set", key))
@@ -125,11 +115,13 @@ def _proved(row: Row, seed: int, home: Path) -> dict[str, Any]:
     }
 
 
-def table_row(name: str, seeds: range) -> list[object]:
+LOOPS = _proof.SeededRows("loop", ROWS, range(1, 6), measure)
+
+
+def table_row(name: str) -> list[object]:
     """Return the line of a row in docs/results-*.md, from the seeds that ran."""
     row = ROWS[name]
-    finished = [seed for seed in seeds if _home(name, seed).with_suffix(".json").is_file()]
-    results = [one_seed(name, seed) for seed in finished]
+    results = list(LOOPS.finished(name).values())
     cells = [name, row.model, f"{row.budget:,}"]
     if not results:
         return [*cells, "not run"]
@@ -152,12 +144,10 @@ def table_row(name: str, seeds: range) -> list[object]:
 
 def main() -> None:
     """Run the selected rows, and rewrite the section with all finished ones."""
-    options = _proof.parser(__doc__, ROWS, 5).parse_args()
-    seeds = range(1, 1 + options.seeds)
-    _proof.prove_seeds(options.row or ROWS, seeds, one_seed)
+    LOOPS.prove(__doc__)
     head = ["task", "model", "budget, steps", "seeds that reach 15 of 16"]
     head += ["successes from new starts", "steps of the plant (time)", "wall, s", "CPU, s"]
-    _proof.write("loop", _proof.table(head, [table_row(name, seeds) for name in ROWS]))
+    _proof.write("loop", _proof.table(head, map(table_row, ROWS)))
 
 
 if __name__ == "__main__":

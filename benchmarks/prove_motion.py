@@ -13,7 +13,7 @@ amp_humanoid; `switch` changes between two of them by command. An interrupted ro
 
 import os
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks import EXAMPLES, _proof, replace_section
+from kinemill.api.dataset import make_dataset
 from kinemill.augment import stage as augment
 from kinemill.policies.motion.gait_rollout import (
     EVALUATION_ROWS,
@@ -29,7 +30,7 @@ from kinemill.policies.motion.gait_rollout import (
     rollout_from_start,
     windows,
 )
-from kinemill.store import ArtifactRef
+from kinemill.store import ArtifactRef, publish_document, read_document
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.protocols import NullReporter
@@ -68,7 +69,7 @@ class Walk:
 
 def data_of(task: Task, home: Home, logs: Path) -> tuple[ArtifactRef, ArtifactRef]:
     """Take clips in; return the dataset and its training set."""
-    dataset = _proof.dataset_of(task, home, logs)
+    dataset = make_dataset(task, logs, home=home).ref
     return dataset, augment.run(task, home, dataset).ref
 
 
@@ -116,12 +117,11 @@ def evaluate(policy: Any, data: Demonstrations) -> Walk:
 def prove(name: str, seed: int) -> Walk:
     """Train and judge once, or return what came of it the last time."""
     root = _proof.results_folder(f"motion-{name}-{seed}")
-
-    def walk() -> dict[str, Any]:
+    path = root / "walk.json"
+    if not path.is_file():
         task = load_task(EXAMPLES / f"{name}.yaml", {"learn.seed": seed})
-        return asdict(evaluate(*learn(task, Home(root), CLIPS)))
-
-    return Walk(**_proof.cached(root / "walk.json", walk))
+        publish_document(path, evaluate(*learn(task, Home(root), CLIPS)))
+    return read_document(path, Walk)
 
 
 def prove_gaits() -> None:
@@ -156,10 +156,10 @@ def prove_physics(names: list[str], steps: int | None, trials: int) -> None:
         for name in STEPS
     ]
     for name in names:
-        print("\n".join([*HEAD, prove_row(name, steps, trials).line()]), flush=True)
+        print(_proof.table(HEAD, [prove_row(name, steps, trials).cells()]), flush=True)
         if steps is None and trials == TRIALS:
-            lines = [PhysicsRow.read(path).line() for path in paths if path.is_file()]
-            replace_section("motion_physics", "\n".join([*HEAD, *lines]) + "\n")
+            done = [read_document(path, PhysicsRow) for path in paths if path.is_file()]
+            replace_section("motion_physics", _proof.table(HEAD, [row.cells() for row in done]))
 
 
 def main() -> None:

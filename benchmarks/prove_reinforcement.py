@@ -163,14 +163,14 @@ def file_of(name: str, seed: int) -> Path:
     return results_folder() / f"{short}-{seed}.json"
 
 
-def prove(name: str, seed: int, libraries: Sequence[str] = LIBRARIES) -> None:
+def prove(name: str, seed: int) -> None:
     """Run one seed of one row, kinemill first for even seeds; finished results are skipped."""
     for module in IMPORTS:  # otherwise the first side would pay for the imports of both
         importlib.import_module(module)
     row, path = ROWS[name], file_of(name, seed)
     done: dict[str, Any] = read_json(path) if path.is_file() else {}
     for side in LIBRARIES if seed % 2 == 0 else LIBRARIES[::-1]:
-        if side in done or side not in libraries or (side == "theirs" and not row.library):
+        if side in done or (side == "theirs" and not row.library):
             continue
         done[side] = (ours if side == "ours" else theirs)(row, seed)
         publish_json(path, done)
@@ -231,18 +231,14 @@ def main() -> None:
     """Run the selected rows, each seed in a separate process."""
     parser = _proof.parser(__doc__, ROWS, SEEDS)
     parser.add_argument("--one", type=int, help="run this seed in this process")
-    parser.add_argument(
-        "--side", choices=LIBRARIES, action="append", help="default: both, alternating"
-    )
     options = parser.parse_args()
     if options.one is not None:
-        prove(options.row[0], options.one, options.side or LIBRARIES)
+        prove(options.row[0], options.one)
         return
     for seed in range(options.seeds):
         for name in options.row or ROWS:
             command = [sys.executable, "-m", "benchmarks.prove_reinforcement", "--row", name]
-            library_options = [word for side in options.side or () for word in ("--side", side)]
-            subprocess.run([*command, "--one", str(seed), *library_options], check=True)
+            subprocess.run([*command, "--one", str(seed)], check=True)
     if options.row:
         print(report())
     else:

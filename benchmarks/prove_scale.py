@@ -2,7 +2,7 @@
 
 Fills two homes through the library, `prove/scale/` of KINEMILL_HOME, with logs of 0.6 s (three
 channels, one in fifty broken). The first 20,000 are ingested and validated; the others are copies
-of them (`benchmarks/_scale_copies.py`). Existing recordings are reused, so an interrupted run
+of them, see `Copies`. Existing recordings are reused, so an interrupted run
 resumes. Filling skips fsync; measuring does not. Then runs each operation `ROUNDS` times,
 alternating between the homes: ingest and validate a new log, named or found by a scan; a scan
 without new logs; the sensor tick without changes, with a watch on the folder as in the server, and
@@ -13,43 +13,58 @@ time.
 """
 
 import argparse
+import hashlib
 import os
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks import ROUNDS, _proof
-from benchmarks._scale_copies import Copies
+from kinemill import catalog
 from kinemill.augment import stage as augment
+from kinemill.catalog import CatalogEntry, RecordingSet
+from kinemill.catalog.history import set_digest
 from kinemill.dataset import diff_datasets, find_version, list_datasets, show_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs, watch_new_logs
+from kinemill.ingest.file_stat import FileStat, read_file_stat
+from kinemill.ingest.membership import new_member, stage_entry
+from kinemill.ingest.recordings import open_recording
+from kinemill.ingest.scan_cache import ScanCache
 from kinemill.process import tune_process
 from kinemill.search import search
 from kinemill.search.run import Page
-from kinemill.store import ArtifactRef, atomic_write
+from kinemill.store import ArtifactRef, Json, atomic_write, digest
+from kinemill.store.atomic_write import Move, settle
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import stage as validate
-from kinemill.validate.published import latest_episodes
+from kinemill.validate.duplicates.index import Sketched, open_index
+from kinemill.validate.episodes import episode_id, rules
+from kinemill.validate.evaluation import NewResult, evaluate_recording, listed
+from kinemill.validate.expectations import suite_digest
+from kinemill.validate.published import latest_episodes, rules_digest
 from kinemill.validate.recording_status import held_back
+from kinemill.validate.results import Results, Update
 
 SMALL, LARGE = 1_000, 1_000_000
 EVALUATED = 20_000  # recordings that are ingested and validated; the others are copies of them
 BATCH = 20_000  # recordings between two lines of progress
+COPIES = 10_000  # in one transaction
+MODELS = 2_000  # recordings that are copied
 BROKEN = 50  # every 50th log has a torque outside the limits
 DT, STEPS = 0.01, 60  # s
 SWINGS = 6  # in a log; with three, one in ten of 20,000 is the same run as another by chance
-QUERY = "max(velocity) > 4 and not quarantined"
+QUERY = "max(velocity) > 4 and status != 'quarantined'"
 TASK = Task.model_validate(
     {
         "task": "arm",
@@ -115,6 +130,123 @@ def fill(filled: FilledHome) -> None:
     with _unsynced():
         Copies(TASK, filled.home, filled.logs, _name, evaluated).add(filled.recordings)
         ingest_and_validate(filled, filled.logs)
+
+
+class Copies:
+    """Copies of the recordings of a home, all of which are ingested and validated.
+
+    Ingest and validation of one small log take 13 ms of CPU time and create ten files. What grows
+    with the number of recordings are the rows of the catalog, the memberships and the files of the
+    folder, so a copy gets new ones, entered by the library: a log with other bytes, its stat, its
+    membership, and a result with other episodes and another sketch. Its artifacts are those of the
+    recording that it copies, its raw bytes are not stored, and it is not compared with others when
+    it is added.
+
+    Args:
+        task: their task.
+        home: the home to fill.
+        logs: its folder of logs.
+        name: returns the name of a log in that folder by its number.
+        evaluated: number of evaluated logs, which have the first numbers.
+    """
+
+    def __init__(
+        self, task: Task, home: Home, logs: Path, name: Callable[[int], str], evaluated: int
+    ) -> None:
+        self._task, self._home, self._logs, self._name = task, home, logs, name
+        self._cache = ScanCache(task, home, logs)
+        self._evaluated = evaluated
+        self._models: list[tuple[str, CatalogEntry, NewResult]] = []  # with the text of the log
+
+    def add(self, stop: int) -> None:
+        """Add the copies with numbers below `stop` that are missing."""
+        for start in range(self._evaluated, stop, COPIES):
+            numbers = range(start, min(start + COPIES, stop))
+            if not self._cache.find([self._name(numbers[-1])]):
+                began = time.perf_counter()
+                self._add(numbers)
+                rate = len(numbers) / (time.perf_counter() - began)
+                print(f"{numbers.stop} recordings, {rate:.0f}/s", file=sys.stderr)
+
+    def _add(self, numbers: Sequence[int]) -> None:
+        """Add a batch; its stats come last, so that they tell that the batch is complete."""
+        task, home = self._task, self._home
+        models = self._models = self._models or self._read_models()
+        random = np.random.default_rng(numbers[0])
+        entries, results, stats = list[CatalogEntry](), list[NewResult](), dict[FileStat, bytes]()
+        moves, sketches = list[Move](), list[Sketched]()
+        for number in numbers:
+            text, entry, result = models[number % len(models)]
+            stat, hash_ = self._write(text, number)
+            moves += stage_entry(home, task.name, new_member(hash_, stat.label, stat.size))
+            entries.append(replace(entry, hash=hash_, name=stat.label))
+            results.append(_copy(result, hash_, stat.label))
+            stats[stat] = bytes.fromhex(hash_)
+            other = models[int(random.integers(len(models)))][2]
+            sketches += _mix(results[-1], other, random)
+        settle(moves)
+        head = catalog.read_head(home, task.name)
+        assert head
+        catalog.amend(home, task.name, {one.hash: one for one in entries}, head.by)
+        by = rules_digest(task, suite_digest(home, task.name))
+        Results(task, home).enter(Update(results), by)
+        with open_index(home, task) as index:
+            index.insert(sketches)
+        self._cache.write(stats, [], time.time() + 10.0)
+
+    def _read_models(self) -> list[tuple[str, CatalogEntry, NewResult]]:
+        head = catalog.read_head(self._home, self._task.name)
+        assert head
+        task_rules = rules(self._task)
+        entries = RecordingSet(self._home, self._task.name, head.change)
+        names = {self._name(number) for number in range(min(self._evaluated, MODELS))}
+        return [
+            ((self._logs / entry.name).read_text(), entry, self._result(entry, task_rules))
+            for entry in entries
+            if entry.name in names
+        ]
+
+    def _result(self, entry: CatalogEntry, task_rules: Json) -> NewResult:
+        recording = open_recording(self._home, entry)
+        return evaluate_recording(self._task, self._home, recording, task_rules)
+
+    def _write(self, text: str, number: int) -> tuple[FileStat, str]:
+        """Write a log with other digits at the end; return its stat and content hash."""
+        data = f"{text.rstrip()}{number:07d}\n".encode()
+        path = self._logs / self._name(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        stat = read_file_stat(os.fspath(self._logs), self._name(number))
+        assert stat
+        return stat, hashlib.sha256(data).hexdigest()
+
+
+def _copy(model: NewResult, hash_: str, name: str) -> NewResult:
+    episodes = [
+        replace(one, id=episode_id(hash_, number))
+        for number, one in enumerate(model.result.episodes)
+    ]
+    row = replace(model.row, hash=hash_, name=name)
+    result = replace(model.result, hash=hash_, episodes=episodes)
+    set_ = set_digest(bytes.fromhex(digest(asdict(one))) for one in listed(row, result))
+    details = replace(model.details, episodes=set_)
+    return NewResult(row, details, result)
+
+
+def _mix(one: NewResult, other: NewResult, random: np.random.Generator) -> list[Sketched]:
+    """Return sketches of a course between those of two recordings, which no other copy has."""
+    shares = random.uniform(-1.0, 1.0, 2)
+    return [
+        replace(
+            mine,
+            sketch=replace(
+                mine.sketch,
+                points=(shares @ np.array([mine.sketch.points, yours.sketch.points])).tolist(),
+                begins=[digest([one.row.hash])],
+            ),
+        )
+        for mine, yours in zip(one.sketches, other.sketches, strict=False)
+    ]
 
 
 def _name(number: int) -> str:

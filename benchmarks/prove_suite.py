@@ -7,14 +7,12 @@ Verification runs the exported ONNX file for 100 episodes from unseen starts. `-
 one task, `--seeds N` other than 3 seeds. Needs the extra `dm-control`.
 """
 
-import resource
 import statistics
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _proof
+from benchmarks import _proof, cpu_clock
 from kinemill.policies.environments.dm_control import register_suite
 
 STEPS, REPEAT, EPISODES = 100_000, 2, 100
@@ -61,17 +59,11 @@ OWN: dict[str, dict[str, Any]] = {
 }
 
 
-def one_seed(name: str, seed: int) -> dict[str, Any]:
-    """Return the result of one training, from an earlier call if it finished."""
-    path = _proof.results_folder("suite") / f"{name}-{seed}.json"
-    return _proof.cached(path, partial(_proved, name, seed, path.with_suffix("")))
-
-
-def _proved(name: str, seed: int, home: Path) -> dict[str, Any]:
+def measure(name: str, seed: int, home: Path) -> dict[str, Any]:
     """Train, evaluate, and measure the time; the pipeline also exports and registers."""
-    began, cpu = time.perf_counter(), _children_cpu()
+    began, cpu = time.perf_counter(), cpu_clock()
     result = _pipeline(name, seed, home)
-    return {**result, "wall": time.perf_counter() - began, "cpu": _children_cpu() - cpu}
+    return {**result, "wall": time.perf_counter() - began, "cpu": cpu_clock() - cpu}
 
 
 def _pipeline(name: str, seed: int, home: Path) -> dict[str, Any]:
@@ -94,31 +86,26 @@ def _time_step(name: str) -> float:
     return float(gymnasium.make(f"dm_control/{name}-v0").get_wrapper_attr("dt"))
 
 
-def _children_cpu() -> float:
-    """Return the processor seconds of finished child processes."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+ROWS = _proof.SeededRows("suite", TARGETS, range(1, 4), measure)
 
 
 def table_row(name: str) -> list[object]:
     """Return the line of a task in docs/results-*.md, from the seeds that ran."""
-    files = _proof.results_folder("suite").glob(f"{name}-[0-9]*.json")
-    seeds = sorted(int(path.stem.rpartition("-")[2]) for path in files)
-    results = [one_seed(name, seed) for seed in seeds]
+    by_seed = ROWS.finished(name)
+    results = list(by_seed.values())
     cells: list[object] = [name, TARGETS[name] or "none"]
     if not results:
         return [*cells, "not run"]
     returns = [result["return"] for result in results]
     each = ", ".join(f"{one:.0f}" for one in returns)
     wall, cpu = (statistics.median(result[key] for result in results) for key in ("wall", "cpu"))
-    cells += [f"{statistics.mean(returns):.0f}", each, ", ".join(map(str, seeds))]
+    cells += [f"{statistics.mean(returns):.0f}", each, ", ".join(map(str, by_seed))]
     return [*cells, f"{wall:.0f}", f"{cpu:.0f}"]
 
 
 def main() -> None:
     """Run the selected tasks, and rewrite the section with all finished ones."""
-    options = _proof.parser(__doc__, TARGETS, 3).parse_args()
-    _proof.prove_seeds(options.row or TARGETS, range(1, 1 + options.seeds), one_seed)
+    ROWS.prove(__doc__)
     head = ["task", "target", "mean return", "return of each seed", "seeds", "wall, s", "CPU, s"]
     _proof.write("suite", _proof.table(head, map(table_row, TARGETS)))
 

@@ -14,10 +14,7 @@ refused model has at least 25 % less error than what is served. Finished cells a
 
 import json
 import math
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +27,8 @@ import numpy as np
 from benchmarks import _proof
 from benchmarks._systems import SYSTEMS, Floats, write_logs
 from kinemill import runtime
-from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.api.dataset import make_dataset
+from kinemill.dataset import PackedDataset
 from kinemill.dataset.scale import training_scale
 from kinemill.register.versions import versions_of
 from kinemill.runtime.window_metrics import Predictor, normalized
@@ -155,12 +153,10 @@ def run_cell(name: str, noise: float, logs: int, budget: float) -> dict[str, Any
     seconds = time.monotonic() - began
     home = Home(folder / "var")
     task = load_task(folder / "tasks" / f"{task_name}.yaml")
-    training = load_dataset(home, _proof.dataset_of(task, home, folder / "logs"))
+    training = make_dataset(task, folder / "logs", home=home).packed
     splits: dict[str, Any] = {f"dataset.{split}": [name] for split, name in SPLITS.items()}
     fresh_home = Home(folder / "fresh_home")
-    fresh = load_dataset(
-        fresh_home, _proof.dataset_of(load_task(task.path, splits), fresh_home, folder / "fresh")
-    )
+    fresh = make_dataset(load_task(task.path, splits), folder / "fresh", home=fresh_home).packed
     std = training_scale(training).std
     simple = {
         f"linear{' with sines' * sine}, {history} rows": true_errors(
@@ -205,19 +201,7 @@ def _load(folder: Path, version: Any, task: str) -> Any:
 
 
 def _kinemill(folder: Path, *arguments: str) -> str:
-    settings = {
-        "KINEMILL_HOME": str(folder / "var"),
-        "KINEMILL_PROJECT": str(folder),
-        "KINEMILL_TASKS": str(folder / "tasks"),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", "from kinemill.cli import main; main()", *arguments],
-        cwd=folder,
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = _proof.run(folder / "var", *arguments, project=folder)
     if done.returncode > 1 or (done.returncode == 1 and arguments[0] != "run"):
         raise SystemExit(f"kinemill {' '.join(arguments)}: {done.stderr[-1000:]}")
     return done.stdout

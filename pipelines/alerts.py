@@ -2,8 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from kinemill.verify.headline import causes
 from kinemill_dagster.pipelines.run_errors import errors_of
 from kinemill_dagster.resources import alerts
 from kinemill_dagster.resources.alert_delivery import deliver
+from kinemill_dagster.resources.alerts import Alert
 from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.links import address_of
 from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, title_of
@@ -35,26 +35,6 @@ _PATIENCE = 120.0  # s for the daemon to retry a failed run
 _LATELY = 2.0  # days; older failures are not reported
 _MOST = 100  # failed runs per tick
 _URL = "http://127.0.0.1:3000"
-
-
-@dataclass(frozen=True)
-class NewAlert:
-    """An event with its message; an expensive body is computed only if the event is new."""
-
-    kind: alerts.Kind
-    title: str
-    body: str | Callable[[], str]
-    event: alerts.Event
-    run: str = ""
-
-
-def add_alert(home: Home, alert: NewAlert) -> bool:
-    """Queue an event for delivery, if it is new and has subscribers."""
-    if not alerts.is_news(home, alert.kind, alert.event):
-        return False
-    link = f"{_pages(home)}/runs/{alert.run}" if alert.run else _pages(home)
-    body = alert.body if isinstance(alert.body, str) else alert.body()
-    return alerts.alert(home, alert.kind, alert.title, body, link, event=alert.event)
 
 
 def _pages(home: Home) -> str:
@@ -78,10 +58,10 @@ def outcome_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     if settings is None:
         return dg.SkipReason("no alerts.yaml: there are no subscribers")
     alerts.begin(home)
-    new = list[NewAlert]()
+    new, pages = list[Alert](), _pages(home)
     for source in _sources(home, settings, context.instance):
         try:
-            new += [alert for alert in source if add_alert(home, alert)]
+            new += [alert for alert in source if alerts.queue(home, alert, pages)]
         except KinemillError as error:  # a damaged document must not block other alerts
             context.log.warning(str(error))
     deliver(home)
@@ -90,7 +70,7 @@ def outcome_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 def _sources(
     home: Home, settings: alerts.Alerts, instance: dg.DagsterInstance
-) -> Iterator[Iterator[NewAlert]]:
+) -> Iterator[Iterator[Alert]]:
     yield failures(instance)
     yield stalls(instance, settings.stalled_after)
     yield disk(home)
@@ -102,7 +82,7 @@ def _sources(
         yield drifts(home, task)
 
 
-def failures(instance: dg.DagsterInstance) -> Iterator[NewAlert]:
+def failures(instance: dg.DagsterInstance) -> Iterator[Alert]:
     """Yield the runs that failed recently and were not retried.
 
     A run-failure sensor does not get runs that were started in a terminal, and is called before it
@@ -117,12 +97,14 @@ def failures(instance: dg.DagsterInstance) -> Iterator[NewAlert]:
         if RETRIED_BY in run.tags or waits:
             continue
         task = title_of(run)
-        event = alerts.Event(run.run_id, ended, task, run.tags.get(OWNER, ""))
-        yield NewAlert(
+        yield Alert(
             "failure",
             f"{task} failed",
             partial(_errors_of, instance, run.run_id),
-            event,
+            run.run_id,
+            ended,
+            task,
+            run.tags.get(OWNER, ""),
             run.run_id,
         )
 
@@ -131,7 +113,7 @@ def _errors_of(instance: dg.DagsterInstance, run: str) -> str:
     return "\n".join(errors_of(instance, run)) or "no error was recorded"
 
 
-def refusals(home: Home, task: str) -> Iterator[NewAlert]:
+def refusals(home: Home, task: str) -> Iterator[Alert]:
     """Yield the decision about the newest version, if it was refused or waits for approval."""
     ref = latest(home, task, "registered_model")
     decided = home.root / ref.path / "decision.json" if ref else None
@@ -139,14 +121,14 @@ def refusals(home: Home, task: str) -> Iterator[NewAlert]:
         return
     decision = read_document(decided, Decision)
     version = f"{task}:{decision.version}"
-    event = alerts.Event(version, _made(home, ref.path), task)
+    event = (version, _made(home, ref.path), task)
     if decision.decision == "waiting":
         body = (
             f"it passed all other rules: look at it (kinemill model show {version}), "
             f"then kinemill model approve {version}"
         )
         title = f"{task} version {decision.version} waits for approval"
-        yield NewAlert("waiting", title, body, event)
+        yield Alert("waiting", title, body, *event)
     if decision.decision != "refused":
         return
     lines = [
@@ -158,7 +140,7 @@ def refusals(home: Home, task: str) -> Iterator[NewAlert]:
     previous = decision.previous_champion
     stays = f"version {previous} stays champion" if previous else "there is no champion"
     title = f"{task} version {decision.version} is refused"
-    yield NewAlert("refused", title, "\n".join([*lines[:_LISTED], stays]), event)
+    yield Alert("refused", title, "\n".join([*lines[:_LISTED], stays]), *event)
 
 
 _KIND_OF_DECISION: dict[What, alerts.Kind] = {
@@ -169,7 +151,7 @@ _KIND_OF_DECISION: dict[What, alerts.Kind] = {
 }
 
 
-def decisions(home: Home, task: str) -> Iterator[NewAlert]:
+def decisions(home: Home, task: str) -> Iterator[Alert]:
     """Yield the recent changes of the champion, oldest first."""
     folder = home.audit_logs / task
     if not folder.is_dir() or time.time() - folder.stat().st_mtime > _LATELY * 86400.0:
@@ -186,10 +168,10 @@ def decisions(home: Home, task: str) -> Iterator[NewAlert]:
         what = f"version {decision.version}" if decision.version else "champion removed"
         title = f"{task} {what}: {decision.what}"
         key = f"{task}:{decision.at}:{decision.what}:{decision.version}"
-        yield NewAlert(kind, title, body, alerts.Event(key, at, task))
+        yield Alert(kind, title, body, key, at, task)
 
 
-def quarantines(home: Home, task: str, share: float) -> Iterator[NewAlert]:
+def quarantines(home: Home, task: str, share: float) -> Iterator[Alert]:
     """Yield the quarantined recordings, if their share exceeds the limit."""
     from kinemill.validate.summary import EpisodesSummary
 
@@ -205,12 +187,11 @@ def quarantines(home: Home, task: str, share: float) -> Iterator[NewAlert]:
     key = digest([task, quarantined, names])  # one alert per new set of recordings
     body = f"{', '.join(names[:_LISTED])}{' and more' if quarantined > _LISTED else ''}"
     fix = f"kinemill data quarantine list {task} shows the reasons and releases recordings"
-    event = alerts.Event(key, _made(home, ref.path), task)
     title = f"{quarantined} of {total} recordings of {task} are in quarantine"
-    yield NewAlert("quarantine", title, f"{body}\n{fix}", event)
+    yield Alert("quarantine", title, f"{body}\n{fix}", key, _made(home, ref.path), task)
 
 
-def drifts(home: Home, task: str) -> Iterator[NewAlert]:
+def drifts(home: Home, task: str) -> Iterator[Alert]:
     """Yield the recordings that drift from the champion, if any do."""
     from kinemill.validate.drift import latest_drift
 
@@ -223,10 +204,10 @@ def drifts(home: Home, task: str) -> Iterator[NewAlert]:
     key = digest([task, champion, sorted(item.recording for item in drifting)])
     title = f"{len(drifting)} recordings of {task} drift from champion version {champion}"
     at = (home.store / "drift" / f"{task}.json").stat().st_mtime
-    yield NewAlert("drift", title, body, alerts.Event(key, at, task))
+    yield Alert("drift", title, body, key, at, task)
 
 
-def stalls(instance: dg.DagsterInstance, after: float) -> Iterator[NewAlert]:
+def stalls(instance: dg.DagsterInstance, after: float) -> Iterator[Alert]:
     """Yield the runs under way without an event for `after` s."""
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         records = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
@@ -235,27 +216,26 @@ def stalls(instance: dg.DagsterInstance, after: float) -> Iterator[NewAlert]:
         last_event = records[0].timestamp
         if time.time() - last_event > after:
             when = datetime.fromtimestamp(last_event, UTC).isoformat(timespec="seconds")
-            event = alerts.Event(
+            body = f"run {run.run_id} has no event since {when}; end it with kinemill runs cancel"
+            yield Alert(
+                "stalled",
+                f"{title_of(run)} has stalled",
+                body,
                 f"{run.run_id}:{records[0].storage_id}",
                 task=title_of(run),
                 owner=run.tags.get(OWNER, ""),
+                run=run.run_id,
             )
-            body = f"run {run.run_id} has no event since {when}; end it with kinemill runs cancel"
-            yield NewAlert("stalled", f"{title_of(run)} has stalled", body, event, run.run_id)
 
 
-def disk(home: Home) -> Iterator[NewAlert]:
+def disk(home: Home) -> Iterator[Alert]:
     """Yield an alert if the disk is nearly full, at most once a day."""
     if why := shortage(home.root):
-        yield NewAlert(
-            "disk",
-            f"the disk of {home.root.name} is nearly full",
-            why,
-            alerts.Event(f"{datetime.now(UTC):%Y-%m-%d}"),
-        )
+        title = f"the disk of {home.root.name} is nearly full"
+        yield Alert("disk", title, why, f"{datetime.now(UTC):%Y-%m-%d}")
 
 
-def memory(home: Home, instance: dg.DagsterInstance) -> Iterator[NewAlert]:
+def memory(home: Home, instance: dg.DagsterInstance) -> Iterator[Alert]:
     """Yield the trainings whose memory is nearly used up, while they run and if they failed."""
     lately = datetime.now(UTC) - timedelta(days=_LATELY)
     statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE]
@@ -267,9 +247,8 @@ def memory(home: Home, instance: dg.DagsterInstance) -> Iterator[NewAlert]:
             continue
         task = title_of(run)
         key = f"{link.folder}:{warning.at}"
-        event = alerts.Event(key, warning.at, task, run.tags.get(OWNER, ""))
-        title = f"the memory of {task} is nearly used up"
-        yield NewAlert("memory", title, warning.text, event, run.run_id)
+        title, owner = f"the memory of {task} is nearly used up", run.tags.get(OWNER, "")
+        yield Alert("memory", title, warning.text, key, warning.at, task, owner, run.run_id)
 
 
 def _made(home: Home, path: str) -> float | None:

@@ -3,11 +3,15 @@
 import importlib
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
+from kinemill.errors import KinemillError
 from kinemill.store.home import Home
-from kinemill.task import Task
+from kinemill.task import Task, load_task
+from kinemill.task.component_file import name_of
 from kinemill_dagster.assets import stages_of
 from kinemill_dagster.assets.code import link_to_git
 from kinemill_dagster.assets.lineage import external_assets
@@ -53,6 +57,23 @@ def task_definitions(task: Task, *, web: bool = True) -> dg.Definitions:
         jobs=task_jobs(task),
         schedules=schedule(task),
     )
+
+
+def broken_task(path: Path, error: KinemillError) -> dg.AssetsDefinition:
+    """Return the asset for an invalid task file; materializing it shows the errors again."""
+
+    @dg.asset(
+        key=[name_of(path), "task_file"],
+        group_name="broken_tasks",
+        kinds={"yaml"},
+        description=f"This task file cannot be used:\n\n```\n{error}\n```",
+        metadata={"file": dg.MetadataValue.path(str(path))},
+    )
+    def task_file() -> dg.MaterializeResult[Any]:
+        load_task(path)
+        return dg.MaterializeResult(metadata={"next": "fixed: reload the code location"})
+
+    return task_file
 
 
 def definitions_of(

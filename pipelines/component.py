@@ -22,8 +22,7 @@ from kinemill.store.project import COMPONENT_FILE
 from kinemill.task import load_task
 from kinemill.task.yaml import scalar
 from kinemill_dagster.pipelines.automation import retraining_sensor
-from kinemill_dagster.pipelines.broken_task import broken_task
-from kinemill_dagster.pipelines.chain import task_definitions
+from kinemill_dagster.pipelines.chain import broken_task, task_definitions
 
 _REF = "#/$defs/"
 _TASK = """\

@@ -14,8 +14,7 @@ from kinemill.errors import KinemillError
 from kinemill.store.project import DEFS, project_root
 from kinemill.task import Task, list_tasks, load_task
 from kinemill.task.component_file import component_tasks
-from kinemill_dagster.pipelines.broken_task import broken_task
-from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.chain import broken_task, definitions_of
 
 _log = dg.get_dagster_logger("kinemill")
 

@@ -7,7 +7,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO, cast
 from uuid import uuid4
@@ -144,16 +144,17 @@ def _checked_task(
 
 @contextmanager
 def _open_run(task: Task, show_progress: bool) -> Generator[tuple[dg.DagsterInstance, str]]:
-    """Open Dagster's instance with a view of the progress, and yield it with the id of a run."""
+    """Open Dagster's instance, and yield it with the id of a run, whose progress can be shown."""
     run_id = str(uuid4())
     home = Home.resolve()
     _mute_logs()
     with (
         in_use(home, f"chain-{run_id[:8]}"),
         open_instance(home) as instance,
-        view(task, show_progress) as progress_view,
+        view(task) if show_progress else nullcontext() as listen,
     ):
-        instance.add_event_listener(run_id, progress_view.listen)
+        if listen:
+            instance.add_event_listener(run_id, listen)
         yield instance, run_id
 
 

@@ -67,20 +67,6 @@ def tune_task(
         Blocked: A blocking check failed on the data.
         BadInput: No trial has a result.
     """
-    home = Home.resolve()
-    with in_use(home, f"tune-{os.getpid()}"):
-        return _tune(home, task, overrides, request, progress, show_progress=show_progress)
-
-
-def _tune(
-    home: Home,
-    task: str,
-    overrides: Mapping[str, object],
-    request: TuneRequest,
-    progress: Progress,
-    *,
-    show_progress: bool,
-) -> Json:
     from kinemill.selection.tune import Bounds, begin, best_of, describe
     from kinemill_dagster.pipelines.run import (
         make_until,
@@ -90,27 +76,29 @@ def _tune(
     from kinemill_dagster.resources.tune_processes import search_elsewhere
 
     began = time.time()
-    effective = load_task(task, overrides, web=request.web)
-    outer = {key: value for key, value in nested(overrides).items() if key != "tune"}
-    dataset = make_until(
-        "dataset", task, outer, logs=request.logs, show_progress=show_progress, web=request.web
-    )
-    start = start_of(effective, home)
-    search = begin(effective, home, dataset, overrides, start)
-    count = request.trials or effective.tune.trials
-    progress.log_message(f"{search.name}: {count} trials, report and study in {search.folder}")
-    until = began + request.timeout if request.timeout else None
-    trials = search_elsewhere(search, Bounds(count, until), request.workers, progress)
-    document = describe(search, trials)
-    best = best_of(trials)
-    if request.register and best is not None:
-        changed = {**outer, **best.settings}
-        chain = run_chain(
-            task, changed, logs=request.logs, show_progress=show_progress, web=request.web
+    home = Home.resolve()
+    with in_use(home, f"tune-{os.getpid()}"):
+        effective = load_task(task, overrides, web=request.web)
+        outer = {key: value for key, value in nested(overrides).items() if key != "tune"}
+        dataset = make_until(
+            "dataset", task, outer, logs=request.logs, show_progress=show_progress, web=request.web
         )
-        made = to_json_value(chain)
-        document |= {key: made[key] for key in _OF_CHAIN}
-    return document
+        start = start_of(effective, home)
+        search = begin(effective, home, dataset, overrides, start)
+        count = request.trials or effective.tune.trials
+        progress.log_message(f"{search.name}: {count} trials, report and study in {search.folder}")
+        until = began + request.timeout if request.timeout else None
+        trials = search_elsewhere(search, Bounds(count, until), request.workers, progress)
+        document = describe(search, trials)
+        best = best_of(trials)
+        if request.register and best is not None:
+            changed = {**outer, **best.settings}
+            chain = run_chain(
+                task, changed, logs=request.logs, show_progress=show_progress, web=request.web
+            )
+            made = to_json_value(chain)
+            document |= {key: made[key] for key in _OF_CHAIN}
+        return document
 
 
 class Trials(dg.Config):

@@ -21,8 +21,8 @@ from kinemill.errors import KinemillError
 from kinemill.store import Json, publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
-from kinemill.store.project import project_root
 from kinemill_dagster.resources.alerts import OLD, Alerts, folder, sent, settings, waiting
+from kinemill_dagster.resources.processes import start_module
 
 TRIES = 5
 FIRST_WAIT = 30.0  # s after the first failure; doubled after each: 30 s, 1, 2, 4 min
@@ -38,14 +38,8 @@ def deliver(home: Home) -> None:
     """Start the process that sends pending alerts, if any, without waiting for it."""
     if not _pending(home):
         return
-    subprocess.Popen(
-        [sys.executable, "-m", "kinemill_dagster.resources.alert_delivery", str(home.root)],
-        cwd=project_root(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    module = ["kinemill_dagster.resources.alert_delivery", str(home.root)]
+    start_module(module, subprocess.DEVNULL)
 
 
 def _pending(home: Home) -> list[Path]:

@@ -9,7 +9,7 @@ The file `alerts.yaml` in the home (or the path in `KINEMILL_ALERTS`) defines th
     routes: [{urls: ["json://..."], tasks: [g1], owners: [ada], on: [drift]}]
     webhooks: {origins: ["https://..."]}         # which addresses MLflow's webhooks may use
 
-`alert` only writes a file under `alerts/waiting/`, so it never blocks; a separate process
+`queue` only writes a file under `alerts/waiting/`, so it never blocks; a separate process
 (`resources.alert_delivery`) sends it. The file name is derived from the event, so an event is sent
 once, however often it is reported. Addresses are secrets: they are read when needed, and neither
 logged nor stored; messages show `#1 slack`.
@@ -18,7 +18,7 @@ logged nor stored; messages show `#1 slack`.
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -173,52 +173,58 @@ def settings(home: Home) -> Alerts | None:
 
 
 @dataclass(frozen=True)
-class Event:
-    """The event of an alert.
+class Alert:
+    """An event with its message.
 
     Attributes:
+        body: text; a function computes an expensive one, and only if the event is new.
         key: unique key of the event, equal in all processes.
         at: time of the event, s since the epoch; None: now.
         task: name of the task, or "".
         owner: user of the run, or "".
+        run: id of the run that the alert links to, or "".
     """
 
+    kind: Kind
+    title: str
+    body: str | Callable[[], str]
     key: str
     at: float | None = None
     task: str = ""
     owner: str = ""
+    run: str = ""
+
+    @property
+    def text(self) -> str:
+        """The body."""
+        return self.body if isinstance(self.body, str) else self.body()
+
+    @property
+    def id(self) -> str:
+        """Name of the files of the event."""
+        return digest([self.kind, self.key])[:32]
 
 
-def alert(home: Home, kind: Kind, title: str, body: str, link: str = "", *, event: Event) -> bool:
-    """Queue an alert, once per event.
+def queue(home: Home, alert: Alert, pages: str) -> bool:
+    """Queue an alert for delivery, once per event; return whether it is new and has receivers.
 
-    Events from before the configuration of alerts are ignored. It returns whether the alert is new
-    and has receivers.
+    Events from before the configuration of alerts are ignored. `pages` is the URL of Dagster's
+    pages.
     """
-    if not is_news(home, kind, event):
+    routes = settings(home)
+    note = {"kind": alert.kind, "task": alert.task, "owner": alert.owner}
+    if routes is None or not routes.receivers(note):
         return False
-    text = {"title": f"kinemill: {title}", "body": body, "link": link}
-    note = {**_note(kind, event), **text, "made": time.time(), **_UNTRIED}
-    publish_json(waiting(home) / f"{_id(kind, event)}.json", note)
-    return True
-
-
-def is_news(home: Home, kind: Kind, event: Event) -> bool:
-    """Return whether an event is new and has a receiver."""
-    alerts = settings(home)
     now = time.time()
-    if alerts is None or not alerts.receivers(_note(kind, event)):
+    at = now if alert.at is None else alert.at
+    queued = any((path / f"{alert.id}.json").is_file() for path in (waiting(home), sent(home)))
+    if queued or at < max(_since(home), now - OLD):
         return False
-    at = now if event.at is None else event.at
-    return at >= max(_since(home), now - OLD) and not _is_known(home, _id(kind, event))
-
-
-def _note(kind: Kind, event: Event) -> dict[str, str]:
-    return {"kind": kind, "task": event.task, "owner": event.owner}
-
-
-def _id(kind: Kind, event: Event) -> str:
-    return digest([kind, event.key])[:32]
+    link = f"{pages}/runs/{alert.run}" if alert.run else pages
+    text = {"title": f"kinemill: {alert.title}", "body": alert.text, "link": link}
+    document = {**note, **text, "made": time.time(), **_UNTRIED}
+    publish_json(waiting(home) / f"{alert.id}.json", document)
+    return True
 
 
 _UNTRIED: Json = {"tries": {}, "next": {}, "sent": [], "dropped": []}
@@ -237,10 +243,6 @@ def waiting(home: Home) -> Path:
 def sent(home: Home) -> Path:
     """Return the folder of sent alerts, which prevents repetition."""
     return folder(home) / "told"
-
-
-def _is_known(home: Home, id_: str) -> bool:
-    return any((folder_ / f"{id_}.json").is_file() for folder_ in (waiting(home), sent(home)))
 
 
 def _since(home: Home) -> float:

@@ -6,16 +6,13 @@ The process ends with this actor, and the actor ends with its node or its reques
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from dagster_pipes import DAGSTER_PIPES_MESSAGES_ENV_VAR, encode_param
 
 from kinemill.process import end, exit_with_parent
-from kinemill.store.project import project_root
-
-_TAIL = 2000  # reported bytes of the process's output
+from kinemill_dagster.resources.processes import last_output, start_module, whole_lines
 
 
 class Node:
@@ -43,14 +40,8 @@ class Node:
         self._messages.touch()
         where = {DAGSTER_PIPES_MESSAGES_ENV_VAR: encode_param({"path": str(self._messages)})}
         with self._log.open("wb") as log:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "kinemill_dagster.resources.remote_job"],
-                cwd=project_root(),
-                env={**os.environ, **environment, **where},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+            self._child = start_module(
+                ["kinemill_dagster.resources.remote_job"], log, environment | where
             )
         return f"{socket.gethostname()} (process {self._child.pid})"
 
@@ -59,15 +50,12 @@ class Node:
         code = (
             self._child.poll() if self._child else None
         )  # before reading, so that no output is missed
-        with self._messages.open("rb") as file:
-            file.seek(self._read)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self._read += len(whole + newline)
-        return (whole + newline).decode().splitlines(keepends=True), code
+        lines, self._read = whole_lines(self._messages, self._read)
+        return lines, code
 
     def last_output(self) -> str:
         """Return the last lines of the output of the process."""
-        return self._log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
+        return last_output(self._log)
 
     def stop(self) -> None:
         """End the process."""

@@ -1,16 +1,69 @@
-"""Processes of runs: identification, waiting and termination."""
+"""Processes of runs: start, identification, waiting and termination."""
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
+from typing import IO
 
 import psutil
 
+from kinemill.store.project import project_root
+
 _POLL = 1.0  # s
+_TAIL = 2000  # bytes of a process's output in an error
 _ANCESTORS = 2  # ancestors of a run's process: the code server, and the daemon that started it
+
+
+def start_module(
+    module: Sequence[str],
+    output: IO[bytes] | int,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start a module with its arguments, by default in the folder of the project.
+
+    It is in a separate session: Ctrl-C reaches only this process, which ends its children.
+
+    Args:
+        module: name of the module, and its arguments.
+        output: file of its output and errors.
+        environment: variables that are set beside those of this process.
+        folder: folder in which it runs.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", *module],
+        cwd=folder or project_root(),
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def spell_exit(code: int) -> str:
+    """Return how a process with a non-zero exit code ended."""
+    return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+
+
+def last_output(log: Path) -> str:
+    """Return the last lines that a process wrote to its log."""
+    return log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
+
+
+def whole_lines(file: Path, start: int) -> tuple[list[str], int]:
+    """Return the complete lines of a growing file from an offset, and the offset after them."""
+    with file.open("rb") as opened:
+        opened.seek(start)
+        text, newline, _ = opened.read().rpartition(b"\n")
+    lines = (text + newline).decode(errors="replace").splitlines(keepends=True)
+    return lines, start + len(text + newline)
 
 
 def family_of(process: psutil.Process) -> list[psutil.Process]:

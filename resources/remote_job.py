@@ -16,13 +16,14 @@ from pathlib import Path
 
 from kinemill.errors import BadInput, KinemillError
 from kinemill.process import exit_with_parent
-from kinemill.store import publish_file
+from kinemill.store import publish_file, read_json
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring
 
 VARIABLE = "KINEMILL_ERRAND"
 HOME = "{home}"
 PARENT = "{parent}"  # placeholders in arguments
+_TRAINING = "kinemill_dagster.resources.training_process"
 _PASSED_ON = ("KINEMILL_", "AWS_", "MLFLOW_", "DAGSTER_PIPES_")
 
 
@@ -50,6 +51,12 @@ class RemoteJob:
         texts = {file.relative_to(home.root).as_posix(): file.read_text() for file in files}
         return cls(module, arguments, str(home.root), texts)
 
+    @classmethod
+    def of_training(cls, job: Path) -> "RemoteJob":
+        """Return the job that trains by a job file of the home."""
+        home = Home(Path(read_json(job)["home"]))
+        return cls.of(_TRAINING, (path_there(job, home), PARENT), home, [job])
+
     def environment(self, home: str | None = None) -> dict[str, str]:
         """Return the environment variables to send, including the job.
 
@@ -65,6 +72,11 @@ class RemoteJob:
             argument.replace(HOME, str(home.root)).replace(PARENT, str(os.getppid()))
             for argument in self.arguments
         ]
+
+
+def path_there(file: Path, home: Home) -> str:
+    """Return the path of a file of the home as an argument of a job."""
+    return f"{HOME}/{file.relative_to(home.root).as_posix()}"
 
 
 def passed_environment(home: str | None) -> dict[str, str]:

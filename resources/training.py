@@ -8,7 +8,7 @@ from shutil import rmtree
 import dagster as dg
 
 from kinemill.errors import ProcessLost, TrainingFailed
-from kinemill.store import Artifact, ArtifactRef, publish_json, read_json, summary_of
+from kinemill.store import Artifact, ArtifactRef, Json, publish_json, read_json, summary_of
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import WarmStart
@@ -153,8 +153,8 @@ def write_job(training: TrainingJob, *, dagster_run: str) -> Path:
 
 def tracked_run(resource: TaskResource, model: ArtifactRef) -> str | None:
     """Return the MLflow run of a model's training, or None."""
-    file = _run_file(resource, model)
-    return read_json(file)["run_id"] if file.is_file() else None
+    link = _mlflow_run(resource, model)
+    return None if link is None else link["run_id"]
 
 
 def link_training(resource: TaskResource, model: ArtifactRef, trained: ArtifactRef) -> None:
@@ -166,20 +166,19 @@ def link_training(resource: TaskResource, model: ArtifactRef, trained: ArtifactR
 
 def run_page(resource: TaskResource, model: ArtifactRef) -> dg.MetadataValue | None:
     """Return the page or the id of that run in MLflow, or None."""
-    file = _run_file(resource, model)
-    if not file.is_file():
+    link = _mlflow_run(resource, model)
+    if link is None:
         return None
-    link = read_json(file)
     page = f"experiments/{link['experiment']}/runs/{link['run_id']}"
     return mlflow_link(resource.home, page, link["run_id"])
 
 
 def files_page(resource: TaskResource, model: ArtifactRef, logged: str) -> dg.MetadataValue | None:
     """Return the page or the id of a version's files with the report in MLflow, or None."""
-    file = _run_file(resource, model)
-    if not file.is_file():
+    link = _mlflow_run(resource, model)
+    if link is None:
         return None
-    page = f"experiments/{read_json(file)['experiment']}/models/{logged}/artifacts"
+    page = f"experiments/{link['experiment']}/models/{logged}/artifacts"
     return mlflow_link(resource.home, page, logged)
 
 
@@ -188,12 +187,14 @@ def version_page(home: Home, task: str, version: int) -> dg.MetadataValue:
     return mlflow_link(home, f"models/{task}/versions/{version}", f"models:/{task}/{version}")
 
 
+def _mlflow_run(resource: TaskResource, model: ArtifactRef) -> Json | None:
+    """Return the ids of the run and the experiment of a model's training, or None."""
+    file = _run_file(resource, model)
+    return read_json(file) if file.is_file() else None
+
+
 def _run_file(resource: TaskResource, model: ArtifactRef) -> Path:
-    return _tracked_models(resource) / f"{model.digest[:32]}.json"
-
-
-def _tracked_models(resource: TaskResource) -> Path:
-    return models_folder(resource.home, resource.task.name)
+    return models_folder(resource.home, resource.task.name) / f"{model.digest[:32]}.json"
 
 
 def models_folder(home: Home, task: str) -> Path:

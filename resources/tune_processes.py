@@ -26,14 +26,18 @@ from kinemill.store.disk_space import DiskFull, full_system
 from kinemill.store.locks import lock
 from kinemill.store.machine import check_processes
 from kinemill.store.object_store import remote
-from kinemill.store.project import project_root
 from kinemill.task.compute import Ray
 from kinemill.task.protocols import Progress
-from kinemill_dagster.resources.remote_job import HOME, RemoteJob
+from kinemill_dagster.resources.processes import (
+    last_output,
+    spell_exit,
+    start_module,
+    whole_lines,
+)
+from kinemill_dagster.resources.remote_job import RemoteJob, path_there
 from kinemill_dagster.resources.training import models_folder
 
 _POLL = 0.5  # s
-_TAIL = 2000  # bytes of a worker's output in an error
 _PROGRESS = re.compile(r"trial \d+: \w+ \d+/\d+ ")  # format of a worker's output
 _MOST_DEATHS = 5  # most failures of workers before the search fails
 
@@ -53,15 +57,7 @@ class Workers:
         command, environment = _worker(self.search, self.job, number)
         with self._log(number).open("ab") as log:
             self.read.setdefault(number, log.tell())  # skip lines of earlier searches
-            self.processes[number] = subprocess.Popen(
-                [sys.executable, "-m", *command],
-                cwd=project_root(),
-                env={**os.environ, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches only this process, which ends them
-            )
+            self.processes[number] = start_module(command, log, environment)
 
     def look(self, progress: Progress) -> None:
         """Remove finished workers, and replace dead ones.
@@ -76,7 +72,7 @@ class Workers:
                 del self.processes[number]
             if code:
                 self.died += 1
-                how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+                how = spell_exit(code)
                 # A replacement would fail in the same way.
                 if self.died > _MOST_DEATHS or code in {BadInput.exit_code, DiskFull.exit_code}:
                     raise self._failure(number, code, how)
@@ -86,13 +82,11 @@ class Workers:
     def repeat(self, progress: Progress) -> None:
         """Report new lines of progress from the logs of the workers."""
         for number in self.processes:
-            with self._log(number).open("rb") as log:
-                log.seek(self.read.get(number, 0))
-                new, _, _ = log.read().rpartition(b"\n")
-                self.read[number] = self.read.get(number, 0) + (len(new) + 1 if new else 0)
-            for line in new.decode(errors="replace").splitlines():
+            start = self.read.get(number, 0)
+            lines, self.read[number] = whole_lines(self._log(number), start)
+            for line in lines:
                 if _PROGRESS.match(line):
-                    progress.log_message(line)
+                    progress.log_message(line.rstrip())
 
     def stop(self) -> None:
         """End all running workers."""
@@ -105,7 +99,7 @@ class Workers:
         return self.search.folder / f"worker-{number}.log"
 
     def _failure(self, number: int, code: int, how: str) -> KinemillError:
-        output = self._log(number).read_bytes()[-_TAIL:].decode(errors="replace").strip()
+        output = last_output(self._log(number))
         if code == DiskFull.exit_code:
             last = output.splitlines()[-1] if output else how
             return full_system(self.search.folder) or DiskFull(self.search.folder, last)
@@ -133,8 +127,8 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
             "is not set, and the nodes have separate homes",
             fix="use a shared database, or unset KINEMILL_REMOTE and share the home",
         )
-    where = f"{HOME}/{job.relative_to(search.home.root).as_posix()}"
-    remote_job = RemoteJob.of(module, (where, str(number)), search.home, [job, *search.files()])
+    arguments = path_there(job, search.home), str(number)
+    remote_job = RemoteJob.of(module, arguments, search.home, [job, *search.files()])
     alone = compute.model_copy(update={"workers": 1, "retries": 0})  # replaced before
     return [
         "kinemill_dagster.resources.ray_job",

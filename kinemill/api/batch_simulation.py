@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from kinemill.api.frames import FrameLogs
 from kinemill.api.html import Plotted
 from kinemill.api.models import ModelLike, load_simulator_of
-from kinemill.api.simulation import Simulation, start_at_rest, strict_simulator
+from kinemill.api.simulation import (
+    Simulation,
+    matching_logs,
+    measured_start,
+    start_at_rest,
+    strict_simulator,
+)
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.runtime.session import Execution
@@ -152,21 +158,11 @@ def simulate_batch(
 
 def _measured(loaded: "LoadedModel[Simulator]", source: FrameLogs) -> "dict[str, Start]":
     """Return the start of each episode of frames."""
-    from kinemill.verify.files import unlike
-    from kinemill.verify.logs import read_logs
-    from kinemill.verify.simulation import start_of_rows
-
-    logs = read_logs(loaded.task, loaded.home, source.write(loaded.task, loaded.home))
-    interface = loaded.model.interface
-    if differing := unlike(interface, logs.rows):
-        raise BadInput("the model", f"does not match this task: {'; '.join(differing)}")
+    logs = matching_logs(loaded, source)
     by_name: dict[str, list[Start]] = {}
     for episode in logs.rows.episodes:
-        rows = logs.rows.rows(episode).astype("float64")
         name = episode.name.rpartition(".")[0] or episode.name
-        text = f"{episode.name}, episode {episode.id}"
-        start = start_of_rows(rows, interface, interface.history - 1, text)
-        by_name.setdefault(name, []).append(start)
+        by_name.setdefault(name, []).append(measured_start(loaded, logs, episode))
     return {
         name if len(starts) == 1 else f"{name}/{index}": start
         for name, starts in by_name.items()

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kinemill.api.training import TaskLike, resolve_task
+from kinemill.errors import BadInput
 from kinemill.store.home import Home
 
 if TYPE_CHECKING:
     import polars as pl
 
     from kinemill.dataset.exporters import ExportReport
+    from kinemill.ingest.decisions import Decision
+    from kinemill.ingest.recordings import Recording
     from kinemill.search import SearchResult
     from kinemill.task import Task
 
@@ -77,6 +80,63 @@ def export_recordings(
     hashes = search_page(resolved, query, ["recording"]).frame["recording"]
     out = Path(folder).expanduser().resolve()
     return export_data(resolved, Home.resolve(), form, out, version, hashes.to_list())
+
+
+def read_recording(task: "Task", home: Home, which: str) -> "Recording":
+    """Return a recording as read by the present rules of its task.
+
+    `which` is a name, a content hash or its beginning, or the id of an episode.
+
+    Raises:
+        BadInput: It does not exist, or was not read by the present rules.
+    """
+    from kinemill.ingest.decisions import current_decisions
+    from kinemill.ingest.inspection import as_recording, find_member, read_before
+
+    member = find_member(task, home, which)
+    artifact = read_before(task, home, member)
+    if artifact is None:
+        problem = "was not processed with the current rules of the task"
+        raise BadInput(member.name, problem, fix=f"kinemill data reprocess {task.name}")
+    made = current_decisions(home, task.name).get(member.hash)
+    return as_recording(home, member, artifact, released=bool(made and made.decision == "release"))
+
+
+def decide_quarantine(
+    task: "Task",
+    home: Home,
+    decision: Literal["release", "reject", "undo"],
+    recording: str,
+    because: str = "",
+) -> "Decision":
+    """Release a recording from quarantine, reject it, or withdraw the decision.
+
+    Raises:
+        BadInput: There is no such recording, or the decision does not apply to it.
+    """
+    from kinemill.validate import quarantine_decisions as quarantine
+
+    decide = {
+        "release": quarantine.release,
+        "reject": quarantine.reject,
+        "undo": quarantine.withdraw,
+    }
+    return decide[decision](task, home, recording, because)
+
+
+def draw_recording(
+    task: "Task", home: Home, recording: "Recording", episode: int | None = None
+) -> str:
+    """Return the HTML page of a recording with its edits; `episode` selects one of its episodes.
+
+    Raises:
+        BadInput: The episode does not exist.
+    """
+    from kinemill.ingest.edit_recording import edit_rows
+    from kinemill.validate.recording_page import view
+
+    edits = [row for row in edit_rows(task, home, recording.hash) if row.undone is None]
+    return view(task, recording, episode, edits)
 
 
 def search_page(

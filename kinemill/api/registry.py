@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from kinemill.api.html import Summarized
-from kinemill.api.models import registered_model
+from kinemill.api.models import address_of
 from kinemill.api.progress import Reporter, ShowProgress, reporter
 from kinemill.api.training import TaskLike, Training, resolve_task
 from kinemill.errors import Blocked
@@ -261,11 +261,9 @@ def promote(
     """
     from kinemill.register import promotion
 
-    address = model.address if isinstance(model, Registered) else model
+    task, which = _address(model)
     home = Home.resolve()
-    task, version, _ = registered_model(address, home)
-    expected = {} if expect is None else {"expected": expect or None}
-    return promotion.promote(task, home, f":{version.number}", force=force, why=why, **expected)
+    return promotion.promote(task, home, which, force=force, why=why, **_expected(expect))
 
 
 def record_trials(
@@ -284,24 +282,36 @@ def record_trials(
     """
     from kinemill.register import promotion
 
-    address = model.address if isinstance(model, Registered) else model
-    home = Home.resolve()
-    task, version, _ = registered_model(address, home)
-    return promotion.record_trials(task, home, f":{version.number}", success, of, note=note)
+    task, which = _address(model)
+    return promotion.record_trials(task, Home.resolve(), which, success, of, note=note)
 
 
-def rollback(task: TaskLike, *, to: int | None = None, why: str = "") -> "ChampionChange":
+def rollback(
+    task: TaskLike, *, to: int | None = None, why: str = "", expect: int | None = None
+) -> "ChampionChange":
     """Roll back to the previous champion, or to a version.
 
     Args:
         task: a task, its name or file.
         to: number of the version; default: the previous champion.
         why: reason, written to the audit log.
+        expect: as in `promote`.
 
     Raises:
         BadInput: There is no previous champion, or no such version.
+        ChampionChanged: The champion changed meanwhile.
     """
     from kinemill.register import promotion
 
     which = f":{to}" if to is not None else ""
-    return promotion.rollback(resolve_task(task), Home.resolve(), to=which, why=why)
+    resolved = resolve_task(task)
+    return promotion.rollback(resolved, Home.resolve(), to=which, why=why, **_expected(expect))
+
+
+def _address(model: Registered | str) -> tuple[Task, str]:
+    return address_of(model.address if isinstance(model, Registered) else model)
+
+
+def _expected(expect: int | None) -> dict[str, Any]:
+    """Return the expected champion as the registry takes it: None is no champion."""
+    return {} if expect is None else {"expected": expect or None}

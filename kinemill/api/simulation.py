@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.api.evaluation import read_data
 from kinemill.api.frames import FrameLogs
 from kinemill.api.html import Plotted
 from kinemill.api.models import LoadedModel, ModelLike, displayed_model, load_simulator_of
@@ -20,6 +21,7 @@ from kinemill.task.document import Task
 if TYPE_CHECKING:
     import polars as pl
 
+    from kinemill.dataset import PackedEpisode
     from kinemill.reports.picture import Picture
     from kinemill.runtime.window_metrics import Floats
     from kinemill.verify.logs import Logs
@@ -232,31 +234,40 @@ def _start_in_log(
     row: int | None,
     notes: list[str],
 ) -> "Start":
-    from kinemill.verify.files import unlike
-    from kinemill.verify.simulation import start_of_rows
-
-    logs = _logs(loaded, source)
-    if differing := unlike(loaded.model.interface, logs.rows):
-        raise BadInput("the model", f"does not match this task: {'; '.join(differing)}")
+    logs = matching_logs(loaded, source)
     longest = max(logs.rows.episodes, key=lambda episode: episode.rows)
     if len(logs.rows.episodes) > 1:
         name = "the data" if isinstance(source, FrameLogs) else source
         notes.append(
             f"{name} holds {len(logs.rows.episodes)} episodes; the longest is {longest.id}"
         )
-    rows = logs.rows.rows(longest).astype("float64")
+    return measured_start(loaded, logs, longest, row)
+
+
+def matching_logs(loaded: LoadedModel[Simulator], source: FrameLogs | str | Path) -> "Logs":
+    """Return the episodes of frames or of a log, or an episode of the home.
+
+    Raises:
+        BadInput: No episode is accepted, or the model is of another task.
+    """
+    from kinemill.verify.files import unlike
+    from kinemill.verify.logs import read_episode
+
+    if isinstance(source, FrameLogs) or Path(source).is_file():
+        logs = read_data(loaded.task, loaded.home, source)
+    else:
+        logs = read_episode(loaded.task, loaded.home, str(source))
+    if differing := unlike(loaded.model.interface, logs.rows):
+        raise BadInput("the model", f"does not match this task: {'; '.join(differing)}")
+    return logs
+
+
+def measured_start(
+    loaded: LoadedModel[Simulator], logs: "Logs", episode: "PackedEpisode", row: int | None = None
+) -> "Start":
+    """Return the start at a row of an episode, by default the first with enough history."""
+    from kinemill.verify.simulation import start_of_rows
+
+    rows = logs.rows.rows(episode).astype("float64")
     at = loaded.model.history - 1 if row is None else row
-    return start_of_rows(rows, loaded.model.interface, at, f"{longest.name}, episode {longest.id}")
-
-
-def _logs(loaded: LoadedModel[Simulator], source: FrameLogs | str | Path) -> "Logs":
-    """Return the episodes of frames or of a log, or an episode of the home."""
-    from kinemill.verify.logs import read_episode, read_logs
-
-    task = loaded.task
-    home = loaded.home
-    if isinstance(source, FrameLogs):
-        return read_logs(task, home, source.write(task, home))
-    if Path(source).is_file():
-        return read_logs(task, home, Path(source).resolve())
-    return read_episode(task, home, str(source))
+    return start_of_rows(rows, loaded.model.interface, at, f"{episode.name}, episode {episode.id}")

@@ -6,14 +6,11 @@ from typing import Any
 import typer
 
 from kinemill.cli.output import interval, quantity, table, wrap_text
-from kinemill.register.comparison_results import (
-    ComparedChannel,
-    DynamicsComparison,
-    PolicyComparison,
-)
+from kinemill.cli.summary import steps_table
+from kinemill.register.comparison_results import DynamicsComparison, PolicyComparison
 from kinemill.register.gate.rules.no_worse import at_horizon
 from kinemill.verify.comparison import Comparison
-from kinemill.verify.phrases import counted, samples
+from kinemill.verify.phrases import samples
 
 
 def comparison_tables(comparison: DynamicsComparison | PolicyComparison) -> None:
@@ -49,7 +46,7 @@ def _print_dynamics(comparison: DynamicsComparison) -> None:
     rows.append(["nrmse", "", nrmse.a, nrmse.b, nrmse.ratio])
     title = f"{comparison.task}, RMSE {windows.seconds:.4g} s ahead"
     table(title, ["channel", "unit", *names, "ratio"], rows)
-    _print_steps(comparison)
+    steps_table(names, {channel: [line.a, line.b] for channel, line in comparison.channels.items()})
     _print_horizons(comparison)
     better = comparison.winner or "neither, the difference is not significant"
     amount = samples(windows.effective_n, windows.unit)
@@ -57,18 +54,6 @@ def _print_dynamics(comparison: DynamicsComparison) -> None:
     typer.echo(wrap_text(f"better: {better} ({ratio})"))
     for line in comparison.differs:
         typer.echo(wrap_text(f"differs: {line}"))
-
-
-def _print_steps(comparison: DynamicsComparison) -> None:
-    last = comparison.windows.horizon
-    steps = sorted({1, (last + 1) // 2, last})
-    rows = [
-        [channel, line.unit, *(_pair_text(line, step) for step in steps)]
-        for channel, line in comparison.channels.items()
-    ]
-    heads = [counted(step, "steps") for step in steps]
-    title = f"error by steps ahead, {' / '.join(comparison.names)}"
-    table(title, ["channel", "unit", *heads], rows)
 
 
 def _print_horizons(comparison: DynamicsComparison) -> None:
@@ -90,7 +75,3 @@ def _ratio(comparison: Comparison) -> str:
         if comparison.high < 1.0
         else text
     )
-
-
-def _pair_text(line: ComparedChannel, step: int) -> str:
-    return " / ".join(quantity(side.by_step[step - 1], 3) for side in (line.a, line.b))

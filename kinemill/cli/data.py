@@ -44,20 +44,8 @@ def ingest(
     Args:
         paths: Log files or folders; default: the task's drop folder.
     """
-    from kinemill.api.progress import StderrProgress
-    from kinemill.ingest import stage
-    from kinemill.ingest.files import require_logs
-    from kinemill.task import load_task
-
-    loaded = load_task(task)
-    home = Home.resolve()
-    folders = [logs_path(path) for path in paths or []] or [None]
-    for folder in filter(None, folders):
-        require_logs(loaded, folder)
-    reports = [stage.run(loaded, home, folder, StderrProgress()) for folder in folders]
-    _print_ignored({name: why for report in reports for name, why in report.ignored.items()})
-    files = [file for report in reports for file in report.files]
-    return Output({"files": files}, lambda: show_files(f"logs of {loaded.name}", files))
+    name, files = _ingest(task, paths, notify_ignored=True)
+    return Output({"files": files}, lambda: show_files(f"logs of {name}", files))
 
 
 def validate(
@@ -73,18 +61,28 @@ def validate(
     Args:
         paths: Log files or folders; default: the task's drop folder.
     """
+    _ingest(task, paths)
+    return _reprocess(task)
+
+
+def _ingest(
+    task: str, paths: list[Path] | None, *, notify_ignored: bool = False
+) -> tuple[str, list[Json]]:
+    """Read logs, or the drop folder; return the name of the task and the result of each log."""
     from kinemill.api.progress import StderrProgress
     from kinemill.ingest import stage
     from kinemill.ingest.files import require_logs
     from kinemill.task import load_task
 
     loaded = load_task(task)
-    home = Home.resolve()
-    for folder in [logs_path(path) for path in paths or []] or [None]:
-        if folder is not None:
-            require_logs(loaded, folder)
-        stage.run(loaded, home, folder, StderrProgress())
-    return _reprocess(task)
+    folders = [logs_path(path) for path in paths or []]
+    for folder in folders:
+        require_logs(loaded, folder)
+    home, progress = Home.resolve(), StderrProgress()
+    reports = [stage.run(loaded, home, folder, progress) for folder in folders or [None]]
+    if notify_ignored:
+        _print_ignored({name: why for report in reports for name, why in report.ignored.items()})
+    return loaded.name, [file for report in reports for file in report.files]
 
 
 def _reprocess(task: str) -> Output:

@@ -1,12 +1,10 @@
 """Tables of `kinemill model evaluate`: a dynamics model on logs, and a policy."""
 
-import math
-
 import numpy as np
 import typer
 
 from kinemill.api.models import displayed_model
-from kinemill.cli.output import notify, quantity, table, wrap_text
+from kinemill.cli.output import notify, quantity, spell_ends, table, wrap_text
 from kinemill.cli.summary import comparison_table, errors_table, growth_table
 from kinemill.verify.document import ActionCurves, LogEvaluation, PolicyEvaluation
 from kinemill.verify.findings import best_in
@@ -46,7 +44,13 @@ def _print_model(evaluation: LogEvaluation) -> None:
     residuals = analysis.residuals.channels
     rows = [
         [
-            *(name, line.unit, _ends(line.interval, ""), quantity(line.mae), quantity(free[name])),
+            *(
+                name,
+                line.unit,
+                spell_ends(line.interval, ""),
+                quantity(line.mae),
+                quantity(free[name]),
+            ),
             residuals[name].ljung_box.p,
         ]
         for name, line in channels.items()
@@ -74,12 +78,12 @@ def _print_actions(evaluation: PolicyEvaluation) -> None:
     repeat = evaluation.actions.get("repeat")
     rows: list[list[object]] = [
         [
-            *(name, line.unit, line.rmse, _ends(line.interval), line.mae),
+            *(name, line.unit, line.rmse, spell_ends(line.interval), line.mae),
             *([repeat.channels[name].rmse] if repeat else []),
         ]
         for name, line in accuracy.channels.items()
     ]
-    mean = ("nrmse", "", accuracy.nrmse, _ends(accuracy.nrmse_interval), "")
+    mean = ("nrmse", "", accuracy.nrmse, spell_ends(accuracy.nrmse_interval), "")
     rows.append([*mean, *([repeat.nrmse] if repeat else [])])
     logs = evaluation.logs
     title = f"difference from the logged action, {logs.episodes} episodes, {logs.rows} rows"
@@ -119,17 +123,11 @@ def _print_trials(evaluation: PolicyEvaluation) -> None:
         within = "" if ends is None else f"{ends[0]:.0%} to {ends[1]:.0%}"
         lengths = f"{np.mean(trial.lengths):.4g} ({min(trial.lengths)} to {max(trial.lengths)})"
         rows.append(
-            [who, trial.mean_return, _ends(trial.return_interval), success, within, lengths]
+            [who, trial.mean_return, spell_ends(trial.return_interval), success, within, lengths]
         )
     episodes = len(evaluation.trials["model"].returns)
     title = f"{episodes} episodes in {evaluation.environment}"
     table(title, ["actions of", "return", "95 %", "success", "95 %", "steps"], rows)
     for who, gain in evaluation.gains.items():
-        low, high = gain.returns
-        ends = f"{quantity(low)} to {quantity(high)}"
+        ends = spell_ends(gain.returns)
         typer.echo(f"return minus that of {who} from the same starts, 95 %: {ends}")
-
-
-def _ends(interval: tuple[float, float], unknown: str = "no interval") -> str:
-    low, high = interval
-    return f"{quantity(low, 3)} to {quantity(high, 3)}" if math.isfinite(low) else unknown

@@ -211,11 +211,17 @@ def quantity(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
+def spell_ends(ends: Sequence[float | None], unknown: str = "no interval") -> str:
+    """Return the ends of an interval as text; `unknown` if an end is not finite."""
+    if any(end is None or not math.isfinite(end) for end in ends):
+        return unknown
+    return " to ".join(quantity(end) for end in ends)
+
+
 def interval(ends: Sequence[float | None]) -> str:
     """Return a 95 % interval as text; "no interval" if an end is not finite."""
-    if any(end is None or not math.isfinite(end) for end in ends):
-        return "no interval"
-    return "95 % interval " + " to ".join(quantity(end) for end in ends)
+    text = spell_ends(ends, "")
+    return f"95 % interval {text}" if text else "no interval"
 
 
 ModelName = Annotated[

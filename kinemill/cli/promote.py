@@ -107,12 +107,10 @@ def trials(
         of: Number of trials.
         note: Text for the audit log.
     """
-    from kinemill.api.models import address_of
+    from kinemill.api.registry import record_trials
     from kinemill.cli.version_tables import champion_change
-    from kinemill.register.promotion import record_trials
 
-    task, which = address_of(model)
-    return champion_change(record_trials(task, Home.resolve(), which, success, of, note=note))
+    return champion_change(record_trials(model, success=success, of=of, note=note))
 
 
 def promote(
@@ -130,14 +128,10 @@ def promote(
     Args:
         force: Override a refusal of the gate; needs --why.
     """
-    from kinemill.api.models import address_of
+    from kinemill.api.registry import promote as move
     from kinemill.cli.version_tables import champion_change
-    from kinemill.register.promotion import promote as move
 
-    task, which = address_of(model)
-    expected = {} if expect is None else {"expected": expect or None}
-    change = move(task, Home.resolve(), which, force=force, why=reason, **expected)
-    return champion_change(change)
+    return champion_change(move(model, force=force, why=reason, expect=expect))
 
 
 def rollback(
@@ -153,14 +147,10 @@ def rollback(
     Args:
         to: Version; default: the previous champion.
     """
+    from kinemill.api.registry import rollback as move
     from kinemill.cli.version_tables import champion_change
-    from kinemill.register.promotion import rollback as move
-    from kinemill.task import load_task
 
-    expected = {} if expect is None else {"expected": expect or None}
-    which = f":{to}" if to is not None else ""
-    change = move(load_task(task), Home.resolve(), to=which, why=reason, **expected)
-    return champion_change(change)
+    return champion_change(move(task, to=to, why=reason, expect=expect))
 
 
 def audit(task: TaskName) -> Output:

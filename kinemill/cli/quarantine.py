@@ -1,7 +1,7 @@
 """`kinemill data quarantine`: list, release and reject quarantined recordings."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -79,11 +79,7 @@ def release(task: TaskName, recording: RecordingName, because: Because = "") -> 
 
     Example: kinemill data quarantine release my_robot run1.csv
     """
-    from kinemill.task import load_task
-    from kinemill.validate.quarantine_decisions import release as decide
-
-    loaded = load_task(task)
-    return _output(loaded.name, decide(loaded, Home.resolve(), recording, because).to_json())
+    return _decide(task, "release", recording, because)
 
 
 def reject(task: TaskName, recording: RecordingName, because: Because = "") -> Output:
@@ -91,11 +87,7 @@ def reject(task: TaskName, recording: RecordingName, because: Because = "") -> O
 
     Example: kinemill data quarantine reject my_robot run1.csv
     """
-    from kinemill.task import load_task
-    from kinemill.validate.quarantine_decisions import reject as decide
-
-    loaded = load_task(task)
-    return _output(loaded.name, decide(loaded, Home.resolve(), recording, because).to_json())
+    return _decide(task, "reject", recording, because)
 
 
 def undo(task: TaskName, recording: RecordingName, because: Because = "") -> Output:
@@ -103,18 +95,21 @@ def undo(task: TaskName, recording: RecordingName, because: Because = "") -> Out
 
     Example: kinemill data quarantine undo my_robot run1.csv
     """
+    return _decide(task, "undo", recording, because)
+
+
+def _decide(
+    task: str, decision: Literal["release", "reject", "undo"], recording: str, because: str
+) -> Output:
+    from kinemill.api.recordings import decide_quarantine
     from kinemill.task import load_task
-    from kinemill.validate.quarantine_decisions import withdraw as decide
 
     loaded = load_task(task)
-    return _output(loaded.name, decide(loaded, Home.resolve(), recording, because).to_json())
-
-
-def _output(task: str, made: Json) -> Output:
+    made = decide_quarantine(loaded, Home.resolve(), decision, recording, because).to_json()
     return Output(
-        {"task": task, **made},
+        {"task": loaded.name, **made},
         f"{made['name']}: {_spell_decision(made)}",
-        f"the next kinemill run {task} updates episodes, dataset and model",
+        f"the next kinemill run {loaded.name} updates episodes, dataset and model",
     )
 
 

@@ -205,17 +205,32 @@ def _ratio(cell: Cell | None) -> object:
 def growth_table(accuracy: Mapping[str, Accuracy], reference: str | None = "linear") -> None:
     """Print the error of each channel by step, with that of a reference."""
     channels = accuracy["model"].channels if "model" in accuracy else {}
-    last = max((len(line.by_step) for line in channels.values()), default=0)
-    steps = sorted({1, (last + 1) // 2, last})  # three models fit into 80 columns
     reference_lines = accuracy[reference].channels if reference and reference in accuracy else {}
-    rows = [
-        [name, line.unit, *(_pair_text(line, reference_lines.get(name), step) for step in steps)]
+    lines = {
+        name: [line, *([reference_lines[name]] if name in reference_lines else [])]
         for name, line in channels.items()
+    }
+    steps_table(["model", *([str(reference)] if reference_lines else [])], lines, digits=2)
+
+
+def steps_table(
+    names: Sequence[str], lines: Mapping[str, Sequence[ChannelAccuracy]], digits: int = 3
+) -> None:
+    """Print the errors of some models by channel and step, side by side, unless it is one step."""
+    last = max((len(models[0].by_step) for models in lines.values()), default=0)
+    if last < 2:
+        return
+    steps = sorted({1, (last + 1) // 2, last})  # three models fit into 80 columns
+    rows = [
+        [
+            channel,
+            models[0].unit,
+            *(" / ".join(quantity(own.by_step[k - 1], digits) for own in models) for k in steps),
+        ]
+        for channel, models in lines.items()
     ]
-    if rows and last > 1:
-        suffix = f" / {reference}" if reference_lines else ""
-        title = f"error by steps ahead, model{suffix}"
-        table(title, ["channel", "unit", *(counted(step, "steps") for step in steps)], rows)
+    title = f"error by steps ahead, {' / '.join(names)}"
+    table(title, ["channel", "unit", *(counted(step, "steps") for step in steps)], rows)
 
 
 def first_not_finite(accuracy: Mapping[str, Accuracy]) -> str | None:
@@ -227,11 +242,6 @@ def first_not_finite(accuracy: Mapping[str, Accuracy]) -> str | None:
         return None
     step, name = min(failures)
     return f"predictions of {name} are not finite from {step} steps ahead on"
-
-
-def _pair_text(line: ChannelAccuracy, reference: ChannelAccuracy | None, step: int) -> str:
-    values = [quantity(accuracy.by_step[step - 1], 2) for accuracy in (line, reference) if accuracy]
-    return " / ".join(values)
 
 
 def failed_table(gate: Sequence[Verdict]) -> None:

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kinemill.api.dataset import make_dataset
 from kinemill.augment import stage as augment
 from kinemill.cli.output import notify
-from kinemill.dataset import stage as dataset_stage
-from kinemill.ingest import stage as ingest
 from kinemill.policies.environments.demonstrations import demonstrations
 from kinemill.policies.environments.evaluation import Agent, try_policy
 from kinemill.policies.environments.factory import environment_of
@@ -16,7 +15,6 @@ from kinemill.task import NullReporter, Task
 from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.policy_runner import as_policy
-from kinemill.validate import stage as validate
 
 USUAL = "usual"
 
@@ -70,8 +68,7 @@ def train_policy(task: Task, variant: str, folder: Path, episodes: int, workers:
     home = Home(folder / "home")
     notify(f"{variant}: {episodes} demonstrations")
     list(demonstrations(varied, folder / "logs", range(episodes), workers=workers))
-    recordings = ingest.run(varied, home, folder / "logs").artifact.ref
-    dataset = dataset_stage.run(varied, home, validate.run(varied, home, recordings).ref).ref
+    dataset = make_dataset(varied, folder / "logs", home=home).ref
     training_set = augment.run(varied, home, dataset).ref
     notify(f"{variant}: training")
     artifact = train.run(varied, home, dataset, training_set, (NullReporter(), NullReporter()))

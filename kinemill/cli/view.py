@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import Output, TaskName
-from kinemill.errors import BadInput
 from kinemill.store import Home, publish_file
 
 
@@ -25,30 +24,19 @@ def view(
         which: Episode id, content hash or recording name.
         out: File to write; default: a name in this folder.
     """
-    from kinemill.ingest.decisions import current_decisions
-    from kinemill.ingest.edit_recording import edit_rows
-    from kinemill.ingest.inspection import as_recording, find_member, read_before
+    from kinemill.api.recordings import draw_recording, read_recording
     from kinemill.task import load_task
-    from kinemill.validate.recording_page import view as draw
 
     loaded = load_task(task)
     home = Home.resolve()
-    member = find_member(loaded, home, which)
-    read = read_before(loaded, home, member)
-    if read is None:
-        problem = "was not processed with the current rules of the task"
-        raise BadInput(member.name, problem, fix=f"kinemill data reprocess {loaded.name}")
-    made = current_decisions(home, loaded.name).get(member.hash)
-    released = bool(made and made.decision == "release")
-    recording = as_recording(home, member, read, released=released)
-    number = _episode(which, member.hash)
+    recording = read_recording(loaded, home, which)
+    number = _episode(which, recording.hash)
     suffix = "" if number is None else f"-{number:04d}"
-    target = (out or Path(f"{loaded.name}-{member.hash[:16]}{suffix}.html")).absolute()
-    edits = [row for row in edit_rows(loaded, home, member.hash) if row.undone is None]
-    publish_file(target, draw(loaded, recording, number, edits).encode())
+    target = (out or Path(f"{loaded.name}-{recording.hash[:16]}{suffix}.html")).absolute()
+    publish_file(target, draw_recording(loaded, home, recording, number).encode())
     return Output(
-        {"task": loaded.name, "recording": member.hash, "episode": number, "file": str(target)},
-        f"{member.name} is plotted in {target}",
+        {"task": loaded.name, "recording": recording.hash, "episode": number, "file": str(target)},
+        f"{recording.name} is plotted in {target}",
     )
 
 

@@ -5,9 +5,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import TextIO
 
 import dagster as dg
 from rich import box
@@ -32,14 +32,6 @@ _WIDTH = 20  # columns of a bar
 _PIPES = "[pipes] "  # start of Dagster's message on a training process that a signal ended
 _MARKS = {"waiting": "·", "done": "✓", "failed": "✗", "stopped": "■"}
 _STYLES = {"waiting": "dim", "running": "bold", "done": "green", "failed": "red", "stopped": "dim"}
-
-
-class View(Protocol):
-    """Receiver of the events of a run."""
-
-    def listen(self, event: dg.EventLogEntry) -> None:
-        """Handle one event."""
-        ...
 
 
 class Stages:
@@ -203,28 +195,18 @@ class LineView:
         self.console.print(line.rstrip("; "), markup=False, highlight=False, soft_wrap=True)
 
 
-class NoView:
-    """A view without output."""
-
-    def listen(self, event: dg.EventLogEntry) -> None:
-        """Ignore the event."""
-
-
 @contextmanager
-def view(task: Task, is_terminal: bool) -> Generator[View]:
-    """Show the stages of a task on stderr, live on a terminal, or not at all."""
-    if not is_terminal:
-        yield NoView()
-        return
+def view(task: Task) -> Generator[Callable[[dg.EventLogEntry], None]]:
+    """Show the stages of a task on stderr, live on a terminal; yield the listener of events."""
     with _open_stderr() as stream:
         console = Console(file=stream)
         assets = list(stages_of(task).values())
         if not stream.isatty():
-            yield LineView(console, assets)
+            yield LineView(console, assets).listen
             return
         live = LiveView(console, assets)
         with live.live:
-            yield live
+            yield live.listen
 
 
 @contextmanager

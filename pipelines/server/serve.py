@@ -38,6 +38,7 @@ from kinemill_dagster.pipelines.server.auth.login import Entrance
 from kinemill_dagster.pipelines.server.auth.users import Users, home_token
 from kinemill_dagster.pipelines.server.service import daemon_arguments
 from kinemill_dagster.resources.links import ADDRESSES, address_of
+from kinemill_dagster.resources.processes import send, start_module
 
 _PORTS = 65536
 _TRIES = 50  # ports tried after the requested one
@@ -217,14 +218,9 @@ def _is_free(port: int, host: str) -> bool:
 def start(server: Server, logs: Path) -> None:
     """Start a server in its own session with output to a file; it exits if this process dies."""
     with (logs / f"{server.name.lower()}.log").open("wb") as log:
-        server.process = subprocess.Popen(
-            [sys.executable, "-m", "kinemill.process", str(os.getpid()), *server.command],
-            cwd=logs,  # Dagster would load `.env` of the project over this environment
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        module = ["kinemill.process", str(os.getpid()), *server.command]
+        # Dagster would load `.env` of the project over this environment.
+        server.process = start_module(module, log, folder=logs)
 
 
 def _wait_for_answers(servers: list[Server]) -> list[Server]:
@@ -289,18 +285,11 @@ def _end(family: list[psutil.Process]) -> None:
     for ask in (signal.SIGINT, signal.SIGTERM):
         for process in family:
             if process.is_running():
-                _send(process, ask)
+                send(process, ask)
         _, family = psutil.wait_procs(family, timeout=_GRACE / 2)
     for process in family:
-        _send(process, signal.SIGKILL)
+        send(process, signal.SIGKILL)
     psutil.wait_procs(family, timeout=_GRACE)
-
-
-def _send(process: psutil.Process, what: signal.Signals) -> None:
-    try:
-        process.send_signal(what)
-    except psutil.NoSuchProcess:
-        return  # already exited
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from kinemill.task.compute import Kubernetes
 from kinemill.task.protocols import Tracker
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.message_reader import RecordHandler
-from kinemill_dagster.resources.remote_job import HOME, PARENT, VARIABLE, RemoteJob
+from kinemill_dagster.resources.remote_job import VARIABLE, RemoteJob
 
 _GRACE = 5  # s for the training to end; checkpoints are published by a rename
 _GPU = "nvidia.com/gpu"
@@ -84,10 +84,8 @@ def run(
 
 def environment(job: Path) -> dict[str, str]:
     """Return the non-secret variables of the pod: the job and the home."""
-    home = Home(Path(read_json(job)["home"]))
-    where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
-    job_ = RemoteJob.of("kinemill_dagster.resources.training_process", (where, PARENT), home, [job])
-    variables = job_.environment(str(home.root))
+    remote_job = RemoteJob.of_training(job)
+    variables = remote_job.environment(remote_job.home)
     return {name: variables[name] for name in (VARIABLE, "KINEMILL_HOME")}
 
 

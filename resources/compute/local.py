@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,16 +12,15 @@ from kinemill.errors import BadInput, Diverged, KinemillError, ProcessLost, Trai
 from kinemill.process import end
 from kinemill.store import read_json
 from kinemill.store.disk_space import DiskFull, full_system
-from kinemill.store.project import project_root
 from kinemill.task import Compute
 from kinemill.task.protocols import Tracker
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.message_reader import WholeLineReader
+from kinemill_dagster.resources.processes import last_output, spell_exit, start_module
 from kinemill_dagster.resources.training_process import system_metrics_of
 
 LOG = "training.log"
 _LAST_STEP = 30.0  # s to end the current step and write its checkpoint
-_TAIL = 2000  # bytes of the child's output in an error
 
 
 @COMPUTE.register("local")
@@ -73,16 +71,8 @@ def watch(
         ) as session,
         (job.parent / LOG).open("wb") as log,
     ):
-        whole = {**os.environ, **(environment or {}), **session.get_bootstrap_env_vars()}
-        child = subprocess.Popen(
-            [sys.executable, "-m", *module],
-            cwd=project_root(),
-            env=whole,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches only this process, which ends the child
-        )
+        whole = {**(environment or {}), **session.get_bootstrap_env_vars()}
+        child = start_module(module, log, whole)
         context.log.info(f"training runs in process {child.pid}; its output is in {log.name}")
         try:
             code = child.wait(timeout=settings.max_runtime)
@@ -101,8 +91,8 @@ def watch(
 
 
 def _failure(code: int, log: Path) -> KinemillError:
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-    text = log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
+    how = spell_exit(code)
+    text = last_output(log)
     last = text.splitlines()[-1] if text else how
     if code == DiskFull.exit_code:
         return full_system(log.parent) or DiskFull("training process", last)

@@ -79,17 +79,8 @@ class Served:
 
     def ask(self, query, **variables):
         """Ask Dagster's GraphQL, by POST."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
         token = (self.workspace.home.dagster / "servers" / "token").read_text()
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-        request = urllib.request.Request(f"{self.urls['Dagster']}/graphql", body, headers)
-        try:
-            with urllib.request.urlopen(request, timeout=120) as response:
-                result = json.load(response)
-        except urllib.error.HTTPError as error:
-            if error.code != 500:
-                raise
-            result = json.load(error)  # an error that Dagster caught
+        result = graphql(self.urls["Dagster"], query, variables, Authorization=f"Bearer {token}")
         assert "errors" not in result, result["errors"]
         return result["data"]
 
@@ -133,6 +124,20 @@ def free():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def graphql(url, query, variables, **headers):
+    """The reply of a Dagster server to a query by POST, also of an error that Dagster caught."""
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    headers = {"Content-Type": "application/json", **headers}
+    request = urllib.request.Request(f"{url}/graphql", body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=120) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        if error.code != 500:
+            raise
+        return json.load(error)
 
 
 @contextmanager

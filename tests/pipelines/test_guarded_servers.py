@@ -1,23 +1,20 @@
-"""The real servers behind their guard, asked by curl, MLflow's client, a websocket, a browser."""
+"""The real servers behind their guard, asked by a hostile page in a browser."""
 
 import functools
 import http.server
 import json
-import os
-import shutil
-import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
+from benchmarks._browser import CHROMIUM, browser
 from kinemill.store.home import Home
 from tests.pipelines.conftest import Workspace
 from tests.pipelines.serving import serve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-CHROMIUM, CURL = shutil.which("chromium"), shutil.which("curl")
 LAUNCH = json.dumps({"query": "mutation { reloadWorkspace { __typename } }"})
 PASSWORD = "correct horse battery"
 
@@ -59,24 +56,7 @@ def token(served):
     return (served.workspace.home.dagster / "servers" / "token").read_text()
 
 
-def curl(url, *arguments):
-    """The status that curl gets."""
-    if CURL is None:
-        pytest.skip("curl is not installed")
-    requested = [CURL, "-s", "-o", os.devnull, "-w", "%{http_code}", url, *arguments]
-    return int(subprocess.run(requested, check=True, capture_output=True, timeout=60).stdout)
-
-
-def chromium(*arguments):
-    """Run a headless browser; return what it prints."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    quiet += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command = [CHROMIUM, *quiet, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
-
-
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_hostile_page_in_the_same_browser_is_refused(served, tmp_path):
     url = served.urls["Dagster"]
     (tmp_path / "evil.html").write_text(EVIL % {"url": url, "body": json.dumps(LAUNCH)})
@@ -86,11 +66,12 @@ def test_hostile_page_in_the_same_browser_is_refused(served, tmp_path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as page:
         threading.Thread(target=page.serve_forever, daemon=True).start()
         evil = f"http://localhost:{page.server_address[1]}/evil.html"
-        profile = f"--user-data-dir={tmp_path / 'profile'}"
-        message = chromium(profile, "--virtual-time-budget=8000", "--dump-dom", evil)
+        with browser(tmp_path / "profile") as tab:
+            tab.open(evil)
+            tab.wait_for("socket=closed")
+            message = tab.evaluate("document.getElementById('told').textContent")
         page.shutdown()
     assert "json=blocked" in message
-    assert "socket=closed" in message
     assert "socket=open" not in message
     said = log.read_text()[previous:]
     assert said.count("refused ") >= 3, said  # the browser did send them

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from kinemill_dagster.pipelines.project_files import make_project
 from kinemill_dagster.pipelines.server.serve import Server, free_ports, is_reachable, stop
 from tests.conftest import COMMAND
 from tests.pipelines.conftest import TASK, TINY
-from tests.pipelines.serving import until
+from tests.pipelines.serving import graphql, until
 from tests.pipelines.test_first_commands import COMMANDS, environment
 
 pytestmark = [
@@ -47,16 +46,7 @@ class Servers:
     mlflow: str
 
     def ask(self, query, **variables):
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.dagster}/graphql", body, headers)
-        try:
-            with urllib.request.urlopen(request, timeout=120) as response:
-                return json.load(response)["data"]
-        except urllib.error.HTTPError as error:
-            if error.code != 500:  # with the data if Dagster caught the error
-                raise
-            return json.load(error)["data"]
+        return graphql(self.dagster, query, variables)["data"]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill_dagster.resources import alert_delivery, alerts
-from kinemill_dagster.resources.alerts import Event, alert
+from kinemill_dagster.resources.alerts import Alert, queue
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "tok3n"
@@ -58,7 +58,8 @@ def requests(home):
 
 
 def announce(home, key="a", kind="failure", **event):
-    return alert(home, kind, "cart failed", "no rows", "http://x/runs/1", event=Event(key, **event))
+    alert = Alert(kind, "cart failed", "no rows", key, run="1", **event)
+    return queue(home, alert, "http://x")
 
 
 def log_of(home):

@@ -186,7 +186,7 @@ def parse_object(text: bytes | str) -> Json:
     try:
         document = json.loads(
             text.decode("utf-8") if isinstance(text, bytes) else text,
-            object_pairs_hook=_unique,
+            object_pairs_hook=unique_members,
             parse_float=_finite,
             parse_constant=_finite,
         )
@@ -246,7 +246,12 @@ def forwarded(request: Request, scope: Scope, extra: Mapping[str, str]) -> Scope
     }
 
 
-def _unique(pairs: list[tuple[str, object]]) -> Json:
+def unique_members(pairs: list[tuple[str, object]]) -> Json:
+    """Return a JSON object, as `object_pairs_hook`; a duplicate key would hide an entry.
+
+    Raises:
+        ValueError: A key is repeated.
+    """
     members = dict(pairs)
     if len(members) != len(pairs):
         message = "a key is repeated"

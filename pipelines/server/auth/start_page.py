@@ -15,11 +15,12 @@ from kinemill.reports.components import html_page
 from kinemill.reports.templates import render_in
 from kinemill.store.home import Home
 from kinemill.task import list_tasks
-from kinemill_dagster.pipelines.alerts import NewAlert, drifts, quarantines, refusals
+from kinemill_dagster.pipelines.alerts import drifts, quarantines, refusals
 from kinemill_dagster.pipelines.home_state import RegisteredTask, registered_task, valid_task
 from kinemill_dagster.pipelines.server.rest.run_documents import Runs, status_of
 from kinemill_dagster.pipelines.server.web_console.layout import FOLDER, without_commands
 from kinemill_dagster.pipelines.server.web_console.layout import PREFIX as CONSOLE
+from kinemill_dagster.resources.alerts import Alert
 from kinemill_dagster.resources.links import TASKS
 
 _QUARANTINE_SHARE = 0.2  # above this share the page shows the quarantined recordings
@@ -104,9 +105,8 @@ def _failed_run(runs: Runs, record: dg.RunRecord) -> str:
     return f"The {link} {what}.{reason}"
 
 
-def _problem(alert: NewAlert) -> str:
-    body = alert.body if isinstance(alert.body, str) else alert.body()
-    task = escape(alert.event.task)
+def _problem(alert: Alert) -> str:
+    task = escape(alert.task)
     links = {
         "quarantine": (f"{CONSOLE}/quarantine/{task}", "Quarantine"),
         "drift": (f"{CONSOLE}/recordings/{task}", "Recordings"),
@@ -114,7 +114,7 @@ def _problem(alert: NewAlert) -> str:
         "waiting": (f"{TASKS}/{task}", "Versions"),
     }
     address, text = links[alert.kind]
-    return f'{escape(alert.title)}<br>{_lines(body)}<br><a href="{address}">{text}</a>'
+    return f'{escape(alert.title)}<br>{_lines(alert.text)}<br><a href="{address}">{text}</a>'
 
 
 def _lines(text: str) -> str:

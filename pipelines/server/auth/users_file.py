@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kinemill.errors import BadInput
-from kinemill.store import Json
 from kinemill.store.atomic_write import write_secret
+from kinemill_dagster.pipelines.server.auth.request import unique_members
 
 GROUP = "group:"  # prefix of the name of a group
 LOCAL_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")  # fits into a header, a tag and a cookie
@@ -58,7 +58,7 @@ def read_users(path: Path) -> dict[str, User]:
         BadInput: It cannot be read, or an entry is damaged.
     """
     try:
-        document = json.loads(path.read_bytes(), object_pairs_hook=_unique)
+        document = json.loads(path.read_bytes(), object_pairs_hook=unique_members)
         users = _Document.model_validate(document).users
     except ValidationError as error:
         raise _damaged(path, error) from error
@@ -103,12 +103,3 @@ def _damaged(path: Path, error: ValidationError) -> BadInput:
     return BadInput(
         f"{path}, {where}", problem_text, expected=expected, fix="correct this entry of the file"
     )
-
-
-def _unique(pairs: list[tuple[str, object]]) -> Json:
-    """Return a JSON object; a duplicate key would hide an entry."""
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        message = "a key is repeated"
-        raise ValueError(message)
-    return members

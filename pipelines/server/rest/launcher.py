@@ -79,15 +79,6 @@ class Launcher:
         text = "; ".join(error.partition("\n\nStack Trace")[0] for error in errors)
         raise BadInput(f"task {task}", f"cannot be started: {text}")
 
-    def load(self, request: Request, task: str) -> None:
-        """Load a new task into Dagster.
-
-        Raises:
-            BadInput: Dagster does not load it.
-            KinemillError: Dagster does not respond.
-        """
-        self._locate(request, task)
-
     def cancel(self, request: Request, run: str) -> None:
         """Cancel a run; mark one that is starting, which has no process yet, as canceled.
 
@@ -114,13 +105,18 @@ class Launcher:
 
     def _select_assets(self, request: Request, task: str) -> Json:
         """Return the selector of a task's assets, which are a group of its name."""
-        where = self._locate(request, task)
+        where = self.load(request, task)
         nodes = self._ask(request, _ASSETS, group={"groupName": task, **where})["assetNodes"]
         keys = [node["assetKey"] for node in nodes if node["isMaterializable"]]
         return {**where, "jobName": _ASSET_JOB, "assetSelection": keys}
 
-    def _locate(self, request: Request, task: str) -> dict[str, str]:
-        """Return where a task is defined; reload the code locations if its file is newer."""
+    def load(self, request: Request, task: str) -> dict[str, str]:
+        """Return where a task is defined; reload the code locations if its file is newer.
+
+        Raises:
+            BadInput: Dagster does not load it.
+            KinemillError: Dagster does not respond.
+        """
         groups = self._groups(request)
         if not any(task in names for _, names in groups):
             for location in {where["repositoryLocationName"] for where, _ in groups}:

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from kinemill.api.recordings import decide_quarantine
 from kinemill.errors import BadInput
 from kinemill.ingest.decisions import Decision
 from kinemill.ingest.inspection import find_member
 from kinemill.search.tags import Tag, TagDetails, add_tag, remove_tag
-from kinemill.validate import quarantine_decisions
 from kinemill.validate.recording_status import held_back
 from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.bodies import DecideRecording, TagRecording
@@ -17,11 +17,6 @@ from kinemill_dagster.pipelines.server.rest.service import ServiceOf, as_user
 
 router = APIRouter(tags=["logs"])
 _MOST = 1000
-_DECISIONS = {
-    "release": quarantine_decisions.release,
-    "reject": quarantine_decisions.reject,
-    "undo": quarantine_decisions.withdraw,
-}
 
 
 @router.get("/tasks/{task}/quarantine")
@@ -44,9 +39,8 @@ def decide_recording(
 ) -> Decision:
     """Release a recording from quarantine, reject it, or withdraw the decision."""
     loaded = service.task(task)
-    decide = _DECISIONS[body.decision]
     with as_user(request):
-        return decide(loaded, service.home, body.recording, body.because)
+        return decide_quarantine(loaded, service.home, body.decision, body.recording, body.because)
 
 
 @router.post("/tasks/{task}/tags")

@@ -1,7 +1,7 @@
 """Context of REST endpoints: the home, the runs, and the user of a request."""
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -78,8 +78,6 @@ def user_of(request: Request) -> str:
     return request.headers[USER_HEADER]
 
 
-@contextmanager
-def as_user(request: Request) -> Generator[None]:
+def as_user(request: Request) -> AbstractContextManager[None]:
     """Make the user of a request the author of changes."""
-    with acting_as(user_of(request)):
-        yield
+    return acting_as(user_of(request))

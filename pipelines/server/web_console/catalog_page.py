@@ -6,21 +6,15 @@ from urllib.parse import urlencode
 
 import polars as pl
 
+from kinemill.api.recordings import draw_recording, read_recording
 from kinemill.dataset.catalog import recording_splits
 from kinemill.errors import BadInput
-from kinemill.ingest.decisions import current_decisions
-from kinemill.ingest.edit_recording import edit_rows
-from kinemill.ingest.inspection import as_recording, find_member, read_before
-from kinemill.ingest.membership import Member
-from kinemill.ingest.recordings import Recording
 from kinemill.ingest.rows import read_rows as read_track
 from kinemill.reports.charts import thumbnail
 from kinemill.search.output import as_json_rows
 from kinemill.search.run import Page, search, usual_columns
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.validate.recording_page import view
-from kinemill_dagster.pipelines.server.rest.service import NotHere
 from kinemill_dagster.pipelines.server.web_console.layout import PREFIX, console_page
 
 ROWS = 25  # recordings on a page
@@ -145,32 +139,16 @@ def recording_page(task: Task, home: Home, which: str) -> str:
     Raises:
         BadInput: It does not exist, or was not read by the present rules.
     """
-    member = find_member(task, home, which)
-    recording = _recording(task, home, member)
-    if recording is None:
-        fix = f"kinemill data reprocess {task.name}"
-        raise NotHere(member.name, "was not read under the task's present rules", fix=fix)
-    edits = [row for row in edit_rows(task, home, member.hash) if row.undone is None]
-    return view(task, recording, edits=edits)
-
-
-def _recording(task: Task, home: Home, member: Member) -> Recording | None:
-    """Return a recording as read by the present rules, or None."""
-    artifact = read_before(task, home, member)
-    if artifact is None:
-        return None
-    made = current_decisions(home, task.name).get(member.hash)
-    released = made is not None and made.decision == "release"
-    return as_recording(home, member, artifact, released=released)
+    return draw_recording(task, home, read_recording(task, home, which))
 
 
 def _thumbnail(task: Task, home: Home, hash_: str) -> str:
     """Return the first channels of the longest track of a recording as SVG; "" without one."""
     try:
-        recording = _recording(task, home, find_member(task, home, hash_))
+        recording = read_recording(task, home, hash_)
     except BadInput:
-        return ""  # forgotten since the search
-    if recording is None or not recording.summary.tracks:
+        return ""  # forgotten since the search, or not read by the present rules
+    if not recording.summary.tracks:
         return ""
     track = max(recording.summary.tracks, key=lambda item: item.rows)
     names = task.numbers[:_CHANNELS]

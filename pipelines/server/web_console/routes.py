@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from kinemill.errors import BadInput, KinemillError
 from kinemill.register.versions import CHAMPION, aliases_of, find_version
-from kinemill.task import load_task
+from kinemill.task import Task
 from kinemill.validate.recording_status import held_back
 from kinemill_dagster.pipelines.home_state import registered_task
 from kinemill_dagster.pipelines.server.rest.draft_store import open_draft
@@ -61,104 +61,95 @@ _SANDBOX = {  # a page of recorded names and values: it neither loads nor sends 
 
 def console_routes(service: Service) -> list[Route]:
     """Return the routes of the console below `PREFIX`."""
-    pages = _Pages(service)
     return [
         Route(
             f"{PREFIX}/console.js", lambda _: FileResponse(_SCRIPT, media_type="text/javascript")
         ),
-        Route(f"{PREFIX}/new", pages.new),
-        Route(f"{PREFIX}/drafts/{{draft}}", pages.draft),
-        Route(f"{PREFIX}/start/{{task}}", pages.start),
-        Route(f"{PREFIX}/runs/{{run}}", pages.run),
-        Route(f"{PREFIX}/versions/{{task}}/{{number:int}}", pages.version),
-        Route(f"{PREFIX}/compare/{{task}}", pages.compare),
-        Route(f"{PREFIX}/quarantine/{{task}}", pages.quarantine),
-        Route(f"{PREFIX}/recordings/{{task}}", pages.catalog),
-        Route(f"{PREFIX}/recordings/{{task}}/{{recording}}", pages.recording),
+        *(
+            Route(f"{PREFIX}/{path}", _endpoint(service, page, headers))
+            for path, (page, headers) in _PAGES.items()
+        ),
     ]
 
 
-class _Pages:
-    """The pages; each request reads the current state."""
+def _endpoint(
+    service: Service, page: Callable[[Service, Request], str], headers: Mapping[str, str]
+) -> Callable[[Request], Response]:
+    """Return the endpoint of a page, or of the error that it ends in as text."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def respond(request: Request) -> Response:
+        try:
+            return HTMLResponse(page(service, request), headers=headers)
+        except KinemillError as error:
+            status = 404 if isinstance(error, BadInput) else 500
+            return HTMLResponse(problem_page(str(error)), status, headers=_HEADERS)
 
-    def start(self, request: Request) -> Response:
-        def page() -> str:
-            task = load_task(self._service.task_file(request.path_params["task"]))
-            return run_form(task, self._service.home)
-
-        return _respond(page)
-
-    def new(self, _: Request) -> Response:
-        def page() -> str:
-            folders = list_log_folders(self._service).folders
-            return console_page("New task", "new_task.html.j2", folders=folders)
-
-        return _respond(page)
-
-    def draft(self, request: Request) -> Response:
-        def page() -> str:
-            user = request.headers[USER_HEADER]
-            draft = open_draft(self._service.home, request.path_params["draft"], user)
-            return draft_page(draft.document(), draft.require_preview())
-
-        return _respond(page)
-
-    def run(self, request: Request) -> Response:
-        runs = self._service.runs
-        return _respond(lambda: run_page(runs.document(runs.find(request.path_params["run"]))))
-
-    def version(self, request: Request) -> Response:
-        def page() -> str:
-            task = request.path_params["task"]
-            number = request.path_params["number"]
-            self._service.task_file(task)
-            version = find_version(self._service.home, task, f":{number}")
-            return decision_page(version, aliases_of(self._service.home, task).get(CHAMPION))
-
-        return _respond(page)
-
-    def compare(self, request: Request) -> Response:
-        def page() -> str:
-            task = self._service.task(request.path_params["task"])
-            home = self._service.home
-            a, b = (request.query_params.get(key, "")[:_DIGITS] for key in "ab")
-            versions = registered_task(home, task.name).versions
-            return compare_page(task, home, versions, a, b)
-
-        return _respond(page, _FORM_HEADERS)
-
-    def quarantine(self, request: Request) -> Response:
-        def page() -> str:
-            task = self._service.task(request.path_params["task"])
-            listed = held_back(task, self._service.home, 0, _HELD_BACK)
-            return quarantine_page(task.name, listed.recordings, listed.total)
-
-        return _respond(page)
-
-    def catalog(self, request: Request) -> Response:
-        def page() -> str:
-            task = self._service.task(request.path_params["task"])
-            query = read_request(request.query_params)
-            return catalog_page(task.name, query, read_rows(task, self._service.home, query))
-
-        return _respond(page, _FORM_HEADERS)
-
-    def recording(self, request: Request) -> Response:
-        def page() -> str:
-            task = self._service.task(request.path_params["task"])
-            page = recording_page(task, self._service.home, request.path_params["recording"])
-            return with_navigation(page, task.name)
-
-        return _respond(page, _SANDBOX)
+    return respond
 
 
-def _respond(page: Callable[[], str], headers: Mapping[str, str] = _HEADERS) -> Response:
-    """Return a page, or the error that it ends in as text."""
-    try:
-        return HTMLResponse(page(), headers=headers)
-    except KinemillError as error:
-        status = 404 if isinstance(error, BadInput) else 500
-        return HTMLResponse(problem_page(str(error)), status, headers=_HEADERS)
+def _new(service: Service, _: Request) -> str:
+    folders = list_log_folders(service).folders
+    return console_page("New task", "new_task.html.j2", folders=folders)
+
+
+def _draft(service: Service, request: Request) -> str:
+    user = request.headers[USER_HEADER]
+    draft = open_draft(service.home, request.path_params["draft"], user)
+    return draft_page(draft.document(), draft.require_preview())
+
+
+def _start(service: Service, request: Request) -> str:
+    return run_form(_task(service, request), service.home)
+
+
+def _run(service: Service, request: Request) -> str:
+    return run_page(service.runs.document(service.runs.find(request.path_params["run"])))
+
+
+def _version(service: Service, request: Request) -> str:
+    task, number = request.path_params["task"], request.path_params["number"]
+    service.task_file(task)
+    version = find_version(service.home, task, f":{number}")
+    return decision_page(version, aliases_of(service.home, task).get(CHAMPION))
+
+
+def _compare(service: Service, request: Request) -> str:
+    task = _task(service, request)
+    a, b = (request.query_params.get(key, "")[:_DIGITS] for key in "ab")
+    versions = registered_task(service.home, task.name).versions
+    return compare_page(task, service.home, versions, a, b)
+
+
+def _quarantine(service: Service, request: Request) -> str:
+    task = _task(service, request)
+    listed = held_back(task, service.home, 0, _HELD_BACK)
+    return quarantine_page(task.name, listed.recordings, listed.total)
+
+
+def _catalog(service: Service, request: Request) -> str:
+    task = _task(service, request)
+    query = read_request(request.query_params)
+    return catalog_page(task.name, query, read_rows(task, service.home, query))
+
+
+def _recording(service: Service, request: Request) -> str:
+    task = _task(service, request)
+    page = recording_page(task, service.home, request.path_params["recording"])
+    return with_navigation(page, task.name)
+
+
+def _task(service: Service, request: Request) -> Task:
+    return service.task(request.path_params["task"])
+
+
+_PAGES = {
+    "new": (_new, _HEADERS),
+    "drafts/{draft}": (_draft, _HEADERS),
+    "start/{task}": (_start, _HEADERS),
+    "runs/{run}": (_run, _HEADERS),
+    "versions/{task}/{number:int}": (_version, _HEADERS),
+    "compare/{task}": (_compare, _FORM_HEADERS),
+    "quarantine/{task}": (_quarantine, _HEADERS),
+    "recordings/{task}": (_catalog, _FORM_HEADERS),
+    "recordings/{task}/{recording}": (_recording, _SANDBOX),
+}

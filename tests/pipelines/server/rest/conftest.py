@@ -1,5 +1,6 @@
 """REST in this process: a home, an instance of Dagster, and a client that speaks for a user."""
 
+import shutil
 from dataclasses import dataclass
 
 import dagster as dg
@@ -40,6 +41,17 @@ def make_site(home, instance):
     app = rest_app(home, instance, dagster.query)
     client = TestClient(app, headers=HEADERS, raise_server_exceptions=False)
     return Site(home, instance, dagster, client)
+
+
+def draft_preview(logs, folder, names):
+    """The preview of a draft of the task `arm` from some logs, copied to a folder."""
+    from kinemill.draft.builder import build
+    from kinemill.draft.draft_check import check_draft
+    from kinemill.draft.draft_preview import preview_of
+
+    for name in names:
+        shutil.copy(logs / name, folder)
+    return preview_of(check_draft(build("arm", folder)))
 
 
 @pytest.fixture

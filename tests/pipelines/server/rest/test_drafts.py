@@ -18,7 +18,7 @@ from kinemill.draft import draft_process
 from kinemill.task import load_task
 from kinemill_dagster.pipelines.server.auth.users import Users
 from kinemill_dagster.pipelines.server.rest import draft_store, drafts
-from tests.pipelines.server.rest.conftest import make_site
+from tests.pipelines.server.rest.conftest import draft_preview, make_site
 from tests.rest_server import repository, serve
 
 LOG_ROUTES = "kinemill_dagster.pipelines.server.rest.logs"
@@ -72,14 +72,7 @@ def uploaded(site, logs, name="arm", **body):
 @pytest.fixture(scope="module")
 def preview(logs, tmp_path_factory):
     """The preview of a draft of two logs, made once."""
-    from kinemill.draft.builder import build
-    from kinemill.draft.draft_check import check_draft
-    from kinemill.draft.draft_preview import preview_of
-
-    folder = tmp_path_factory.mktemp("own")
-    for log in LOGS:
-        shutil.copy(logs / log, folder)
-    return preview_of(check_draft(build("arm", folder)))
+    return draft_preview(logs, tmp_path_factory.mktemp("own"), LOGS)
 
 
 @pytest.fixture

@@ -2,17 +2,15 @@
 
 import json
 import re
-import shutil
 from html import unescape
 
 import pytest
 
-from kinemill.draft.builder import build
-from kinemill.draft.draft_check import check_draft
-from kinemill.draft.draft_preview import DraftPreview, preview_of
+from kinemill.draft.draft_preview import DraftPreview
 from kinemill.task import load_task, make_task
 from kinemill_dagster.pipelines.server.rest import draft_store
 from kinemill_dagster.pipelines.server.rest.bodies import TASK_NAME
+from tests.pipelines.server.rest.conftest import draft_preview
 
 
 def page(client, path, status=200):
@@ -124,10 +122,8 @@ def test_run_form_lists_many_logs_in_part(client, copy):
 @pytest.fixture(scope="module")
 def preview(logs, tmp_path_factory):
     """The preview of a draft of two logs."""
-    folder = tmp_path_factory.mktemp("own")
-    for name in ("run-0000.csv", "broken-nan-stretch.csv"):
-        shutil.copy(logs / name, folder)
-    return preview_of(check_draft(build("arm", folder)))
+    names = ("run-0000.csv", "broken-nan-stretch.csv")
+    return draft_preview(logs, tmp_path_factory.mktemp("own"), names)
 
 
 def with_draft(client, copy, preview):
