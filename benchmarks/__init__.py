@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,17 @@ def cpu_clock() -> float:
     return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
+def cpu_seconds(call: Callable[[], object]) -> float:
+    """Return the CPU seconds of a call."""
+    return _seconds(call, cpu_clock)
+
+
+def _seconds(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    began = clock()
+    call()
+    return clock() - began
+
+
 def paired(
     work: str,
     unit: str,
@@ -55,13 +65,7 @@ def paired(
     if rounds > 1:
         for call in cases.values():
             call()  # a warm-up
-    seconds = list[list[float]]()
-    for _ in range(rounds):
-        moments = [clock()]
-        for call in cases.values():
-            call()
-            moments.append(clock())
-        seconds.append([later - earlier for earlier, later in pairwise(moments)])
+    seconds = [[_seconds(call, clock) for call in cases.values()] for _ in range(rounds)]
     ours, *peers = zip(*seconds, strict=True)
     names = list(cases)[1:]
     ratios = {

@@ -12,7 +12,10 @@ import sys
 from benchmarks import ROOT
 
 FOLDER = ROOT / ".venv" / "peers"
-PACKAGES = ("onyxengine==0.1.15", "requests-toolbelt==1.0.0", "websockets==14.2", "python-dotenv")
+PACKAGES = [
+    *("onyxengine==0.1.15", "requests-toolbelt==1.0.0", "websockets==14.2", "python-dotenv"),
+    *("jax==0.10.2", "jaxlib==0.10.2", "opt-einsum==3.4.0"),
+]
 
 
 def peer(module: str):

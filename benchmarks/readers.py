@@ -109,7 +109,7 @@ def rosbags(path: Path) -> object:
     """Decode each message of a bag."""
     from rosbags.highlevel import AnyReader
 
-    with AnyReader([path.parent]) as reader:
+    with AnyReader([path if path.suffix == ".bag" else path.parent]) as reader:
         for connection, _, data in reader.messages():
             reader.deserialize(data, connection.msgtype)
 
@@ -134,11 +134,15 @@ def _record(kind: str, payload: bytes) -> bytes:
 
 
 def _write_bag(log: pl.DataFrame, path: Path) -> None:
-    """Write `sensor_msgs/JointState` messages as the storage of a ROS 2 bag."""
-    from rosbags.rosbag2 import StoragePlugin, Writer
+    """Write `sensor_msgs/JointState` messages as a ROS 1 bag, or as the storage of a ROS 2 bag."""
+    from rosbags.rosbag1 import Writer as Ros1
+    from rosbags.rosbag2 import StoragePlugin
+    from rosbags.rosbag2 import Writer as Ros2
     from rosbags.typesys import Stores, get_typestore
 
-    store = get_typestore(Stores.ROS2_HUMBLE)
+    is_ros1 = path.suffix == ".bag"
+    store = get_typestore(Stores.ROS1_NOETIC if is_ros1 else Stores.ROS2_HUMBLE)
+    serialize = store.serialize_ros1 if is_ros1 else store.serialize_cdr
     state, header, time = (
         store.types[f"{name}"]
         for name in (
@@ -148,17 +152,19 @@ def _write_bag(log: pl.DataFrame, path: Path) -> None:
         )
     )
     plugin = StoragePlugin.MCAP if path.suffix == ".mcap" else StoragePlugin.SQLITE3
+    bag = Ros1(path) if is_ros1 else Ros2(path.with_suffix(""), version=9, storage_plugin=plugin)
     names = [f"joint{joint}" for joint in range(JOINTS)]
     columns = [
         log.select(f"{name}_{kind}" for name in names).to_numpy() for kind in FIELDS.values()
     ]
-    with Writer(path.with_suffix(""), version=9, storage_plugin=plugin) as bag:
+    with bag:
         connection = bag.add_connection(f"/{TOPIC}", state.__msgtype__, typestore=store)
         for at, stamp in enumerate((log["time"].to_numpy() * 1e9).astype(np.int64).tolist()):
             head = {"stamp": time(*divmod(START + stamp, 10**9)), "frame_id": "base"}
+            head |= {"seq": at} if is_ros1 else {}
             values = [np.ascontiguousarray(part[at]) for part in columns]
             message = state(header(**head), names, *values)
-            bag.write(connection, START + stamp, store.serialize_cdr(message, state.__msgtype__))
+            bag.write(connection, START + stamp, serialize(message, state.__msgtype__))
 
 
 @dataclass(frozen=True)
@@ -179,6 +185,7 @@ FORMATS = {
     "ulg": Format(_write_ulog, pyulog, "arm.{name}"),
     "db3": _BAG,
     "mcap": _BAG,
+    "bag": _BAG,
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Rollouts of 25 steps: compiled, against the exported graph, torch and a peer.
+"""Rollouts of 25 steps: compiled, and as one call of the exported graph, against torch and a peer.
 
 Compiled is what `load(..., engine="auto")` selects if there is a compiler: C made from step.onnx.
 onyxengine 0.1.15 is measured if `python -m benchmarks._peers` has installed it: its `simulate` of
@@ -8,16 +8,19 @@ same, and both networks predict the change of the state.
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks import Row, main, paired, repeat
-from benchmarks._exports import untrained, write_files
+from benchmarks._exports import make_scale, write_files
 from benchmarks._peers import peer
 from kinemill import runtime
 from kinemill.task.document import Task
 from kinemill.train.devices import single_thread
+from kinemill.train.layout import layout_of
+from kinemill.train.step import make_step
 
 HORIZON = 25
 ROUNDS = 21
@@ -43,7 +46,11 @@ def _make(model, history):
     channels |= {name: {"role": "action", "unit": "N"} for name in ACTIONS}
     learn = {"type": "dynamics", "model": model, "history": history}
     task = Task.model_validate({"task": "peer", "dt": 0.01, "channels": channels, "learn": learn})
-    step = untrained(task, feature_mean=0.05, feature_std=1.1, output_mean=0.01, output_std=0.1)
+    layout = layout_of(task)
+    torch.manual_seed(0)
+    scale = make_scale(layout, feature_mean=0.05, feature_std=1.1, output_mean=0.01, output_std=0.1)
+    learn: Any = task.learn
+    step = make_step(learn.model, layout, scale).eval()
     with tempfile.TemporaryDirectory() as folder:
         write_files(task, step, Path(folder))
         return step, runtime.load(folder), runtime.load(folder, engine="c")
@@ -68,6 +75,7 @@ def _measure(name, step, simulator, compiled, batch, rounds) -> Row:
 
     cases = {
         "ours": lambda: compiled.rollout(states, past, actions),
+        "rollout.onnx in one call": lambda: simulator.rollout(states, past, actions),
         "step.onnx in a Python loop": stepped,
         "torch eager": eager,
     }

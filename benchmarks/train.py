@@ -1,19 +1,27 @@
 """Training steps, compiled and in eager mode, against a training loop as users of torch write it.
 
-A step gathers windows, rolls out, and updates with AdamW and clipping. The plain loop trains the
-same network on the same features. Steps are measured in CPU seconds of one thread.
+A step gathers windows, rolls out, and updates with AdamW and clipping. Peers train the same network
+on the same features: a plain loop, the same with `torch.compile` of the loss, torch's own
+`DataLoader`, and JAX, if `python -m benchmarks._peers` has installed it. Steps are measured in CPU
+seconds of one thread. The time of compilation is a separate row, without torch's cache of earlier
+compilations.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import ROUNDS, Row, main, paired, repeat
+from benchmarks import ROUNDS, Row, cpu_seconds, main, paired, repeat, row
 from benchmarks._exports import make_scale
+from benchmarks._jax_peer import scanned
+from benchmarks._peers import peer
 from kinemill.task import load_task
 from kinemill.train.build import assemble
 from kinemill.train.compiled import has_compiler
@@ -28,31 +36,32 @@ from kinemill.train.training_state import Training
 WINDOWS = 8192
 CLIP = 1.0
 MLP = {"type": "mlp", "hidden_sizes": [64, 64, 64]}
+WIDE = {"type": "mlp", "hidden_sizes": [128, 128]}
 GRU = {"type": "gru", "hidden_size": 128}
-# model, history, horizon, batch, steps a round, whether the compiled step is measured as well
+# model, history, horizon, batch, steps a round
 CASES = [
-    (MLP, 8, 1, 32, 200, True),
-    (MLP, 8, 1, 256, 100, False),
-    (GRU, 11, 9, 32, 20, False),
+    (MLP, 8, 1, 32, 200),
+    (MLP, 8, 1, 256, 100),
+    (MLP, 8, 4, 32, 50),
+    (WIDE, 10, 25, 256, 4),
+    (GRU, 11, 9, 32, 20),
 ]
 
 Step = Callable[[], float]
 
 
 def measure(cases: Any = CASES, rounds: int = ROUNDS) -> list[Row]:
-    """Return windows learned by a CPU second."""
-    with single_thread():
+    """Return windows learned by a CPU second, and CPU seconds to compile."""
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        mock.patch.dict("os.environ", TORCHINDUCTOR_CACHE_DIR=cache),
+        single_thread(),
+    ):
         return [line for case in cases for line in _measure(*case, rounds=rounds)]
 
 
 def _measure(
-    model: dict[str, Any],
-    history: int,
-    horizon: int,
-    batch: int,
-    steps: int,
-    compiles: bool,
-    rounds: int,
+    model: dict[str, Any], history: int, horizon: int, batch: int, steps: int, rounds: int
 ) -> list[Row]:
     overrides = {"learn.history": history, "learn.horizon": horizon, "learn.horizon_schedule": None}
     task = load_task("cart_pole", overrides | {"learn.model": model})
@@ -60,21 +69,30 @@ def _measure(
     windows = _windows(layout, history, horizon)
     sizes = model.get("hidden_sizes") or model["hidden_size"]
     work = f"{model['type'].upper()} {sizes}, history {history}, horizon {horizon}, batch {batch}"
-    plain = repeat(_plain_step(model, layout, windows, batch), steps)
-    ways = {"compiled": as_program} if compiles and has_compiler() else {}
-    return [
-        paired(
-            f"{way} {work}",
-            "windows/CPU s",
-            steps * batch,
-            {
-                "ours": repeat(_our_step(task, layout, windows, batch, make), steps),
-                "plain torch loop": plain,
-            },
-            rounds,
+    plain = {
+        "plain torch loop": _plain_step(model, layout, windows, batch),
+        "DataLoader over TensorDataset": _loader_step(model, layout, windows, batch),
+    }
+    lines: list[Row] = []
+    if has_compiler():
+        plain["torch.compile of the loss"] = _plain_step(
+            model, layout, windows, batch, compiles=True
         )
-        for way, make in {**ways, "eager": one_by_one}.items()
-    ]
+        ours = _our_step(task, layout, windows, batch, as_program)
+        lines = [row(f"compile {work}", "CPU s", cpu_seconds(ours), {})]
+        peers = {name: repeat(step, steps) for name, step in plain.items()}
+        if jax := peer("jax"):
+            network = _Plain(model, layout, history)
+            rows = history + horizon
+            peers["JAX, lax.scan"] = scanned(
+                jax, network, windows.values, rows, _batches(batch), steps
+            )
+        cases = {"ours": repeat(ours, steps), **peers}
+        lines += [paired(f"compiled {work}", "windows/CPU s", steps * batch, cases, rounds)]
+    eager = _our_step(task, layout, windows, batch, one_by_one)
+    cases = {"ours": eager, "plain torch loop": plain["plain torch loop"]}
+    cases = {name: repeat(step, steps) for name, step in cases.items()}
+    return [*lines, paired(f"eager {work}", "windows/CPU s", steps * batch, cases, rounds)]
 
 
 def _windows(layout: Layout, history: int, horizon: int) -> Windows:
@@ -146,22 +164,46 @@ class _Plain(nn.Module):
         return (torch.stack(predicted, 1) - future[..., : self.states]).square().mean()
 
 
-def _plain_step(model: dict[str, Any], layout: Layout, windows: Windows, batch: int) -> Step:
-    """Return a step whose windows are gathered by their first rows."""
-    network = _Plain(model, layout, windows.history)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
-    offsets = torch.arange(windows.history + windows.horizon)
-    batches = _batches(batch)
+def _trained(model: nn.Module, loss: Callable[[Tensor], Tensor], data: Iterator[Tensor]) -> Step:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = network(windows.values[windows.starts[next(batches)].unsqueeze(1) + offsets])
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+        value = loss(next(data))
+        value.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
-        return loss.item()
+        return value.item()
 
     return step
+
+
+def _plain_step(
+    model: dict[str, Any], layout: Layout, windows: Windows, batch: int, *, compiles: bool = False
+) -> Step:
+    """Return a step whose windows are gathered by their first rows."""
+    network = _Plain(model, layout, windows.history)
+    offsets = torch.arange(windows.history + windows.horizon)
+    loss: Any = torch.compile(network) if compiles else network
+    gathered = (
+        windows.values[windows.starts[which].unsqueeze(1) + offsets] for which in _batches(batch)
+    )
+    return _trained(network, loss, gathered)
+
+
+def _loader_step(model: dict[str, Any], layout: Layout, windows: Windows, batch: int) -> Step:
+    """Return a step whose windows are loaded item by item."""
+    network = _Plain(model, layout, windows.history)
+    rows = windows.history + windows.horizon
+    items = TensorDataset(windows.values.unfold(0, rows, 1)[:WINDOWS].transpose(1, 2))
+    loader = DataLoader(items, batch_size=batch, shuffle=True)
+
+    def load() -> Iterator[Tensor]:
+        while True:
+            for (window,) in loader:
+                yield window
+
+    return _trained(network, network, load())
 
 
 if __name__ == "__main__":
