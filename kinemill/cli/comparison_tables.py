@@ -11,8 +11,8 @@ from kinemill.register.comparison_results import (
     DynamicsComparison,
     PolicyComparison,
 )
-from kinemill.register.gate.rules.no_worse import at_horizon
 from kinemill.verify.comparison import Comparison
+from kinemill.verify.findings import horizon_words
 from kinemill.verify.phrases import counted, samples
 
 
@@ -73,7 +73,7 @@ def _print_steps(comparison: DynamicsComparison) -> None:
 
 def _print_horizons(comparison: DynamicsComparison) -> None:
     horizons = comparison.horizons
-    rows = [[at_horizon(key), *map(_ratio, by.values())] for key, by in horizons.items()]
+    rows = [[horizon_words(key), *map(_ratio, by.values())] for key, by in horizons.items()]
     heads = ["", *next(iter(horizons.values()))]
     table(f"error of {' / '.join(reversed(comparison.names))}", heads, rows)
 
