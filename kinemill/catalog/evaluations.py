@@ -160,14 +160,14 @@ class EvaluationSet(RowSet):
         """Yield the accepted episodes of all recordings, or of some, sorted by recording and id."""
         of = episodes.c
         row = evaluated.c
-        query = (
+        query: Any = (
             select(of.id, of.hash, row.name, of.rows, row.path, row.digest, of.file, of.part)
             .join_from(evaluated, episodes, _is_of_row(episodes))
             .where(row.task == self._task, self._counts())
             .order_by(row.hash, of.id)
         )
         rows = self._rows(query) if hashes is None else self._of(query, sorted(hashes))
-        for id_, hash_, name, count, path, digest_, file, part in rows:
+        for id_, hash_, name, count, path, digest_, file, part in map(tuple, rows):
             yield ListedEpisode(id_, hash_, name, count, ArtifactRef(path, digest_), file, part)
 
 
