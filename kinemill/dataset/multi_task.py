@@ -224,9 +224,9 @@ def metadata_values(
     unknown = dict[str, str]()
     for recording, episode in {episode.recording: episode for episode in episodes}.items():
         member = find_member(home, owners.get(episode.id, task.name), recording)
-        found = metadata(task, episode.name, member.meta if member else {})
-        if key in found:
-            values[recording] = found[key]
+        stated = metadata(task, episode.name, member.meta if member else {})
+        if key in stated:
+            values[recording] = stated[key]
         else:
-            unknown[episode.name] = found.get(PROBLEM, "")
+            unknown[episode.name] = stated.get(PROBLEM, "")
     return values, unknown

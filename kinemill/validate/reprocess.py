@@ -141,6 +141,6 @@ def _changes(
     inputs = read_json(newest[0])["inputs"]
     old = {key: value for key, value in inputs.items() if key not in ignored}
     return [
-        RuleChange(stage, key.removeprefix("task.").removeprefix("rules."), before, after)
-        for key, before, after in json_differences(old, now)
+        RuleChange(stage, key.removeprefix("task.").removeprefix("rules."), previous, current)
+        for key, previous, current in json_differences(old, now)
     ]

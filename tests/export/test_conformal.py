@@ -104,11 +104,11 @@ def test_the_files_carry_the_correction_and_the_simulator_applies_it(noisy_rows,
     windows = cut_windows(rows.values, 2, starts, simulator.history, HORIZON)
     result = calibrate(simulator, windows, starts)
     # The same windows: at least 90 %, and few more, since (1 + 1/n) is at most 8/7 here.
-    covered, before = (
+    covered, uncorrected = (
         np.array([*coverage["0.9"].values()]) for coverage in (result.coverage, result.uncorrected)
     )
     assert (covered >= 0.899).all()
-    assert not np.allclose(covered, before)
+    assert not np.allclose(covered, uncorrected)
     parts = windows.states, windows.past_actions, windows.actions
     _, deviation = simulator.rollout_deviation(*parts)
     _, stated = simulator.rollout_deviation(*parts, conformal=False)
