@@ -11,11 +11,11 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
-    Executable,
     Row,
     Select,
-    TextClause,
+    Table,
     delete,
     func,
     insert,
@@ -24,17 +24,15 @@ from sqlalchemy import (
     union,
 )
 
-from kinemill.catalog import history
 from kinemill.catalog.database import transaction
 from kinemill.catalog.history import (
     Head,
+    RowSet,
     batches,
-    counts,
     end,
     forget_earlier,
     head_of,
     set_difference,
-    set_head,
 )
 from kinemill.catalog.tables import (
     ANY_CHECK,
@@ -97,7 +95,7 @@ class EpisodeRow:
     rows: int
     start_s: float
     file: str
-    part: str
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,23 +127,10 @@ class NewEvaluation:
     findings: Mapping[str, tuple[int, int]]
 
 
-class EvaluationSet:
-    """The evaluated recordings of a task after one of its changes.
+class EvaluationSet(RowSet):
+    """The evaluated recordings of a task after one of its changes."""
 
-    Args:
-        home: its home.
-        task: name of the task.
-        change: number of the change.
-        connection: an open transaction; default: one for each query.
-    """
-
-    def __init__(
-        self, home: Home, task: str, change: int, connection: Connection | None = None
-    ) -> None:
-        self._home = home
-        self._task = task
-        self.change = change
-        self._connection = connection
+    table = evaluated
 
     def __iter__(self) -> Iterator[Evaluation]:
         """Yield the rows, sorted by hash."""
@@ -154,87 +139,53 @@ class EvaluationSet:
     def between(self, after: str, last: str) -> Iterator[Evaluation]:
         """Yield the rows with hashes after one and up to another, included, sorted by hash."""
         query = self._query().where(evaluated.c.hash > after, evaluated.c.hash <= last)
-        for row in self._rows(query.order_by(evaluated.c.hash)):
-            yield _evaluation(row)
+        return map(_evaluation, self._rows(query.order_by(evaluated.c.hash)))
 
     def find(self, hashes: Iterable[str]) -> dict[str, tuple[Evaluation, str]]:
         """Return the rows of some recordings with their documents, by hash."""
-        query = self._with_documents()
-        return {
-            row.hash: (_evaluation(row), row.document)
-            for batch in batches(hashes)
-            for row in self._rows(query.where(evaluated.c.hash.in_(batch)))
-        }
+        rows = self._of(_with_documents(self._query()), hashes)
+        return {row.hash: (_evaluation(row), row.document) for row in rows}
 
     def first(self, limit: int | None = None, where: str = "") -> Iterator[tuple[Evaluation, str]]:
         """Yield the first rows by hash with their documents.
 
-        `where` is an SQL condition on the table `evaluated`.
+        `where` is an SQL condition on the table `evaluated`, in place of the one that a row counts.
         """
-        query = self._with_documents(text(where) if where else None)
-        for row in self._rows(query.order_by(evaluated.c.hash).limit(limit)):
+        condition = text(where) if where else self._counts()
+        query = select(evaluated).where(evaluated.c.task == self._task, condition)
+        for row in self._rows(_with_documents(query).order_by(evaluated.c.hash).limit(limit)):
             yield _evaluation(row), row.document
-
-    def changed_since(self, change: int) -> set[str]:
-        """Return the content hashes of the rows that differ between two changes."""
-        return history.changed_between(self._home, self._task, evaluated, change, self.change)
 
     def episodes(self, hashes: Iterable[str] | None = None) -> Iterator[ListedEpisode]:
         """Yield the accepted episodes of all recordings, or of some, sorted by recording and id."""
         of = episodes.c
         row = evaluated.c
-        joined = (of.task == row.task) & (of.hash == row.hash) & (of.added == row.added)
-        query = (
+        query: Any = (
             select(of.id, of.hash, row.name, of.rows, row.path, row.digest, of.file, of.part)
-            .join_from(evaluated, episodes, joined)
-            .where(row.task == self._task, counts(evaluated, self.change))
+            .join_from(evaluated, episodes, _is_of_row(episodes))
+            .where(row.task == self._task, self._counts())
             .order_by(row.hash, of.id)
         )
-        parts = (
-            [query]
-            if hashes is None
-            else [query.where(row.hash.in_(batch)) for batch in batches(sorted(hashes))]
-        )
-        for part in parts:
-            for episode in self._rows(part):
-                ref = ArtifactRef(episode.path, episode.digest)
-                yield ListedEpisode(
-                    episode.id,
-                    episode.hash,
-                    episode.name,
-                    episode.rows,
-                    ref,
-                    episode.file,
-                    episode.part,
-                )
+        rows = self._rows(query) if hashes is None else self._of(query, sorted(hashes))
+        for id_, hash_, name, count, path, digest_, file, part in map(tuple, rows):
+            yield ListedEpisode(id_, hash_, name, count, ArtifactRef(path, digest_), file, part)
 
-    def _query(self, where: TextClause | None = None) -> Select[Any]:
-        query = select(evaluated).where(evaluated.c.task == self._task)
-        return query.where(counts(evaluated, self.change) if where is None else where)
 
-    def _with_documents(self, where: TextClause | None = None) -> Select[Any]:
-        of = documents.c
-        row = evaluated.c
-        joined = (of.task == row.task) & (of.hash == row.hash) & (of.added == row.added)
-        return self._query(where).add_columns(of.document).join(documents, joined)
+def _is_of_row(table: Table) -> ColumnElement[bool]:
+    """Return the condition that an entry of a table belongs to a row of `evaluated`."""
+    of = table.c
+    row = evaluated.c
+    return (of.task == row.task) & (of.hash == row.hash) & (of.added == row.added)
 
-    def _rows(self, query: Executable) -> Iterator[Row[Any]]:
-        if self._connection is not None:
-            yield from self._connection.execute(query).yield_per(1000)
-            return
-        with transaction(self._home) as connection:
-            yield from connection.execute(query).yield_per(1000)
+
+def _with_documents(query: Select[Any]) -> Select[Any]:
+    return query.add_columns(documents.c.document).join(documents, _is_of_row(documents))
 
 
 def read_head(home: Home, task: str) -> Head | None:
     """Return the last change of a task's results; None if the catalog has none."""
     with transaction(home) as connection:
         return head_of(connection, task, evaluated)
-
-
-def head_in(connection: Connection, task: str) -> Head | None:
-    """Return the last change of a task's results in an open transaction."""
-    return head_of(connection, task, evaluated)
 
 
 def changed_after(connection: Connection, task: str, change: int) -> list[str]:
@@ -324,10 +275,9 @@ def faulty(home: Home, task: str, check: str, limit: int) -> list[str]:
 def _with_finding(query: Select[Any], task: str, check: str) -> Select[Any]:
     """Return a query of rows that count and have findings of a check."""
     of = findings.c
-    row = evaluated.c
-    joined = (of.task == row.task) & (of.hash == row.hash) & (of.added == row.added)
-    return query.select_from(findings.join(evaluated, joined)).where(
-        of.task == task, of.check == check, row.removed.is_(None)
+    joined = findings.join(evaluated, _is_of_row(findings))
+    return query.select_from(joined).where(
+        of.task == task, of.check == check, evaluated.c.removed.is_(None)
     )
 
 
@@ -342,11 +292,6 @@ def forget(connection: Connection, task: str, head: Head, hash_: str) -> None:
     for table in (evaluated, outliers, *_BELONGING):
         connection.execute(delete(table).where(table.c.task == task, table.c.hash == hash_))
     forget_earlier(connection, evaluated, task, head)
-
-
-def save_head(connection: Connection, task: str, head: Head, *, named: bool) -> None:
-    """Replace the head of a task's results; `named` states whether the set is complete."""
-    set_head(connection, task, evaluated, head, named=named)
 
 
 def _row(task: str, change: int, evaluation: Evaluation) -> dict[str, Any]:

@@ -6,11 +6,24 @@ rows depend on. `sets` remembers after which change a task had which set.
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from kinemill.catalog.database import transaction
 from kinemill.catalog.tables import heads, recordings, sets
@@ -56,14 +69,6 @@ class Head:
     document: Json = field(default_factory=Json)
 
 
-def counts(table: Table, change: int) -> Any:
-    """Return the condition that a row counts after a change."""
-    # The sum keeps SQLite from reading nearly all rows through the index on `added`.
-    return and_(
-        table.c.added + 0 <= change, or_(table.c.removed.is_(None), table.c.removed > change)
-    )
-
-
 def head_of(connection: Connection, task: str, table: Table) -> Head | None:
     """Return the last change of a set; None if the catalog has none."""
     query = select(heads).where(heads.c.task == task, heads.c.kind == table.name)
@@ -106,6 +111,52 @@ def changed_between(
             query = select(table.c.hash).where(table.c.task == task, column > first, column <= last)
             hashes.update(row[0] for row in connection.execute(query))
     return hashes
+
+
+class RowSet:
+    """The rows of a table that count for a task after one of its changes.
+
+    Args:
+        home: its home.
+        task: name of the task.
+        change: number of the change.
+        connection: an open transaction; default: one for each query.
+    """
+
+    table: ClassVar[Table]
+
+    def __init__(
+        self, home: Home, task: str, change: int, connection: Connection | None = None
+    ) -> None:
+        self._home = home
+        self._task = task
+        self.change = change
+        self._connection = connection
+
+    def changed_since(self, change: int) -> set[str]:
+        """Return the content hashes of the rows that differ between two changes."""
+        return changed_between(self._home, self._task, self.table, change, self.change)
+
+    def _query(self) -> Select[Any]:
+        return select(self.table).where(self.table.c.task == self._task, self._counts())
+
+    def _counts(self) -> ColumnElement[bool]:
+        """Return the condition that a row counts."""
+        # The sum keeps SQLite from reading nearly all rows through the index on `added`.
+        removed = self.table.c.removed
+        return (self.table.c.added + 0 <= self.change) & (
+            removed.is_(None) | (removed > self.change)
+        )
+
+    def _rows(self, *queries: Select[Any]) -> Iterator[Row[Any]]:
+        present = self._connection
+        with nullcontext(present) if present else transaction(self._home) as connection:
+            for query in queries:
+                yield from connection.execute(query).yield_per(1000)
+
+    def _of(self, query: Select[Any], hashes: Iterable[str]) -> Iterator[Row[Any]]:
+        """Yield the rows of a query for some recordings."""
+        return self._rows(*(query.where(self.table.c.hash.in_(batch)) for batch in batches(hashes)))
 
 
 def live(

@@ -9,14 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert
 
 from kinemill.catalog.database import transaction
 from kinemill.catalog.history import (
     Head,
-    batches,
-    changed_between,
-    counts,
+    RowSet,
     end,
     forget_earlier,
     head_of,
@@ -109,13 +107,10 @@ class CatalogHead:
     totals: Totals
 
 
-class RecordingSet:
+class RecordingSet(RowSet):
     """The recordings of a task after one of its changes."""
 
-    def __init__(self, home: Home, task: str, change: int) -> None:
-        self._home = home
-        self._task = task
-        self.change = change
+    table = recordings
 
     def __iter__(self) -> Iterator[CatalogEntry]:
         """Yield the entries, sorted by hash."""
@@ -123,50 +118,22 @@ class RecordingSet:
 
     def within(self, first: str, stop: str) -> Iterator[CatalogEntry]:
         """Yield the entries with hashes from `first` up to `stop`, excluded, sorted by hash."""
-        query = (
-            self._query()
-            .where(recordings.c.hash >= first, recordings.c.hash < stop)
-            .order_by(recordings.c.hash)
-        )
-        with transaction(self._home) as connection:
-            for row in connection.execute(query).yield_per(1000):
-                yield _entry(row)
+        query = self._query().where(recordings.c.hash >= first, recordings.c.hash < stop)
+        return map(_entry, self._rows(query.order_by(recordings.c.hash)))
 
     def find_all(self, hashes: Iterable[str]) -> dict[str, CatalogEntry]:
         """Return the entries of some recordings that have one, by hash."""
-        with transaction(self._home) as connection:
-            return {
-                row.hash: _entry(row)
-                for batch in batches(hashes)
-                for row in connection.execute(self._query().where(recordings.c.hash.in_(batch)))
-            }
+        return {row.hash: _entry(row) for row in self._of(self._query(), hashes)}
 
     def present(self, hashes: Iterable[str]) -> set[str]:
         """Return those of some content hashes that have an entry."""
-        query = select(recordings.c.hash).where(
-            recordings.c.task == self._task, counts(recordings, self.change)
-        )
-        with transaction(self._home) as connection:
-            return {
-                row[0]
-                for batch in batches(hashes)
-                for row in connection.execute(query.where(recordings.c.hash.in_(batch)))
-            }
+        query = self._query().with_only_columns(recordings.c.hash)
+        return {row.hash for row in self._of(query, hashes)}
 
     def named(self, name: str) -> list[CatalogEntry]:
         """Return the entries with this name, sorted by hash."""
         query = self._query().where(recordings.c.name == name).order_by(recordings.c.hash)
-        with transaction(self._home) as connection:
-            return [*map(_entry, connection.execute(query))]
-
-    def changed_since(self, change: int) -> set[str]:
-        """Return the content hashes of the entries that differ between two changes."""
-        return changed_between(self._home, self._task, recordings, change, self.change)
-
-    def _query(self) -> Select[Any]:
-        return select(recordings).where(
-            recordings.c.task == self._task, counts(recordings, self.change)
-        )
+        return [*map(_entry, self._rows(query))]
 
 
 def read_head(home: Home, task: str) -> CatalogHead | None:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.schema import SchemaItem
 
 FORMAT = 7  # of the tables; no program uses a catalog of another format
 
@@ -38,6 +39,18 @@ def _key() -> tuple[Column[str], Column[str], Column[int]]:
     )
 
 
+def _table(name: str, *columns: SchemaItem, rowid: bool = False) -> Table:
+    return Table(name, metadata, *columns, sqlite_with_rowid=rowid)
+
+
+def _keys(*names: str) -> list[Column[str]]:
+    return [Column(name, String, primary_key=True) for name in names]
+
+
+def _texts(*names: str) -> list[Column[str]]:
+    return [Column(name, Text, nullable=False) for name in names]
+
+
 def _numbers(*names: str) -> list[Column[int]]:
     return [Column(name, BigInteger, nullable=False) for name in names]
 
@@ -48,23 +61,19 @@ def _index(name: str, *columns: Column[str] | Column[int], where: str = "") -> N
     Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
 
 
-recordings = Table(
+recordings = _table(
     "recordings",
-    metadata,
     *_key(),
     Column("removed", BigInteger),
-    Column("name", Text, nullable=False),
-    Column("path", Text, nullable=False),
+    *_texts("name", "path"),
     Column("digest", String(64), nullable=False),
     *_numbers("tracks", "rows", "dropped_rows", "reasons"),
     Column("released", Boolean, nullable=False),
-    sqlite_with_rowid=False,
 )
 Index("recordings_name", recordings.c.name)
 
-evaluated = Table(
+evaluated = _table(
     "evaluated",
-    metadata,
     *_key(),
     Column("removed", BigInteger),
     Column("name", Text, nullable=False),
@@ -73,7 +82,6 @@ evaluated = Table(
     Column("digest", String(64), nullable=False),
     Column("released", Boolean, nullable=False),
     *_numbers("episodes", "rows", "dropped_rows", "sketches", "faulty", "held_back"),
-    sqlite_with_rowid=False,
 )
 # The condition is repeated literally in queries: SQLite uses such an index only then.
 QUARANTINED = "evaluated.episodes = 0 AND evaluated.removed IS NULL"
@@ -83,62 +91,49 @@ _index(
     evaluated.c.name,
     where=QUARANTINED.replace("evaluated.", ""),
 )
-for _table in (recordings, evaluated):
-    _index(f"{_table.name}_added", _table.c.task, _table.c.added)
-    _index(f"{_table.name}_removed", _table.c.task, _table.c.removed, where="removed IS NOT NULL")
+for _set in (recordings, evaluated):
+    _index(f"{_set.name}_added", _set.c.task, _set.c.added)
+    _index(f"{_set.name}_removed", _set.c.task, _set.c.removed, where="removed IS NOT NULL")
 
-documents = Table("documents", metadata, *_key(), Column("document", Text, nullable=False))
+documents = _table("documents", *_key(), Column("document", Text, nullable=False), rowid=True)
 
-episodes = Table(
+episodes = _table(
     "episodes",
-    metadata,
     *_key(),
     Column("id", String, primary_key=True),
     *_numbers("rows"),
     Column("start_s", Float, nullable=False),
-    Column("file", Text, nullable=False),
-    Column("part", Text, nullable=False),
-    sqlite_with_rowid=False,
+    *_texts("file", "part"),
 )
 
-findings = Table(
+findings = _table(
     "findings",
-    metadata,
-    Column("task", String, primary_key=True),
-    Column("check", String, primary_key=True),
+    *_keys("task", "check"),
     Column("hash", String(64), primary_key=True),
     Column("added", BigInteger, primary_key=True, autoincrement=False),
     *_numbers("count", "rows"),  # findings, and dropped rows
-    sqlite_with_rowid=False,
 )
 # Entries of `findings` for all recordings with any finding, and for those not accepted as a whole.
 ANY_CHECK = "*"
 HELD_BACK = "*held back"
 
-outliers = Table(
+outliers = _table(
     "outliers",
-    metadata,
-    Column("task", String, primary_key=True),
-    Column("check", String, primary_key=True),
+    *_keys("task", "check"),
     Column("hash", String(64), primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("document", Text, nullable=False),  # JSON
-    sqlite_with_rowid=False,
+    *_texts("name", "document"),  # JSON
 )
 
-duplicates = Table(
+duplicates = _table(
     "duplicates",
-    metadata,
     Column("task", String, primary_key=True),
     Column("hash", String(64), primary_key=True),
     Column("part", String, primary_key=True),  # "" for the recording as a whole
     Column("root", Text, nullable=False),
-    sqlite_with_rowid=False,
 )
 
-sketches = Table(
+sketches = _table(
     "sketches",
-    metadata,
     Column("task", String, primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),  # order of arrival
     Column("unit", String, nullable=False),  # `hash`, or `hash/part`
@@ -149,79 +144,68 @@ sketches = Table(
     Column("numbers", LargeBinary, nullable=False),  # float32
     # With row ids: without them SQLite keeps such large rows in the nodes of its tree, which then
     # has ten levels among a million.
+    rowid=True,
 )
 Index("sketches_unit", sketches.c.task, sketches.c.unit, unique=True)
 Index("sketches_hash", sketches.c.task, sketches.c.hash)
 
-sketch_keys = Table(
+sketch_keys = _table(
     "sketch_keys",
-    metadata,
     Column("task", String, primary_key=True),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
     Column("rank", Integer, primary_key=True, autoincrement=False),  # among the units of the key
     *_numbers("number"),
-    sqlite_with_rowid=False,
 )
 
-sketch_pairs = Table(
+sketch_pairs = _table(
     "sketch_pairs",
-    metadata,
     Column("task", String, primary_key=True),
     Column("later", BigInteger, primary_key=True, autoincrement=False),
     Column("earlier", BigInteger, primary_key=True, autoincrement=False),
     Column("distance", Float, nullable=False),
-    sqlite_with_rowid=False,
 )
 _pair = sketch_pairs.c
 Index("sketch_pairs_earlier", _pair.task, _pair.earlier)
 Index("sketch_pairs_distance", _pair.task, _pair.distance, _pair.later, _pair.earlier)
 
-sketched = Table(  # recordings that were ever added to the index
+sketched = _table(  # recordings that were ever added to the index
     "sketched",
-    metadata,
     Column("task", String, primary_key=True),
     Column("hash", String(64), primary_key=True),
-    sqlite_with_rowid=False,
 )
 
-renewals = Table(  # memberships that were written again
+renewals = _table(  # memberships that were written again
     "renewals",
-    metadata,
     Column("task", String, primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", String(64), nullable=False),
-    sqlite_with_rowid=False,
 )
 
-files = Table(
+files = _table(
     "files",
-    metadata,
     Column("folder", String(16), primary_key=True),  # digest of its path and the rules of logs
     Column("directory", LargeBinary, primary_key=True),  # "" or with a final "/"
     Column("name", LargeBinary, primary_key=True),  # as in the file system, which need not be UTF-8
     *_numbers("size"),
     Column("stat", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
-    sqlite_with_rowid=False,
 )
 Index("files_content", files.c.folder, files.c.size, files.c.hash)
 
-heads = Table(
+heads = _table(
     "heads",
-    metadata,
-    Column("task", String, primary_key=True),
-    Column("kind", String, primary_key=True),  # name of the table of the set
+    *_keys("task", "kind"),  # kind: name of the table of the set
     Column("change", BigInteger, nullable=False),  # number of the last change
     Column("set", String(64), nullable=False),  # digest of the set
     Column("rules", String(64), nullable=False),
     Column("document", Text, nullable=False),  # JSON
+    rowid=True,
 )
 
-sets = Table(
+sets = _table(
     "sets",
-    metadata,
-    Column("task", String, primary_key=True),
-    Column("kind", String, primary_key=True),
+    *_keys("task", "kind"),
     Column("set", String(64), primary_key=True),
     Column("change", BigInteger, nullable=False),
+    rowid=True,
 )

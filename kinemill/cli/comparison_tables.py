@@ -8,8 +8,8 @@ import typer
 from kinemill.cli.output import interval, quantity, table, wrap_text
 from kinemill.cli.summary import steps_table
 from kinemill.register.comparison_results import DynamicsComparison, PolicyComparison
-from kinemill.register.gate.rules.no_worse import at_horizon
 from kinemill.verify.comparison import Comparison
+from kinemill.verify.findings import horizon_words
 from kinemill.verify.phrases import samples
 
 
@@ -58,7 +58,7 @@ def _print_dynamics(comparison: DynamicsComparison) -> None:
 
 def _print_horizons(comparison: DynamicsComparison) -> None:
     horizons = comparison.horizons
-    rows = [[at_horizon(key), *map(_ratio, by.values())] for key, by in horizons.items()]
+    rows = [[horizon_words(key), *map(_ratio, by.values())] for key, by in horizons.items()]
     heads = ["", *next(iter(horizons.values()))]
     table(f"error of {' / '.join(reversed(comparison.names))}", heads, rows)
 

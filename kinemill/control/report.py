@@ -15,7 +15,8 @@ from kinemill.control.cost import Cost
 from kinemill.control.physics import control_of, joint_positions, make_plant
 from kinemill.control.plan import Floats
 from kinemill.reports.charts import Line, axis_label, line_chart, number
-from kinemill.reports.components import card, html_page, mark, name_of, table
+from kinemill.reports.components import card, html_page, mark, name_of
+from kinemill.reports.templates import table
 from kinemill.task.document import Task
 
 PICTURED = 6  # runs in the animation, and in each chart

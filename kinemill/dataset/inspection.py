@@ -3,9 +3,6 @@
 Tables are read page by page, so the cost follows the page and not the number of episodes.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
-
 import polars as pl
 
 from kinemill.dataset.catalog import Version, count, dataset_versions, find_version
@@ -13,6 +10,7 @@ from kinemill.dataset.listing import PUBLIC, listed_segments, page, scan_listing
 from kinemill.dataset.summary import ChannelStatistics
 from kinemill.errors import CorruptArtifact
 from kinemill.store import Home, Json, digest, open_ref
+from kinemill.store.json_io import json_differences
 
 PAGE = 20
 
@@ -133,19 +131,11 @@ def diff_datasets(
         "task": task,
         "a": _line(home, a),
         "b": _line(home, b),
-        "rules": list(_changed_rules(a.rules(home), b.rules(home))),
+        "rules": [
+            {"key": key, "a": old, "b": new}
+            for key, old, new in json_differences(a.rules(home), b.rules(home))
+        ],
         **{kind: different.select(which.sum()).item() for kind, which in kinds.items()},
         "offset": offset,
         "episodes": {kind: page(rows, offset, limit) for kind, rows in listed.items()},
     }
-
-
-def _changed_rules(a: object, b: object, key: str = "") -> Iterator[Json]:
-    """Yield the dotted keys under which two settings differ, with both values."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        first = cast("Mapping[str, Any]", a)
-        second = cast("Mapping[str, Any]", b)
-        for name in dict.fromkeys([*first, *second]):
-            yield from _changed_rules(first.get(name), second.get(name), f"{key}.{name}".strip("."))
-    elif a != b:
-        yield {"key": key, "a": a, "b": b}

@@ -195,16 +195,9 @@ def groups_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[
         BadInput: The metadata of a recording lacks the key.
     """
     by = task.dataset.group_by
-    groups = dict[str, str]()
-    unknown = dict[str, str]()
     if by in {"recording", "part"}:
-        return groups
-    for recording, name in {episode.recording: episode.name for episode in episodes}.items():
-        values = _metadata(task, home, task.name, recording, name)
-        if by in values:
-            groups[recording] = values[by]
-        else:
-            unknown[name] = values.get(PROBLEM, "")
+        return {}
+    groups, unknown = metadata_values(task, home, by, episodes, {})
     if unknown:
         names = ", ".join(
             f"{name} ({problem})" if problem else name
@@ -219,11 +212,21 @@ def groups_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[
     return groups
 
 
-def metadata_of(task: Task, home: Home, episode: SplitEpisode, owner: str) -> dict[str, str]:
-    """Return the metadata of an episode's recording, which belongs to the task `owner`."""
-    return _metadata(task, home, owner, episode.recording, episode.name)
+def metadata_values(
+    task: Task, home: Home, key: str, episodes: Iterable[SplitEpisode], owners: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the values of a key of the metadata by recording.
 
-
-def _metadata(task: Task, home: Home, owner: str, recording: str, name: str) -> dict[str, str]:
-    member = find_member(home, owner, recording)
-    return metadata(task, name, member.meta if member else {})
+    The second result is the problem, or "", by name of each recording without the key. `owners` are
+    the tasks of joined episodes, by id.
+    """
+    values = dict[str, str]()
+    unknown = dict[str, str]()
+    for recording, episode in {episode.recording: episode for episode in episodes}.items():
+        member = find_member(home, owners.get(episode.id, task.name), recording)
+        stated = metadata(task, episode.name, member.meta if member else {})
+        if key in stated:
+            values[recording] = stated[key]
+        else:
+            unknown[episode.name] = stated.get(PROBLEM, "")
+    return values, unknown

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -28,6 +28,9 @@ BLOCK_ROWS = 300  # of validation in an episode; rows of each of several blocks
 _NAMED = ("unused", "test", "validation")  # by precedence
 _NUMBER = re.compile(r"(\d+)(?:\.[A-Za-z]\w*)*\Z")
 _PIECE = ("id", "split", "recording", "name", "rows", "first", "episode")
+
+
+T = TypeVar("T", str, Rows)
 
 
 class SplitEpisode(Protocol):
@@ -198,22 +201,17 @@ def share_side(rules: Dataset, unit: str) -> str:
 
 def patterns(rules: Dataset, side: str) -> list[str]:
     """Return the name patterns that put recordings into a split."""
-    listed = getattr(rules, side)
-    return (
-        [pattern for pattern in listed if isinstance(pattern, str)]
-        if isinstance(listed, list)
-        else []
-    )
+    return _listed(rules, side, str)
 
 
 def ranges(rules: Dataset, side: str) -> list[Rows]:
     """Return the row ranges that the task puts into a split."""
+    return _listed(rules, side, Rows)
+
+
+def _listed(rules: Dataset, side: str, kind: type[T]) -> list[T]:
     listed = getattr(rules, side)
-    return (
-        [range_ for range_ in listed if isinstance(range_, Rows)]
-        if isinstance(listed, list)
-        else []
-    )
+    return [item for item in listed if isinstance(item, kind)] if isinstance(listed, list) else []
 
 
 def tears_recordings(rules: Dataset) -> bool:

@@ -19,7 +19,12 @@ from kinemill.dataset.incremental import PreviousVersion, find_previous, find_un
 from kinemill.dataset.layout import COMPACT, LAYOUT, lay_out, scan_layout
 from kinemill.dataset.leakage import find_related, find_torn_duplicates, measure_leakage
 from kinemill.dataset.listing import SCHEMA, scan_listing
-from kinemill.dataset.multi_task import EpisodeSet, changed_episodes, collect_episodes, metadata_of
+from kinemill.dataset.multi_task import (
+    EpisodeSet,
+    changed_episodes,
+    collect_episodes,
+    metadata_values,
+)
 from kinemill.dataset.row_writer import ReadableEpisode, RowWriter
 from kinemill.dataset.split import (
     SplitContext,
@@ -258,22 +263,17 @@ def _classes_of(task: Task, home: Home, collected: EpisodeSet) -> dict[str, str]
     }
     if balance.group_by in attributes:
         return {episode.id: attributes[balance.group_by](episode) for episode in collected.episodes}
-    classes = dict[str, str]()
-    unknown = list[str]()
-    for episode in collected.episodes:
-        values = metadata_of(task, home, episode, collected.tasks.get(episode.id, task.name))
-        if balance.group_by in values:
-            classes[episode.id] = values[balance.group_by]
-        else:
-            unknown.append(episode.name)
+    values, unknown = metadata_values(
+        task, home, balance.group_by, collected.episodes, collected.tasks
+    )
     if unknown:
         raise BadInput(
             f"{task.path or task.name}: dataset.balance.group_by: {balance.group_by}",
-            f"is not known of {len(set(unknown))} recordings, such as {unknown[0]}",
+            f"is not known of {len(unknown)} recordings, such as {next(iter(unknown))}",
             expected=f"{', '.join(attributes)}, or a key that every recording's metadata has",
             fix="a group in `ingest.meta.name`, or a side-car beside each log",
         )
-    return classes
+    return {episode.id: values[episode.recording] for episode in collected.episodes}
 
 
 def _weights_of(pieces: pl.DataFrame, balance: Balance) -> pl.Expr:

@@ -63,11 +63,11 @@ class PolicyMeasurements:
         metric = metric_of(self.task)
         policy = cast(Policy, challenger)
         if metric.larger:
-            return Findings(_measured(self.trials(policy), metric.name))
+            return Findings(measured=_measured(self.trials(policy), metric.name))
         from kinemill.policies.verification.references import absent_references
 
         measured = _errors(_action_errors(policy, self._logs), self._logs.packed)
-        return Findings(measured, absent=absent_references(policy))
+        return Findings(measured=measured, absent=absent_references(policy))
 
     def compare(
         self, challenger: Loaded, champion: Loaded, trained_on: Path | None = None

@@ -68,7 +68,7 @@ def audit(home: Home, task: str) -> Audit:
     events = follow(home, task)
     if not events and not versions_of(home, task):
         raise no_version(home, task)
-    return Audit(task, aliases_of(home, task).get(CHAMPION), events)
+    return Audit(task, last_champion(events), events)
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from kinemill.register.comparison_results import (
     DynamicsComparison,
     PolicyComparison,
 )
-from kinemill.register.gate.rules.no_worse import at_horizon
 from kinemill.reports.charts import Line, axis_label, line_chart
 from kinemill.reports.components import html_page
 from kinemill.reports.templates import render
+from kinemill.verify.findings import horizon_words
 
 _TEMPLATE = "register/comparison.html.j2"
 _STYLES: tuple[str, str] = ("champion", "model")  # colors of the page's style sheet
@@ -38,7 +38,7 @@ def comparison_sections(comparison: DynamicsComparison | PolicyComparison) -> st
     return render(
         _TEMPLATE,
         comparison=comparison,
-        at_horizon=at_horizon,
+        horizon_words=horizon_words,
         styles=dict(zip(_STYLES, comparison.names, strict=True)),
         charts={channel: _chart(line, dt) for channel, line in comparison.channels.items()},
         rules={

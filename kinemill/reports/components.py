@@ -71,42 +71,6 @@ def figure(name: str, unit: str, chart: str) -> str:
     return f"<figure{focus}><figcaption>{caption}</figcaption>{chart}</figure>"
 
 
-def table(
-    heads: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    numbers_from: int = 99,
-    *,
-    even: bool = False,
-    fixed: bool = False,
-) -> str:
-    """Return a table; columns from `numbers_from` are right-aligned, with `even` equally wide.
-
-    With `fixed` it is never wider than the page: long text wraps, and on a phone each row is a
-    block with headings before the cells.
-    """
-    kinds = ["number" if index >= numbers_from else "text" for index in range(len(heads))]
-    # A column without a heading has a data cell there: an empty heading says nothing when read out.
-    head = "".join(
-        f'<th class="{kind}">{item}</th>' if item else "<td></td>"
-        for item, kind in zip(heads, kinds, strict=True)
-    )
-    names = [re.sub("<[^>]*>", "", item) if fixed else "" for item in heads]
-    starts = [
-        f'<td class="{kind}"' + (f' data-head="{name}: ">' if name else ">")
-        for kind, name in zip(kinds, names, strict=True)
-    ]
-    body = "".join(
-        "<tr>"
-        + "".join(f"{start}{item}</td>" for start, item in zip(starts, row, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    style = ' class="even"' if even else ' class="wrapped"' if fixed else ""
-    whole = f"<table{style}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    focus = "" if fixed else ' tabindex="0"'  # a table that scrolls
-    return f'<div class="panel"{focus}>{whole}</div>'
-
-
 def card(what: str, big: str, small: str, more: str, tone: str = "") -> str:
     """Return a card with one large number; `tone` sets its color: `good` or `bad`."""
     return (

@@ -4,7 +4,7 @@ All values are escaped. `fmt` is `format`: `{{ share | fmt(".0%") }}`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,19 @@ def render(name: str, /, **context: object) -> str:
 def render_in(folder: Path, name: str, /, **context: object) -> str:
     """Return a template in a folder as HTML; it can import those of the package."""
     return str(_pages(folder).get_template(name).render(context))
+
+
+def table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers_from: int = 99,
+    *,
+    even: bool = False,
+    fixed: bool = False,
+) -> str:
+    """Return a table of HTML texts, see the macro `table`."""
+    name = "reports/table.html.j2"
+    return render(name, heads=heads, rows=rows, numbers=numbers_from, even=even, fixed=fixed)
 
 
 @cache

@@ -9,17 +9,24 @@ Symbols: n rows, a actions, s states, m shifts in rows; `uu` (m, a, a), `uy` (m,
 mean products of the rests.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from kinemill.task import Task
-
-Array = NDArray[np.float64]
+from kinemill.validate.action_responses import (
+    Products,
+    ResponseReference,
+    action_changes,
+    changed,
+    explained,
+    own_responses,
+    responses_without,
+    sums_of,
+)
+from kinemill.validate.faults import Array
 
 LONGEST = 0.25  # s, largest shift that is searched
 MOST_SHIFTS = 50  # rows, the same
@@ -41,13 +48,6 @@ class ActionFault:
     what: str
 
 
-@dataclass(frozen=True)
-class _Products:
-    uu: Array
-    uy: Array
-    yy: Array
-
-
 def find_action_faults(logs: Mapping[str, Mapping[str, Array]], task: Task) -> list[ActionFault]:
     """Return the logs whose actions seem late, early, inverted or exchanged.
 
@@ -62,27 +62,47 @@ def find_action_faults(logs: Mapping[str, Mapping[str, Array]], task: Task) -> l
     products = {name: item for name, item in fitted.items() if item is not None}
     if len(products) <= MIN_OTHERS:
         return []
-    usual = int(np.argmax(sum(_explained_by_itself(item) for item in products.values())))
-    faults = list[ActionFault]()
-    for name, item in products.items():
-        rest = [products[key] for key in products if key != name]
-        response = _response(rest, usual)
-        as_it_is = _explained(response, item, usual)
-        most = max(
-            as_it_is + MIN_GAIN,
-            MIN_EXPLAINED,
-            MIN_OF_ITSELF * float(_explained_by_itself(item).max()),
+    uu, uy, yy = (np.stack(parts) for parts in zip(*products.values(), strict=True))
+    # The share of the rest that the response of a log explains of itself, by log and shift.
+    itself = np.stack(
+        [explained(own_responses(item), *item) for item in zip(uu, uy, yy[:, None], strict=True)]
+    )
+    usual = int(np.argmax(itself.sum(axis=0)))
+    now = uu[:, usual], uy[:, usual], yy
+    reference = ResponseReference(frozenset(products), *sums_of(now))
+    responses = responses_without(now, np.ones(len(products), dtype=np.bool_), reference)
+    as_it_is = explained(responses, *now)
+    most = np.maximum(as_it_is + MIN_GAIN, MIN_EXPLAINED)
+    most = np.maximum(most, MIN_OF_ITSELF * itself.max(axis=1))
+    changes = dict[str, Array]()
+    for at in range(uu.shape[1]):
+        late = (at - usual) * task.dt
+        if abs(at - usual) >= LEAST_SHIFT:
+            when = f"{abs(late):.3g} s {'late' if late > 0.0 else 'early'}"
+            changes[f"as if its actions were {when}"] = explained(
+                responses, uu[:, at], uy[:, at], yy
+            )
+    for names, change in action_changes(task):
+        how = "inverted" if len(names) == 1 else "exchanged"
+        text = f"as if {' and '.join(names)} were {how}"
+        changes[text] = explained(responses, *changed(now, change))
+    shares = np.stack([*changes.values()])
+    best = shares.argmax(axis=0)
+    texts = [*changes]
+    return [
+        ActionFault(
+            name,
+            f"{texts[best[at]]}: the response of the other logs then explains "
+            f"{shares[best[at], at]:.0%} of its motion, "
+            f"and now {max(float(as_it_is[at]), 0.0):.0%}",
         )
-        changes = list(_changes(response, item, task, usual))
-        share, what = max(changes, key=lambda change: change[0])
-        if share > most:
-            text = f"the response of the other logs then explains {share:.0%} of its motion, and "
-            faults.append(ActionFault(name, f"{what}: {text}now {max(as_it_is, 0.0):.0%}"))
-    return faults
+        for at, name in enumerate(products)
+        if shares[best[at], at] > most[at]
+    ]
 
 
-def _products(values: Mapping[str, Array], task: Task, shifts: int) -> _Products | None:
-    """Return the products of a log at all shifts; None if it is short, or nothing moves."""
+def _products(values: Mapping[str, Array], task: Task, shifts: int) -> Products | None:
+    """Return `uu`, `uy` and `yy` of a log at all shifts; None if it is short, or nothing moves."""
     states = np.stack([values[name][:MOST_ROWS] for name in task.states], axis=1)
     actions = np.stack([values[name][:MOST_ROWS] for name in task.actions], axis=1)
     window = max(1, round(WINDOW / task.dt))
@@ -102,49 +122,8 @@ def _products(values: Mapping[str, Array], task: Task, shifts: int) -> _Products
     change = change - basis @ (basis.T @ change)
     later = sliding_window_view(actions, rows, axis=0)[: 2 * shifts + 1]  # (m, a, n)
     inside = later @ basis
-    return _Products(
+    return (
         (np.stack([part @ part.T for part in later]) - inside @ inside.transpose(0, 2, 1)) / rows,
         later @ change / rows,
         np.maximum(np.mean(change**2, axis=0), TINY),
     )
-
-
-def _explained_by_itself(item: _Products) -> Array:
-    """Return the share of the rest that the response of a log explains of itself, by shift (m,)."""
-    gain = np.linalg.pinv(item.uu, rcond=1e-9, hermitian=True) @ item.uy
-    return np.mean(np.einsum("mas,mas->ms", gain, item.uy) / item.yy, axis=1)
-
-
-def _response(items: Sequence[_Products], at: int) -> Array:
-    """Return the response (a, s) of logs at a shift; each state of each log has the same weight."""
-    square = sum(item.uu[at][None] / item.yy[:, None, None] for item in items)
-    product = sum(item.uy[at].T / item.yy[:, None] for item in items)
-    inverse = np.linalg.pinv(np.asarray(square), rcond=1e-9, hermitian=True)
-    return (inverse @ np.asarray(product)[..., None])[..., 0].T
-
-
-def _explained(response: Array, item: _Products, at: int) -> float:
-    """Return the share of the rest that a response (a, s) explains at a shift."""
-    linear = 2.0 * np.sum(response * item.uy[at], axis=0)
-    square = np.sum(response * (item.uu[at] @ response), axis=0)
-    return float(np.mean((linear - square) / item.yy))
-
-
-def _changes(
-    response: Array, item: _Products, task: Task, usual: int
-) -> Iterator[tuple[float, str]]:
-    """Yield the share that each change of the actions explains, and the change in words."""
-    for at in range(len(item.uu)):
-        late = (at - usual) * task.dt
-        if abs(at - usual) >= LEAST_SHIFT:
-            when = f"{abs(late):.3g} s {'late' if late > 0.0 else 'early'}"
-            yield _explained(response, item, at), f"as if its actions were {when}"
-    for at, name in enumerate(task.actions):
-        signs = np.ones((len(task.actions), 1))
-        signs[at] = -1.0
-        yield _explained(signs * response, item, usual), f"as if {name} were inverted"
-    for first, second in combinations(range(len(task.actions)), 2):
-        order = list(range(len(task.actions)))
-        order[first], order[second] = second, first
-        names = f"{task.actions[first]} and {task.actions[second]}"
-        yield _explained(response[order], item, usual), f"as if {names} were exchanged"

@@ -100,7 +100,7 @@ def make_response_reference(products: Mapping[str, ActionProducts]) -> ResponseR
     """Return the sums over recordings, by content hash; None if they are too few."""
     if len(products) <= MIN_OTHERS:
         return None
-    return ResponseReference(frozenset(products), *_sums(_stack([*products.values()])))
+    return ResponseReference(frozenset(products), *sums_of(_stack([*products.values()])))
 
 
 def find_action_outliers(
@@ -111,27 +111,31 @@ def find_action_outliers(
         return []
     products = _stack([recording.products for recording in recordings])
     members = np.array([recording.hash in reference.members for recording in recordings])
-    responses = _responses_without(products, members, reference)
-    as_it_is = _explained(responses, *products)
-    least = np.maximum(MIN_EXPLAINED, MIN_OF_OWN * _explained(_own_responses(products), *products))
+    responses = responses_without(products, members, reference)
+    as_it_is = explained(responses, *products)
+    least = np.maximum(MIN_EXPLAINED, MIN_OF_OWN * explained(own_responses(products), *products))
     best = np.maximum(as_it_is + MIN_GAIN, least)
     which = np.full(len(recordings), -1)
-    changes = list(_changes(task))
-    for number, (_, _, change) in enumerate(changes):
-        explained = _explained(
-            responses, change.T @ products[0] @ change, change.T @ products[1], products[2]
-        )
-        better = explained > best
-        best = np.where(better, explained, best)
+    units = {name: task.channels[name].unit for name in task.actions}
+    changes = [
+        (names, change)
+        for names, change in action_changes(task)
+        if len({units[name] for name in names}) == 1
+    ]
+    for number, (_, change) in enumerate(changes):
+        share = explained(responses, *changed(products, change))
+        better = share > best
+        best = np.where(better, share, best)
         which = np.where(better, number, which)
     return [
         (
             recordings[at].hash,
             Outlier(
                 recordings[at].name,
-                changes[which[at]][1],
-                f"{changes[which[at]][0]}: the response of the other recordings then explains "
-                f"{best[at]:.0%} of its accelerations, and now {max(0.0, float(as_it_is[at])):.0%}",
+                changes[which[at]][0],
+                f"{_spell(changes[which[at]][0])}: the response of the other recordings then "
+                f"explains {best[at]:.0%} of its accelerations, "
+                f"and now {max(0.0, float(as_it_is[at])):.0%}",
                 COMPARE,
             ),
         )
@@ -152,7 +156,7 @@ def _stack(listed: list[ActionProducts]) -> Products:
     )
 
 
-def _sums(products: Products) -> tuple[Array, Array]:
+def sums_of(products: Products) -> tuple[Array, Array]:
     """Return the sums for least squares over all recordings, (v, a, a) and (v, a).
 
     Division by `yy` gives every recording the same weight for each velocity.
@@ -161,7 +165,7 @@ def _sums(products: Products) -> tuple[Array, Array]:
     return np.einsum("rij,rv->vij", uu, 1.0 / yy), np.einsum("riv,rv->vi", uy, 1.0 / yy)
 
 
-def _responses_without(
+def responses_without(
     products: Products, members: NDArray[np.bool_], reference: ResponseReference
 ) -> Array:
     """Return the responses G (r, v, a) of the sample, without the own recording of a member."""
@@ -171,7 +175,7 @@ def _responses_without(
     return _solve(square, reference.product - (uy * weights[:, None]).transpose(0, 2, 1))
 
 
-def _own_responses(products: Products) -> Array:
+def own_responses(products: Products) -> Array:
     """Return the own response of each recording, (r, v, a)."""
     return _solve(products[0][:, None], products[1].transpose(0, 2, 1))
 
@@ -181,25 +185,33 @@ def _solve(square: Array, product: Array) -> Array:
     return (np.linalg.pinv(square, rcond=1e-9, hermitian=True) @ product[..., None])[..., 0]
 
 
-def _explained(responses: Array, uu: Array, uy: Array, yy: Array) -> Array:
+def explained(responses: Array, uu: Array, uy: Array, yy: Array) -> Array:
     """Return the share of the accelerations that responses (r, v, a) explain, (r,)."""
     linear = 2.0 * np.einsum("rva,rav->rv", responses, uy)
     square = np.einsum("rva,rab,rvb->rv", responses, uu, responses)
     return np.mean((linear - square) / yy, axis=1)
 
 
-def _changes(task: Task) -> Iterator[tuple[str, list[str], Array]]:
-    """Yield possible errors: description, channels, and the correction of the actions, (a, a)."""
-    actions = task.actions
+def changed(products: Products, change: Array) -> Products:
+    """Return products of actions that are corrected by (a, a)."""
+    uu, uy, yy = products
+    return change.T @ uu @ change, change.T @ uy, yy
+
+
+def action_changes(task: Task) -> Iterator[tuple[list[str], Array]]:
+    """Yield the correction of the actions, (a, a), for an inverted one or two exchanged ones."""
     same = np.eye(len(task.actions))
-    for i, name in enumerate(actions):
-        signs = np.ones(len(actions))
-        signs[i] = -1.0
-        yield f"as if {name}, or its actuator, were inverted", [name], np.diag(signs)
-    for i, j in combinations(range(len(actions)), 2):
-        first = actions[i]
-        second = actions[j]
-        if task.channels[first].unit == task.channels[second].unit:
-            order = list(range(len(actions)))
-            order[i], order[j] = j, i
-            yield f"as if {first} and {second} were exchanged", [first, second], same[order]
+    for at, name in enumerate(task.actions):
+        signs = np.ones(len(task.actions))
+        signs[at] = -1.0
+        yield [name], np.diag(signs)
+    for first, second in combinations(range(len(task.actions)), 2):
+        order = list(range(len(task.actions)))
+        order[first], order[second] = second, first
+        yield [task.actions[first], task.actions[second]], same[order]
+
+
+def _spell(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"as if {names[0]}, or its actuator, were inverted"
+    return f"as if {' and '.join(names)} were exchanged"

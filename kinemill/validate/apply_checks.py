@@ -101,13 +101,8 @@ def skip_checks(values: Values, task: Task) -> Verdict:
     Only rows that no model can use are dropped: non-finite values, and pieces shorter than
     `validate.min_steps`.
     """
-    faults = nonfinite.find(values)
-    free = ~_rows_in(faults, len(next(iter(values.values()))))
-    pieces, short = _split(free, task)
-    dropped = {nonfinite.NAME: int(np.count_nonzero(~free))} if faults else {}
-    if short:
-        dropped[TOO_SHORT] = _rows_of(short)
-    return Verdict(pieces, [*(Finding(nonfinite.NAME, fault) for fault in faults), *short], dropped)
+    rows = len(next(iter(values.values())))
+    return _without(Verdict([(0, rows)], [], {}), nonfinite.find(values), rows, task)
 
 
 def drop_nonfinite_aux(verdict: Verdict, frame: pl.DataFrame, task: Task) -> Verdict:
@@ -117,16 +112,19 @@ def drop_nonfinite_aux(verdict: Verdict, frame: pl.DataFrame, task: Task) -> Ver
     """
     columns = {name: frame[name].to_numpy() for name in task.numbers if name not in task.columns}
     faults = nonfinite.find(columns)
-    if not faults:
-        return verdict
-    lost = _rows_in(faults, frame.height)
-    trusted = np.zeros(frame.height, np.bool_)
+    return _without(verdict, faults, frame.height, task) if faults else verdict
+
+
+def _without(verdict: Verdict, faults: list[Fault], rows: int, task: Task) -> Verdict:
+    """Return a verdict on a number of rows without those of nonfinite values."""
+    lost = _rows_in(faults, rows)
+    trusted = np.zeros(rows, np.bool_)
     for start, stop in verdict.pieces:
         trusted[start:stop] = True
     pieces, short = _split(trusted & ~lost, task)
     new = {nonfinite.NAME: int(np.count_nonzero(trusted & lost)), TOO_SHORT: _rows_of(short)}
     dropped = verdict.dropped | {
-        name: verdict.dropped.get(name, 0) + rows for name, rows in new.items() if rows
+        name: verdict.dropped.get(name, 0) + count for name, count in new.items() if count
     }
     findings = [*verdict.findings, *(Finding(nonfinite.NAME, fault) for fault in faults), *short]
     return replace(verdict, pieces=pieces, findings=findings, dropped=dropped)

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from kinemill.catalog import CatalogEntry
+from kinemill.catalog.evaluations import EpisodeRow
 from kinemill.errors import spell_failure
 from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
@@ -73,17 +74,6 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class EpisodeFile:
-    """An accepted episode in the folder of its recording's result."""
-
-    id: str
-    rows: int
-    start_s: float
-    file: str
-    part: str = ""
-
-
-@dataclass(frozen=True)
 class PartSketch:
     """Sketch of one part of a recording, for the search for near-duplicates."""
 
@@ -111,7 +101,7 @@ class RecordingResult(StoredSummary):
 
     hash: str
     quarantined: bool = True
-    episodes: list[EpisodeFile] = field(default_factory=list[EpisodeFile])
+    episodes: list[EpisodeRow] = field(default_factory=list[EpisodeRow])
     dropped_rows: int = 0
     dropped: dict[str, int] = field(default_factory=dict[str, int])
     findings: dict[str, int] = field(default_factory=dict[str, int])
@@ -184,7 +174,7 @@ def evaluate_into(task: Task, recording: Recording, folder: Path) -> RecordingRe
 class _Results:
     """Results of the tracks of a recording so far."""
 
-    episodes: list[EpisodeFile] = field(default_factory=list[EpisodeFile])
+    episodes: list[EpisodeRow] = field(default_factory=list[EpisodeRow])
     tracks: list[Track] = field(default_factory=list[Track])
     rows: list[table.Row] = field(default_factory=list[table.Row])
     reasons: list[Reason] = field(default_factory=list[Reason])
@@ -270,13 +260,13 @@ def _longest(tracks: list[Track]) -> Track:
 
 def _publish(
     folder: Path, recording: str, number: int, piece: pl.DataFrame, same: Path | None
-) -> EpisodeFile:
+) -> EpisodeRow:
     """Write an episode, or link `same`, the file of a track with the same rows."""
     file = f"episode-{number:04d}{SUFFIX}"
     if same is None or not _linked(same, folder / file):
         write_rows(piece, folder / file)
     start = float(piece["time_s"][0])
-    return EpisodeFile(episode_id(recording, number), piece.height, start, file)
+    return EpisodeRow(episode_id(recording, number), piece.height, start, file)
 
 
 def episode_id(recording: str, number: int) -> str:
@@ -318,7 +308,7 @@ def _linked(file: Path, target: Path) -> bool:
     return True
 
 
-def _sketches(episodes: list[EpisodeFile], tracks: list[Track], task: Task) -> list[PartSketch]:
+def _sketches(episodes: list[EpisodeRow], tracks: list[Track], task: Task) -> list[PartSketch]:
     """Return the sketches for comparison with other recordings, separately for each part."""
     parts: dict[str, list[Track]] = {}
     for episode, piece in zip(episodes, tracks, strict=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from kinemill.catalog import CatalogEntry
-from kinemill.catalog.evaluations import EpisodeRow, Evaluation, ListedEpisode, NewEvaluation
+from kinemill.catalog.evaluations import Evaluation, ListedEpisode, NewEvaluation
 from kinemill.catalog.history import set_digest
 from kinemill.ingest import Recording
 from kinemill.ingest.raw import Reason
@@ -115,9 +115,8 @@ class NewResult:
 
     def entry(self) -> NewEvaluation:
         """Return what the catalog stores."""
-        episodes = [EpisodeRow(**vars(episode)) for episode in self.result.episodes]
         document = canonical(to_json_value(self.details))
-        return NewEvaluation(self.row, document, episodes, self.details.counts())
+        return NewEvaluation(self.row, document, self.result.episodes, self.details.counts())
 
 
 def evaluate_entries(

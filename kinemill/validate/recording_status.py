@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kinemill.catalog import evaluations
-from kinemill.catalog.evaluations import Evaluation
+from kinemill.catalog.evaluations import EpisodeRow, Evaluation
 from kinemill.ingest.decisions import Decision, current_decisions
 from kinemill.ingest.inspection import as_recording, read_before
 from kinemill.ingest.membership import Member, find_member, members
@@ -15,7 +15,7 @@ from kinemill.ingest.raw import Reason
 from kinemill.ingest.recording_summary import RecordingSummary
 from kinemill.store import Home, Json, digest, peek
 from kinemill.task import Task
-from kinemill.validate.episodes import STAGE, EpisodeFile, RecordingResult, rules, validated_inputs
+from kinemill.validate.episodes import STAGE, RecordingResult, rules, validated_inputs
 from kinemill.validate.published import is_current
 from kinemill.validate.results import Results
 
@@ -46,7 +46,7 @@ class RecordingStatus:
         return "partly" if lost else "accepted"
 
     @property
-    def episodes(self) -> list[EpisodeFile]:
+    def episodes(self) -> list[EpisodeRow]:
         """Accepted episodes; empty for a recording that a decision excludes."""
         if self.result is None or (self.decision and self.decision.bars):
             return []

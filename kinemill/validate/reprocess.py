@@ -18,6 +18,7 @@ from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recordings import STAGE as READ
 from kinemill.ingest.recordings import recording_inputs
 from kinemill.store import MANIFEST, ArtifactRef, Home, Json, digest, peek, read_json
+from kinemill.store.json_io import json_differences
 from kinemill.task import Progress, Task
 from kinemill.validate import stage as validate
 from kinemill.validate.episodes import STAGE as EVALUATED
@@ -139,18 +140,7 @@ def _changes(
         return []
     inputs = read_json(newest[0])["inputs"]
     old = {key: value for key, value in inputs.items() if key not in ignored}
-    return _differences(stage, old, now)
-
-
-def _differences(stage: str, previous: Json, now: Json, path: str = "") -> list[RuleChange]:
-    differences: list[RuleChange] = []
-    for key in dict.fromkeys([*previous, *now]):
-        old = previous.get(key)
-        new = now.get(key)
-        name = f"{path}{key}"
-        if isinstance(old, dict) and isinstance(new, dict):
-            differences += _differences(stage, old, new, f"{name}.")
-        elif old != new:
-            rule = name.removeprefix("task.").removeprefix("rules.")
-            differences.append(RuleChange(stage, rule, old, new))
-    return differences
+    return [
+        RuleChange(stage, key.removeprefix("task.").removeprefix("rules."), previous, current)
+        for key, previous, current in json_differences(old, now)
+    ]

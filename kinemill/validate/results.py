@@ -19,8 +19,8 @@ from sqlalchemy import Connection
 
 from kinemill.catalog import evaluations, transaction
 from kinemill.catalog.evaluations import EvaluationSet
-from kinemill.catalog.history import Head, batches
-from kinemill.catalog.tables import ANY_CHECK
+from kinemill.catalog.history import Head, batches, head_of, set_head
+from kinemill.catalog.tables import ANY_CHECK, evaluated
 from kinemill.store import Home, Json, digest, from_json_value, to_json_value
 from kinemill.task import Task
 from kinemill.validate.action_responses import (
@@ -174,7 +174,7 @@ class Results:
                 evaluations.forget(connection, self._task.name, head, hash_)
 
     def _head(self, connection: Connection) -> Head:
-        return evaluations.head_in(connection, self._task.name) or Head()
+        return head_of(connection, self._task.name, evaluated) or Head()
 
     def _replace(self, connection: Connection, update: Update, rules: str) -> tuple[Head, State]:
         head = self._head(connection)
@@ -205,7 +205,7 @@ class Results:
     def _save(self, connection: Connection, head: Head, state: State, *, named: bool) -> None:
         document: Json = to_json_value(state)
         head = Head(head.change, head.set, head.rules, document)
-        evaluations.save_head(connection, self._task.name, head, named=named)
+        set_head(connection, self._task.name, evaluated, head, named=named)
 
     def _compare_all(
         self, connection: Connection, rows: EvaluationSet, reference: _OutlierReference

@@ -151,20 +151,20 @@ def _checks(
     task: Task, results: Results, totals: Totals, sample: Sequence[Item], duplicates: DuplicatePairs
 ) -> list[CheckResult]:
     """Return the result of every check, blocking ones first."""
-    made = {check.name: check for check in _amounts(task, totals, results)}
+    made = _amounts(task, totals, results)
     if totals["episodes"]:
-        made |= {check.name: check for check in _of_episodes(task, totals, results)}
+        made += _of_episodes(task, totals, results)
     else:
         nothing = sound_rows(task, table.empty(task))
         failed = [check.name for check in nothing if not check.passed]
-        skipped = expectations.skipped_checks(task, f"{', '.join(failed)} failed")
-        made |= {check.name: check for check in [*nothing, *skipped]}
+        made += [*nothing, *expectations.skipped_checks(task, f"{', '.join(failed)} failed")]
     measured = measures.summarize(
         (track for _, details in sample for track in details.measured), totals.spans
     )
-    made |= {check.name: check for check in _physics(task, totals, results, measured)}
-    made |= {check.name: check for check in _cross_recording(task, results, sample, duplicates)}
-    return [made[name] for name in planned_checks(task)]
+    made += _physics(task, totals, results, measured)
+    made += _cross_recording(task, results, sample, duplicates)
+    by_name = {check.name: check for check in made}
+    return [by_name[name] for name in planned_checks(task)]
 
 
 def _of_episodes(task: Task, totals: Totals, results: Results) -> list[CheckResult]:

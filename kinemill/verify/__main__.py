@@ -31,13 +31,12 @@ def main(file: Path) -> None:
 
 def _verify(job: Job) -> VerificationSummary:
     from kinemill.verify.report import write
-    from kinemill.verify.verifier import summary, verdict_document, verify_files
+    from kinemill.verify.verifier import summary, verify_files
 
     task = Task.model_validate(job.task)
     subject = KINDS[task.learn.gives].subject(job, task)
-    verdict = verify_files(subject)
-    document = verdict_document(verdict)
-    write(verdict, document, job.folder)
+    document = verify_files(subject)
+    write(subject, document, job.folder)
     return summary(document)
 
 

@@ -16,13 +16,14 @@ from kinemill.dataset.windows import gather
 from kinemill.runtime import Floats, Predictor, Simulator
 from kinemill.runtime.window_metrics import is_moving
 from kinemill.verify.accuracy import Residuals, evaluate, residuals_of, whiteness
-from kinemill.verify.calibration import Calibration, calibrate
+from kinemill.verify.calibration import calibrate
 from kinemill.verify.comparison import FREE_RUN, MARGIN, Comparisons
 from kinemill.verify.errors import Errors, horizons_of
 from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.results import (
     Accuracy,
     AnalysisResults,
+    CalibrationCurves,
     ChannelAccuracy,
     ChannelError,
     ChannelResiduals,
@@ -59,7 +60,7 @@ class Analysis:
     free_runs: dict[str, FreeRun]
     comparisons: dict[str, Comparisons]
     residuals: Residuals
-    calibration: Calibration | None
+    calibration: CalibrationCurves | None
 
     @property
     def model(self) -> Errors:
@@ -152,7 +153,7 @@ def compare(
 
 def _calibration(
     model: Predictor, dataset: PackedDataset, split: str, errors: Errors
-) -> Calibration | None:
+) -> CalibrationCurves | None:
     if not isinstance(model, Simulator):
         return None
     starts = errors.starts
@@ -278,7 +279,7 @@ def analysis_results(analysis: Analysis) -> AnalysisResults:
         },
         residuals=_residuals(analysis),
         worst=worst_episodes(analysis)[:10],
-        calibration=analysis.calibration.curves() if analysis.calibration else None,
+        calibration=analysis.calibration,
     )
 
 

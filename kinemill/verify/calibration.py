@@ -4,7 +4,7 @@ Symbols: W windows, T horizon, S states.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -23,54 +23,8 @@ LEVELS = (0.5, 0.9)
 CHUNK = 1024  # windows in one batch, which bounds memory
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Share of true values inside the intervals that a model states.
-
-    Attributes:
-        channels: names of the S states.
-        coverage: share of windows whose true value is inside, by level of `LEVELS`, step and
-            channel, (L, T, S).
-        deviation: root mean square of the stated standard deviations, (T, S), in units.
-        rmse: the actual errors, (T, S), in units.
-        windows: number of windows, W.
-        uncorrected: `coverage` without the conformal correction; None for a model without one.
-        offline: `coverage` with the correction from validation episodes alone; None unless
-            intervals follow the errors of the run.
-    """
-
-    channels: tuple[str, ...]
-    coverage: Floats
-    deviation: Floats
-    rmse: Floats
-    windows: int
-    uncorrected: Floats | None = None
-    offline: Floats | None = None
-
-    def curves(self) -> CalibrationCurves:
-        """Return coverage, stated deviation and RMSE after each step as a part of a document."""
-        return CalibrationCurves(
-            windows=self.windows,
-            coverage=self._by_channel(self.coverage),
-            uncorrected=self._if_known(self.uncorrected),
-            offline=self._if_known(self.offline),
-            deviation=dict(zip(self.channels, self.deviation.T.tolist(), strict=True)),
-            rmse=dict(zip(self.channels, self.rmse.T.tolist(), strict=True)),
-        )
-
-    def _if_known(self, coverage: Floats | None) -> dict[str, dict[str, list[float]]] | None:
-        return None if coverage is None else self._by_channel(coverage)
-
-    def _by_channel(self, coverage: Floats) -> dict[str, dict[str, list[float]]]:
-        """Return shares (L, T, S) by level and channel, T numbers for each."""
-        return {
-            f"{level:g}": dict(zip(self.channels, by_step.T.tolist(), strict=True))
-            for level, by_step in zip(LEVELS, coverage, strict=True)
-        }
-
-
 @QUIETLY
-def calibration_of(channels: Sequence[str], errors: Floats, deviation: Floats) -> Calibration:
+def calibration_of(channels: Sequence[str], errors: Floats, deviation: Floats) -> CalibrationCurves:
     """Compare errors with stated standard deviations, for Gaussian intervals.
 
     An interval of level p goes from -z to z standard deviations, where z is the quantile
@@ -87,15 +41,19 @@ def calibration_of(channels: Sequence[str], errors: Floats, deviation: Floats) -
     if errors.shape != deviation.shape or errors.ndim != 3 or not len(errors):
         text = f"errors are {errors.shape}, deviations {deviation.shape}"
         raise BadInput("calibration", text, expected="(windows, horizon, states) of both")
-    inside = [
-        np.abs(errors) <= NormalDist().inv_cdf((1.0 + level) / 2.0) * deviation for level in LEVELS
-    ]
-    return Calibration(
-        channels=tuple(channels),
-        coverage=np.array([covered.mean(axis=0) for covered in inside]),
-        deviation=np.sqrt(np.square(deviation).mean(axis=0)),
-        rmse=np.sqrt(np.square(errors).mean(axis=0)),
+
+    def by_channel(values: Floats) -> dict[str, list[float]]:
+        return dict(zip(channels, values.T.tolist(), strict=True))
+
+    bounds = {level: NormalDist().inv_cdf((1.0 + level) / 2.0) * deviation for level in LEVELS}
+    return CalibrationCurves(
         windows=len(errors),
+        coverage={
+            f"{level:g}": by_channel((np.abs(errors) <= bound).mean(axis=0))
+            for level, bound in bounds.items()
+        },
+        deviation=by_channel(np.sqrt(np.square(deviation).mean(axis=0))),
+        rmse=by_channel(np.sqrt(np.square(errors).mean(axis=0))),
     )
 
 
@@ -121,7 +79,7 @@ def online_factors(errors: Floats, deviation: Floats, starts: Rows) -> Floats:
     return factors
 
 
-def calibrate(simulator: Simulator, windows: Windows, starts: Rows) -> Calibration | None:
+def calibrate(simulator: Simulator, windows: Windows, starts: Rows) -> CalibrationCurves | None:
     """Return the calibration of a model on windows; None if it states no uncertainty.
 
     Args:

@@ -163,6 +163,11 @@ class PhysicsResult:
     value: Number
     within: float
 
+    @property
+    def passed(self) -> bool:
+        """Whether the value is within the limit; false for NaN."""
+        return self.value <= self.within
+
 
 @dataclass(frozen=True)
 class OutputAccuracy:

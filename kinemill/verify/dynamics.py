@@ -10,6 +10,7 @@ deviation in training, is negligible.
 Symbols: N rows, H history, T horizon, S states, A actions.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -37,7 +38,7 @@ from kinemill.verify.analysis import (
     metrics_of,
     window_counts,
 )
-from kinemill.verify.check_results import OutputAccuracy, Parity
+from kinemill.verify.check_results import OutputAccuracy, Parity, PhysicsResult
 from kinemill.verify.checklist import Gate, finite
 from kinemill.verify.document import ModelKind, Verification
 from kinemill.verify.estimated import estimated_starts
@@ -58,7 +59,7 @@ from kinemill.verify.parity import (
     near_start,
     try_comparison,
 )
-from kinemill.verify.physics import PhysicalCheck, physical_checks, sensitivity, stability
+from kinemill.verify.physics import physical_checks, physics_gates, sensitivity, stability
 from kinemill.verify.results import ChannelPrecision, ClosedLoop, PrecisionResults, Stability
 from kinemill.verify.test_inputs import Probe, held_out_windows, long_probe, make_probes
 
@@ -66,64 +67,6 @@ CONSTANT = 1e-12  # a smaller standard deviation in training counts as 1, as in 
 
 _SHARE = 0.2  # negligible loss as a share of the model's error: sqrt(1 + 0.2²) = 1.02
 _LITTLE = 1e-3  # negligible loss in training standard deviations
-
-
-@dataclass(frozen=True, eq=False)
-class Precision:
-    """RMS values at the last step of held-out windows, by state, (S,) each, in units.
-
-    In a window in which the model diverges, the last step before the divergence counts.
-
-    Attributes:
-        dtype: data type of the files.
-        steps: horizon of the windows.
-        units: units of the states.
-        loss: RMS of the trained step in the precision of the files minus that in float64.
-        error: RMS of the trained step in float64 minus truth.
-        allowed: largest negligible loss.
-    """
-
-    dtype: str
-    steps: int
-    states: Sequence[str]
-    units: Sequence[str]
-    loss: Floats
-    error: Floats
-    allowed: Floats
-
-    @property
-    def passed(self) -> bool:
-        """Whether the loss is negligible on every channel; false for NaN."""
-        return bool((self.loss <= self.allowed).all())
-
-    @property
-    def worst(self) -> int:
-        """Index of the state with the largest ratio of loss and allowed loss."""
-        share = self.loss / self.allowed
-        return int(np.argmax(np.where(np.isfinite(share), share, np.inf)))
-
-    def gate(self) -> Gate:
-        """Return the line of the verdict."""
-        at = self.worst
-        unit = self.units[self.worst]
-        value = (
-            f"{self.dtype} loses {self.loss[at]:.3g} {unit} of {self.states[at]} over "
-            f"{self.steps} steps; the error of the model is {self.error[at]:.3g} {unit}"
-        )
-        return Gate("precision", self.passed, value, f"at most {self.allowed[at]:.3g} {unit}")
-
-    def results(self) -> PrecisionResults:
-        """Return loss, error and allowed loss by state as a part of a document."""
-        rows = zip(self.states, self.units, self.loss, self.error, self.allowed, strict=True)
-        return PrecisionResults(
-            dtype=self.dtype,
-            steps=self.steps,
-            passed=self.passed,
-            channels={
-                name: ChannelPrecision(unit, float(loss), float(error), float(allowed))
-                for name, unit, loss, error, allowed in rows
-            },
-        )
 
 
 @dataclass(frozen=True)
@@ -232,8 +175,8 @@ class DynamicsSubject:
         ]
 
     @cached_property
-    def precision(self) -> Precision:
-        """Effect of rounding on held-out windows.
+    def precision(self) -> PrecisionResults:
+        """Effect of rounding on held-out windows; where one diverges, on the last step before.
 
         It is measured with the trained step in the precision of the files, so that a faulty export
         does not change it.
@@ -246,24 +189,27 @@ class DynamicsSubject:
         last = np.maximum(near.sum(axis=1), 1) - 1  # (N,): last step before the rollout diverges
         # The float64 step, so that `error` and `loss` refer to the same trajectory.
         error = rms_at(wrapped(exact - truth, self.angle), last)
-        return Precision(
+        loss = rms_at(wrapped(rounded - exact, self.angle), last)
+        allowed = negligible_loss(error, training_scale(self.dataset).resolution, self.std)
+        rows = zip(self.simulator.states, loss, error, allowed, strict=True)
+        return PrecisionResults(
             dtype=self.exported.interface.dtype,
             steps=steps,
-            states=self.simulator.states,
-            units=[self.simulator.units[name] for name in self.simulator.states],
-            loss=rms_at(wrapped(rounded - exact, self.angle), last),
-            error=error,
-            allowed=negligible_loss(error, training_scale(self.dataset).resolution, self.std),
+            passed=bool((loss <= allowed).all()),
+            channels={
+                name: ChannelPrecision(self.simulator.units[name], *map(float, values))
+                for name, *values in rows
+            },
         )
 
     @cached_property
-    def physics(self) -> list[PhysicalCheck]:
-        """Results of the physical checks that the task declares."""
+    def physics(self) -> dict[str, PhysicsResult]:
+        """Results of the physical checks that the task declares, by name."""
         return physical_checks(self.simulator, self.probes[0], self.std, self.settings)
 
     def check_behavior(self) -> list[Gate]:
         """Check precision and physics."""
-        return [self.precision.gate(), *(check.gate() for check in self.physics)]
+        return [precision_gate(self.precision), *physics_gates(self.physics)]
 
     @cached_property
     def analysis(self) -> Analysis:
@@ -318,10 +264,10 @@ class DynamicsSubject:
             analysis=analysis_results(analysis),
             references=self.references.facts() if self.references else None,
             counted=self.counted,
-            precision=self.precision.results(),
+            precision=self.precision,
             sensitivity=sensitivity(self.simulator, self.probes[0], self.std),
             stability=self.stability,
-            physics={check.name: check.result() for check in self.physics},
+            physics=self.physics,
             closed_loop=self.closed_loop,
             c99=exported.c99 if exported else None,
         )
@@ -347,3 +293,20 @@ def negligible_loss(error: Floats, resolution: Floats, std: Floats) -> Floats:
     """
     allowed = np.where(np.isfinite(error), _SHARE * error, 0.0)
     return np.maximum(allowed, np.maximum(resolution, _LITTLE * std))
+
+
+def precision_gate(precision: PrecisionResults) -> Gate:
+    """Return the line of the verdict, with the state whose loss is the largest share of allowed."""
+
+    def share(name: str) -> float:
+        channel = precision.channels[name]
+        ratio = channel.loss / channel.allowed
+        return ratio if math.isfinite(ratio) else math.inf
+
+    name = max(precision.channels, key=share)
+    worst = precision.channels[name]
+    value = (
+        f"{precision.dtype} loses {worst.loss:.3g} {worst.unit} of {name} over "
+        f"{precision.steps} steps; the error of the model is {worst.error:.3g} {worst.unit}"
+    )
+    return Gate("precision", precision.passed, value, f"at most {worst.allowed:.3g} {worst.unit}")

@@ -14,9 +14,10 @@ from kinemill.reports.components import figure
 from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import Floats, Windows, is_moving, predict
 from kinemill.verify.analysis import Analysis, window_errors
-from kinemill.verify.calibration import LEVELS, Calibration
+from kinemill.verify.calibration import LEVELS
 from kinemill.verify.errors import Errors
 from kinemill.verify.phrases import label
+from kinemill.verify.results import CalibrationCurves
 
 _TIME = "time from the start of the prediction, s"
 _DRAWN = ("champion", "model")  # drawn in rollouts in addition to the best reference
@@ -238,21 +239,19 @@ def cross_correlations(analysis: Analysis) -> str:
     return _grid(charts)
 
 
-def coverages(calibration: Calibration, errors: Errors) -> str:
+def coverages(calibration: CalibrationCurves, errors: Errors) -> str:
     """Draw the coverage of each interval over the prediction time, one chart per state."""
     time = np.arange(1, errors.horizon + 1, dtype=np.float64) * errors.dt
     labels = ("time ahead, s", "share of windows")
     ends = np.array([time[0], time[-1]])
     charts = list[str]()
-    for index in pictured(errors):
+    for name in (errors.channels[index] for index in pictured(errors)):
         lines = [Line(f"{level:.0%} wanted", "limit", ends, np.full(2, level)) for level in LEVELS]
         lines += [
-            Line(f"{level:.0%} intervals", "model", time, coverage[:, index])
-            for level, coverage in zip(LEVELS, calibration.coverage, strict=True)
+            Line(f"{level:.0%} intervals", "model", time, np.array(coverage[name]))
+            for level, coverage in zip(LEVELS, calibration.coverage.values(), strict=True)
         ]
-        charts.append(
-            figure(errors.channels[index], "", line_chart(lines, labels=labels, y=(0.0, 1.05)))
-        )
+        charts.append(figure(name, "", line_chart(lines, labels=labels, y=(0.0, 1.05))))
     return _grid(charts)
 
 

@@ -27,28 +27,29 @@ from kinemill.verify.results import Accuracy
 Tone = Literal["good", "warning", "bad"]
 _MOST_CAUSES = 2  # causes of a refusal in a sentence
 _CHANNELS = 4  # most channels in a sentence; of more, only the three that compare worst
-_CAUSES = {  # meaning of a refusal by rule of the gate; {} is replaced by the subject of the rule
-    "verified": "the exported files failed verification",
-    "finite": "its predictions diverge",
+CAUSES = {  # meaning of a refusal by rule of the gate, root causes first: files that do not work,
+    # too little data, a worse model, then the others; {} is replaced by the subject of the rule
     "precision": "float32 is not precise enough for it",
     "parity": "the exported files do not match the trained model",
+    "verified": "the exported files failed verification",
     "serves": "it does not load in the serving runtime",
     "independent": "its test data duplicate its training data",
+    "measured": "the gate measured another error than verification",
     "no_worse": "it is worse than {} in a channel or at a horizon",
     "beats": "it is not better than {}",
     "interval": "the test data do not show that it is better than {}",
-    "evidence": "there is too little test data",
     "channels": "{} became worse than the champion's",
     "stability": "its long rollouts diverge",
-    "coverage": "its intervals cover too few or too many of the test windows",
     "closed_loop": "its controller does not succeed often enough",
     "trials": "its trials on the robot do not succeed often enough",
+    "coverage": "its intervals cover too few or too many of the test windows",
     "interface": "its interface is not the champion's",
+    "evidence": "there is too little test data",
     "latency": "it is too slow",
     "size": "it is too large",
     "freshness": "its data are too old",
-    "measured": "the gate measured another error than verification",
 }
+_DIVERGES = {"finite": "its predictions diverge"}  # instead of all that a divergence fails
 
 
 @dataclass(frozen=True)
@@ -183,8 +184,8 @@ def causes(failed: Sequence[FailedRule]) -> str:
     subjects = dict[str, list[str]]()
     for text, subject in map(_cause, failed):
         subjects.setdefault(text, []).append(subject)
-    if (interval := _CAUSES["interval"]) in subjects:  # the other cause says more
-        worse = subjects.get(_CAUSES["beats"], [])
+    if (interval := CAUSES["interval"]) in subjects:  # the other cause says more
+        worse = subjects.get(CAUSES["beats"], [])
         subjects[interval] = [name for name in subjects[interval] if name not in worse]
     message = [text.format(listed(names)) for text, names in subjects.items() if names]
     more = len(message) - _MOST_CAUSES
@@ -195,8 +196,8 @@ def _cause(failed: FailedRule) -> tuple[str, str]:
     """Return the text of a failed rule, with {} for its subject, and the subject."""
     line = failed.rule
     if line == "verified":
-        return f"{_CAUSES[line]} ({{}})", str(failed.value).removeprefix("failed: ")
-    for rule, text in _CAUSES.items():
+        return f"{CAUSES[line]} ({{}})", str(failed.value).removeprefix("failed: ")
+    for rule, text in (CAUSES | _DIVERGES).items():
         if line == rule or line.startswith(f"{rule}_"):
             about = line.removeprefix(rule).removeprefix("_")
             name = about if rule == "channels" else spoken(about)

@@ -1,6 +1,5 @@
 """Latency of single calls, ms, and throughput of batches, steps/s, on this machine."""
 
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kinemill.store.machine import cores
 from kinemill.verify.check_results import Latency, Machine, Throughput
 from kinemill.verify.test_inputs import Probe
 
@@ -81,11 +81,6 @@ def throughput(
                 calls += 1
             results.append(Throughput(batch, count, calls * batch * steps / spent))
     return results
-
-
-def cores() -> int:
-    """Return the number of cores that this process can use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> Machine:

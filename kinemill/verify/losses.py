@@ -8,7 +8,7 @@ so that many references do not hide a loss.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from kinemill.task.promote import FREE_RUN, REFERENCES, TRIVIAL, Promote
@@ -166,11 +166,11 @@ def losses(
     tested = list[Loss]()
     for name, horizons_of_reference in compared.items():
         for line in _compared(name, horizons_of_reference, horizons, channels):
-            loss = _certain(line)
-            if loss is not None:
-                lost[name].append(loss)
-            elif line.comparison is not None and _is_testable(line):
+            why = _why(line.horizon, line.comparison)
+            if why == "significant":
                 tested.append(line)
+            elif why is not None:
+                lost[name].append(replace(line, why=why))
     # Before `holm`, because its threshold depends on the number of hypotheses.
     tested = _strongest(tested)
     p_values = [line.comparison.p_worse for line in tested if line.comparison]
@@ -210,51 +210,28 @@ def _compared(
             yield Loss(name, horizon, NRMSE, "not measured")
             continue
         for channel in channels or by_channel:
-            comparison = by_channel.get(channel)
-            why: Why = "not measured" if comparison is None else "significant"
-            yield Loss(name, horizon, channel, why, comparison)
+            yield Loss(name, horizon, channel, "significant", by_channel.get(channel))
 
 
-def _certain(line: Loss) -> Loss | None:
-    """Return the loss if it is one without a test; else None."""
-    comparison = line.comparison
+def _why(horizon: str, comparison: Comparison | None) -> Why | None:
+    """Return why a comparison is a loss: `significant` if a test decides, None if it is none."""
     if comparison is None:
-        return line
-    if not math.isfinite(comparison.reference):
+        return "not measured"
+    if not math.isfinite(comparison.reference) or comparison.is_equal:
         return None
-    if comparison.error <= comparison.reference or comparison.is_equal:
-        return None
-    if not math.isfinite(comparison.error):
-        return Loss(line.reference, line.horizon, line.channel, "diverges", comparison)
-    return (
-        Loss(line.reference, line.horizon, line.channel, "gross", comparison)
-        if _gross(line)
-        else None
-    )
+    # Whole episodes fully count only where the reference predicts well enough.
+    has_skill = horizon != FREE_RUN or comparison.reference <= SKILL
+    if not comparison.error <= comparison.reference:
+        if not math.isfinite(comparison.error):
+            return "diverges"
+        if _is_gross(comparison, has_skill=has_skill):
+            return "gross"
+    return "significant" if has_skill and math.isfinite(comparison.p_worse) else None
 
 
-def _gross(line: Loss) -> bool:
-    comparison = line.comparison
-    if comparison is None:
-        return False
-    if not _has_skill(line):
-        return not comparison.error <= GROSS_WITHOUT_SKILL * comparison.reference
+def _is_gross(comparison: Comparison, *, has_skill: bool) -> bool:
+    if not has_skill:
+        return comparison.error > GROSS_WITHOUT_SKILL * comparison.reference
     # `not low <= 1` is also true for NaN, the interval of too few blocks.
     no_tie = not comparison.low <= 1.0 or comparison.effective_n < FEWEST
-    return not comparison.ratio <= GROSS and no_tie
-
-
-def _has_skill(line: Loss) -> bool:
-    """Return whether the reference predicts well enough to count; always true within windows."""
-    comparison = line.comparison
-    return line.horizon != FREE_RUN or (comparison is not None and comparison.reference <= SKILL)
-
-
-def _is_testable(line: Loss) -> bool:
-    comparison = line.comparison
-    return (
-        comparison is not None
-        and math.isfinite(comparison.p_worse)
-        and not comparison.is_equal
-        and _has_skill(line)
-    )
+    return comparison.ratio > GROSS and no_tie

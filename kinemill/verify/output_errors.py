@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from kinemill.dataset import PackedDataset
 from kinemill.dataset.windows import gather, window_starts
 from kinemill.reports.charts import number
-from kinemill.reports.components import error_cells, name_of, table
+from kinemill.reports.components import error_cells, name_of
+from kinemill.reports.templates import table
 from kinemill.runtime import Simulator
 from kinemill.runtime.window_metrics import QUIETLY, Floats, evenly_spaced, nonzero_std
 from kinemill.verify.accuracy import CHUNK

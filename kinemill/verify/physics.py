@@ -5,7 +5,7 @@ Energy and symmetry are checks that a task declares.
 Symbols: N windows, H history, T horizon, S states, A actions.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,44 +23,14 @@ from kinemill.verify.test_inputs import Array, Probe, long_probe
 _STEPS = 1000
 _ROLLOUTS = 32
 _RUN_AWAY = 10.0  # distance from the range of a channel, in ranges, at which a rollout has diverged
+_VERBS = {"energy": "grows", "symmetry": "differs"}
 _NOISE = 0.01  # in training standard deviations of each state
-
-
-@dataclass(frozen=True)
-class PhysicalCheck:
-    """Result of one check.
-
-    Attributes:
-        name: `energy` or `symmetry`.
-        value: growth or asymmetry, in standard deviations.
-        within: largest value that passes, in the same unit.
-        text: the value as text.
-    """
-
-    name: str
-    value: float
-    within: float
-    text: str
-
-    @property
-    def passed(self) -> bool:
-        """Whether the value is within the limit; false for NaN."""
-        return self.value <= self.within
-
-    def gate(self) -> Gate:
-        """Return the line of the verdict."""
-        expected = f"at most {self.within:.3g} standard deviations"
-        return Gate(self.name, self.passed, self.text, expected)
-
-    def result(self) -> PhysicsResult:
-        """Return the result as a part of a document."""
-        return PhysicsResult(self.value, self.within)
 
 
 def physical_checks(
     simulator: Simulator, probe: Probe, std: Floats, settings: Verify
-) -> list[PhysicalCheck]:
-    """Run the checks that a task declares, on measured windows (N, H, S).
+) -> dict[str, PhysicsResult]:
+    """Run the checks that a task declares, on measured windows (N, H, S); return them by name.
 
     Args:
         simulator: loaded with `non_finite="pass"`.
@@ -68,16 +38,29 @@ def physical_checks(
         std: standard deviation of each state in training, (S,), in units.
         settings: settings with `energy` and `symmetry`.
     """
-    checks: list[PhysicalCheck] = []
+    checks = dict[str, PhysicsResult]()
     if settings.energy:
-        checks.append(energy_growth(simulator, probe, settings.energy))
+        checks["energy"] = energy_growth(simulator, probe, settings.energy)
     if settings.symmetry:
-        checks.append(asymmetry(simulator, probe, std, settings.symmetry))
+        checks["symmetry"] = asymmetry(simulator, probe, std, settings.symmetry)
     return checks
 
 
+def physics_gates(checks: Mapping[str, PhysicsResult]) -> list[Gate]:
+    """Return the lines of the verdict."""
+    return [
+        Gate(
+            name,
+            check.passed,
+            f"{_VERBS[name]} by {check.value:.3g} standard deviations",
+            f"at most {check.within:.3g} standard deviations",
+        )
+        for name, check in checks.items()
+    ]
+
+
 @QUIETLY
-def energy_growth(simulator: Simulator, probe: Probe, energy: Energy) -> PhysicalCheck:
+def energy_growth(simulator: Simulator, probe: Probe, energy: Energy) -> PhysicsResult:
     """Return the mean growth of energy without input, in standard deviations over the windows.
 
     A loss of energy, such as by friction, counts as no growth.
@@ -87,8 +70,7 @@ def energy_growth(simulator: Simulator, probe: Probe, energy: Energy) -> Physica
     increase = np.maximum(_energy(simulator, idle[:, -1], energy) - initial, 0.0)
     std = float(initial.std())
     value = float(increase.mean() / std) if std > 0.0 else float("nan")
-    text = f"grows by {value:.3g} standard deviations"
-    return PhysicalCheck("energy", value, energy.within, text)
+    return PhysicsResult(value, energy.within)
 
 
 def _energy(simulator: Simulator, states: Array, energy: Energy) -> Floats:
@@ -101,7 +83,7 @@ def _energy(simulator: Simulator, states: Array, energy: Energy) -> Floats:
 
 
 @QUIETLY
-def asymmetry(simulator: Simulator, probe: Probe, std: Floats, symmetry: Symmetry) -> PhysicalCheck:
+def asymmetry(simulator: Simulator, probe: Probe, std: Floats, symmetry: Symmetry) -> PhysicsResult:
     """Return the RMS difference of a mirrored rollout and the rollout of mirrored inputs.
 
     It is in standard deviations `std`, (S,), over all windows (N, H, S) and steps.
@@ -115,8 +97,7 @@ def asymmetry(simulator: Simulator, probe: Probe, std: Floats, symmetry: Symmetr
     angle = simulator.interface.is_angle
     off = wrapped(simulator.rollout(states, past, actions).astype(np.float64) - image, angle)
     value = float(np.sqrt(((off / std) ** 2).mean()))
-    text = f"differs by {value:.3g} standard deviations"
-    return PhysicalCheck("symmetry", value, symmetry.within, text)
+    return PhysicsResult(value, symmetry.within)
 
 
 def mirror(values: Array, names: tuple[str, ...], symmetry: Symmetry) -> NDArray[np.float32]:

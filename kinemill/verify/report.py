@@ -7,25 +7,23 @@ from kinemill.reports.templates import render
 from kinemill.store import publish_document
 from kinemill.verify.comparison_sections import DECISION, verified_head
 from kinemill.verify.document import VERIFICATION, Verification
-from kinemill.verify.subject import KINDS
-from kinemill.verify.verifier import Verdict
+from kinemill.verify.subject import KINDS, Subject
 
 
-def write(verdict: Verdict, document: Verification, folder: Path) -> None:
+def write(subject: Subject, document: Verification, folder: Path) -> None:
     """Write verification.json, report.html and the files of the subject into `folder`."""
     publish_document(folder / VERIFICATION, document)
-    (folder / "report.html").write_text(page(verdict, document), encoding="utf-8")
-    verdict.subject.write_files(folder)
+    (folder / "report.html").write_text(page(subject, document), encoding="utf-8")
+    subject.write_files(folder)
 
 
-def page(verdict: Verdict, document: Verification) -> str:
+def page(subject: Subject, document: Verification) -> str:
     """Return the report as one HTML document without external links."""
-    subject = verdict.subject
     interface = subject.exported.interface
     parts = KINDS[subject.kind].parts(subject, document)
     context = {
-        "gates": verdict.gates,
-        "parity": verdict.checks.parity,
+        "gates": document.gates,
+        "parity": document.parity,
         "interface": interface,
         "head": verified_head(document),
         "decision": DECISION,

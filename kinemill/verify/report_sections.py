@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kinemill.reports.charts import number
-from kinemill.reports.components import card, error_cells, name_of, table
-from kinemill.reports.templates import render
+from kinemill.reports.components import card, error_cells, name_of
+from kinemill.reports.templates import render, table
 from kinemill.verify.analysis import Analysis, worst_episodes
 from kinemill.verify.calibration import LEVELS
 from kinemill.verify.comparison import FREE_RUN, NRMSE

@@ -195,18 +195,18 @@ class CalibrationCurves:
 
     Attributes:
         coverage: share of windows inside the interval, by its level, such as `0.9`, and channel.
+        deviation, rmse: stated standard deviation and RMSE by channel, in its unit.
         uncorrected: `coverage` without the conformal correction; None for a model without one.
         offline: `coverage` with the correction from validation episodes alone; None unless
             intervals follow the errors of the run.
-        deviation, rmse: stated standard deviation and RMSE by channel, in its unit.
     """
 
     windows: int
     coverage: dict[str, dict[str, list[Number]]]
-    uncorrected: dict[str, dict[str, list[Number]]] | None
-    offline: dict[str, dict[str, list[Number]]] | None
     deviation: dict[str, list[Number]]
     rmse: dict[str, list[Number]]
+    uncorrected: dict[str, dict[str, list[Number]]] | None = None
+    offline: dict[str, dict[str, list[Number]]] | None = None
 
 
 @dataclass(frozen=True)

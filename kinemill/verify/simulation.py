@@ -25,7 +25,6 @@ PLOTS = (".png", ".html")
 _BATCH = 4096  # most trajectories in one batch
 
 _TIME = ("time_s", "time", "t")  # columns that may hold the time, s
-_SUFFIXES = (".csv", ".parquet")
 _OFF = 0.01  # tolerance of a time stamp, as a share of the time step
 
 
@@ -247,9 +246,8 @@ def actions_of(frame: pl.DataFrame, names: Sequence[str], dt: float, path: objec
 
 def _read(path: Path) -> pl.DataFrame:
     if not path.is_file():
-        raise BadInput(path, "does not exist", expected=f"a file, {' or '.join(_SUFFIXES)}")
-    if path.suffix not in _SUFFIXES:
-        raise BadInput(path, f"ends in {path.suffix!r}", expected=" or ".join(_SUFFIXES))
+        raise BadInput(path, "does not exist", expected=f"a file, {' or '.join(TABLES)}")
+    check_ending(path, TABLES)
     try:
         if path.suffix == ".parquet":
             return pl.read_parquet(path, glob=False)

@@ -1,20 +1,12 @@
 """The verifier: run every check of an exported model or policy, then measure it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kinemill.errors import Blocked
-from kinemill.verify.check_results import (
-    CallLatency,
-    CheckSummary,
-    Latency,
-    NanPropagation,
-    Parity,
-    Structure,
-    Throughput,
-)
+from kinemill.verify.check_results import CallLatency, CheckSummary, Parity
 from kinemill.verify.checklist import Gate, finite
-from kinemill.verify.cold_start import ColdStart, cold_start
+from kinemill.verify.cold_start import cold_start
 from kinemill.verify.document import Verification, VerificationSummary
 from kinemill.verify.latency import latency, machine, throughput
 from kinemill.verify.nan_propagation import nan_gate, propagate_nan
@@ -23,54 +15,7 @@ from kinemill.verify.structure import structure
 from kinemill.verify.subject import Subject
 
 
-@dataclass(frozen=True)
-class Checks:
-    """Results of the checks of the exported files.
-
-    Attributes:
-        gates: lines of the verdict.
-        parity: comparisons with the trained network.
-        nan: effects of NaN in each input.
-        structures: contents of each file.
-    """
-
-    gates: list[Gate]
-    parity: list[Parity]
-    nan: list[NanPropagation]
-    structures: list[Structure]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Results of verification.
-
-    Attributes:
-        subject: the verified model, with its measurements.
-        gates: all lines of the verdict, including those on measurements.
-        latency: latency of each call, ms.
-        throughput: throughput of batches, steps/s.
-        cold_start: times of a new process.
-    """
-
-    subject: Subject
-    checks: Checks
-    gates: list[Gate]
-    latency: dict[str, Latency]
-    throughput: list[Throughput]
-    cold_start: ColdStart
-
-    @property
-    def passed(self) -> bool:
-        """Whether every gate passed."""
-        return all(gate.passed for gate in self.gates)
-
-    @property
-    def call_latency(self) -> Latency:
-        """Latency of the call that a task can limit: a rollout, or one action."""
-        return next(iter(self.latency.values()))
-
-
-def verify_files(subject: Subject) -> Verdict:
+def verify_files(subject: Subject) -> Verification:
     """Run every check of a model or policy, and measure it.
 
     Raises:
@@ -81,17 +26,41 @@ def verify_files(subject: Subject) -> Verdict:
     limit = subject.settings.latency_p99_ms
     gates = [*checks.gates, *subject.measure()]
     times = latency(exported.timed_calls(subject.probes[0]), whole=limit is not None)
+    name, first = next(iter(times.items()))
     if limit is not None:
-        name, first = next(iter(times.items()))
         value = f"p99 {first.p99:.3f} ms, the best of {first.blocks} blocks of {first.calls} calls"
         gates.append(Gate("latency", first.p99 <= limit, value, f"p99 at most {limit} ms a {name}"))
     probe, steps, threads = subject.throughput_of()
     rates = throughput(exported.batch_call, probe, steps, threads)
-    return Verdict(subject, checks, gates, times, rates, cold_start(exported.folder))
+    started = cold_start(exported.folder)
+    passed = all(gate.passed for gate in gates)
+    parity = {f"{row.call} parity" for row in checks.parity} | {"closed loop"}
+    lines = {gate.name: gate.passed for gate in gates}
+    return replace(
+        subject.document(),
+        task=exported.interface.task,
+        passed=passed,
+        summary=CheckSummary(
+            passed=passed,
+            parity=all(lines[name] for name in parity if name in lines),
+            precision=lines.get("precision"),
+            latency_ms=CallLatency(first.p50, first.p99),
+        ),
+        gates=gates,
+        parity=checks.parity,
+        nan=checks.nan,
+        files=checks.files,
+        latency_ms=times,
+        throughput=rates,
+        cold_start=started,
+        machine=machine(),
+        dataset=exported.interface.dataset,
+        versions=exported.interface.versions,
+    )
 
 
-def run_checks(subject: Subject) -> Checks:
-    """Run the checks of the exported files.
+def run_checks(subject: Subject) -> Verification:
+    """Run the checks of the exported files; the document has `gates`, `parity`, `nan` and `files`.
 
     Raises:
         Blocked: The files cannot run, so nothing can be measured.
@@ -110,8 +79,8 @@ def run_checks(subject: Subject) -> Checks:
         finite("finite", all(row.finite for row in parity)),
         *exported.check_contract(subject.probes),
     ]
-    structures = [structure(path, model) for path, model in models.items()]
-    return Checks(gates, parity, nan, structures)
+    files = [structure(path, model) for path, model in models.items()]
+    return Verification(gates=gates, parity=parity, nan=nan, files=files)
 
 
 def _require_runnable(task: str, gates: Sequence[Gate], parity: Sequence[Parity]) -> None:
@@ -124,37 +93,6 @@ def _require_runnable(task: str, gates: Sequence[Gate], parity: Sequence[Parity]
             expected="files that run for any batch",
             fix="nothing was measured; export the model again",
         )
-
-
-def verdict_document(verdict: Verdict) -> Verification:
-    """Return verification.json."""
-    subject = verdict.subject
-    checks = verdict.checks
-    interface = subject.exported.interface
-    times = verdict.call_latency
-    parity = {f"{row.call} parity" for row in checks.parity} | {"closed loop"}
-    lines = {gate.name: gate.passed for gate in verdict.gates}
-    return replace(
-        subject.document(),
-        task=interface.task,
-        passed=verdict.passed,
-        summary=CheckSummary(
-            passed=verdict.passed,
-            parity=all(lines[name] for name in parity if name in lines),
-            precision=lines.get("precision"),
-            latency_ms=CallLatency(times.p50, times.p99),
-        ),
-        gates=verdict.gates,
-        parity=checks.parity,
-        nan=checks.nan,
-        files=checks.structures,
-        latency_ms=verdict.latency,
-        throughput=verdict.throughput,
-        cold_start=verdict.cold_start,
-        machine=machine(),
-        dataset=interface.dataset,
-        versions=interface.versions,
-    )
 
 
 def summary(document: Verification) -> VerificationSummary:

@@ -12,7 +12,8 @@ from kinemill.catalog.evaluations import (
     find_outliers,
     replace_outliers,
 )
-from kinemill.catalog.history import Head
+from kinemill.catalog.history import Head, head_of, set_head
+from kinemill.catalog.tables import evaluated
 from kinemill.store import ArtifactRef, digest
 from tests.deploy.conftest import database as shared  # noqa: F401  (fixture)
 from tests.deploy.conftest import postgres  # noqa: F401  (fixture)
@@ -41,12 +42,12 @@ def result(number, episodes=1, findings=None, **changes):
 def changed(home, *new, gone=(), named=True):
     """Enter results for those of before, as validation does; return the number of the change."""
     with catalog.transaction(home, write=True) as connection:
-        head = evaluations.head_in(connection, "arm") or Head()
+        head = head_of(connection, "arm", evaluated) or Head()
         hashes = {one.row.hash for one in new} | {digest(number) for number in gone}
         present = EvaluationSet(home, "arm", head.change, connection).find(hashes)
         old = [row for row, _ in present.values()]
         change, set_ = evaluations.replace(connection, "arm", head, old, new)
-        evaluations.save_head(connection, "arm", Head(change, set_, "rules"), named=named)
+        set_head(connection, "arm", evaluated, Head(change, set_, "rules"), named=named)
     return evaluations.read_head(home, "arm")
 
 

@@ -11,7 +11,8 @@ import pytest
 from kinemill import catalog
 from kinemill.catalog import evaluations
 from kinemill.catalog.evaluations import EpisodeRow, Evaluation, EvaluationSet, NewEvaluation
-from kinemill.catalog.history import Head, set_digest
+from kinemill.catalog.history import Head, head_of, set_digest, set_head
+from kinemill.catalog.tables import evaluated
 from kinemill.store import get_or_build, to_json_value, write_document
 from kinemill.task import Task
 from kinemill.validate.evaluation import Details
@@ -105,13 +106,13 @@ def _entry(content, ref):
 def _enter(home, task, entries):
     """Let a task have these results and no others; return the digest of the set."""
     with catalog.transaction(home, write=True) as connection:
-        head = evaluations.head_in(connection, task) or Head()
+        head = head_of(connection, task, evaluated) or Head()
         present = {one.digest: one for one in EvaluationSet(home, task, head.change, connection)}
         digests = {entry.row.digest for entry in entries}
         old = [one for digest, one in present.items() if digest not in digests]
         new = [entry for entry in entries if entry.row.digest not in present]
         change, set_ = evaluations.replace(connection, task, head, old, new)
-        evaluations.save_head(connection, task, Head(change, set_, "rules"), named=True)
+        set_head(connection, task, evaluated, Head(change, set_, "rules"), named=True)
     return set_
 
 

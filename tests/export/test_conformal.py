@@ -36,9 +36,9 @@ def test_intervals_of_any_size_become_those_of_90_percent(scale):
     conformal = correction_of(*gaussian(0, scale), MANY)
     errors, variance = gaussian(1, scale)
     deviation = np.sqrt(corrected(conformal, variance))
-    result = calibration_of(["angle", "velocity"], errors, deviation).coverage[1]
+    result = calibration_of(["angle", "velocity"], errors, deviation).coverage["0.9"]
     # 0.0064 is three standard deviations of a share of 20,000, and twice the shares are estimated.
-    np.testing.assert_allclose(result, 0.9, atol=0.0128)
+    np.testing.assert_allclose([*result.values()], 0.9, atol=0.0128)
 
 
 def test_few_independent_windows_widen_the_intervals():
@@ -62,8 +62,8 @@ def test_members_that_agree_have_the_floor():
     conformal = correction_of(errors, np.zeros((W, 1, 1)), np.array([1e9]))
     assert conformal.floor[0][0] == pytest.approx(0.1, rel=0.02)
     deviation = np.sqrt(corrected(conformal, np.zeros((W, 1, 1))))
-    result = calibration_of(["angle"], errors, deviation).coverage[1]
-    assert result.item() == pytest.approx(0.9, abs=1e-3)
+    (result,) = calibration_of(["angle"], errors, deviation).coverage["0.9"]["angle"]
+    assert result == pytest.approx(0.9, abs=1e-3)
 
 
 def test_steps_after_the_last_have_the_correction_of_the_last():
@@ -104,8 +104,11 @@ def test_the_files_carry_the_correction_and_the_simulator_applies_it(noisy_rows,
     windows = cut_windows(rows.values, 2, starts, simulator.history, HORIZON)
     result = calibrate(simulator, windows, starts)
     # The same windows: at least 90 %, and few more, since (1 + 1/n) is at most 8/7 here.
-    assert (result.coverage[1] >= 0.899).all()
-    assert not np.allclose(result.coverage, result.uncorrected)
+    covered, uncorrected = (
+        np.array([*coverage["0.9"].values()]) for coverage in (result.coverage, result.uncorrected)
+    )
+    assert (covered >= 0.899).all()
+    assert not np.allclose(covered, uncorrected)
     parts = windows.states, windows.past_actions, windows.actions
     _, deviation = simulator.rollout_deviation(*parts)
     _, stated = simulator.rollout_deviation(*parts, conformal=False)

@@ -83,7 +83,9 @@ class Claims:
 
     def measure(self, challenger):
         brought = self.challenger
-        return Findings(Measured(brought, {"return": brought}, self.episodes, self.episodes))
+        return Findings(
+            measured=Measured(brought, {"return": brought}, self.episodes, self.episodes)
+        )
 
     def compare(self, challenger, champion, trained_on=None):
         theirs = Measured(self.champion, {"return": self.champion}, EPISODES, EPISODES)

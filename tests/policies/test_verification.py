@@ -24,7 +24,7 @@ from kinemill.train.summary import ModelSummary
 from kinemill.verify.bundle import verify_folder
 from kinemill.verify.learning_curves import HEADING
 from kinemill.verify.report import page
-from kinemill.verify.verifier import run_checks, summary, verdict_document, verify_files
+from kinemill.verify.verifier import run_checks, summary, verify_files
 
 ENVIRONMENT = {
     "type": "python",
@@ -60,9 +60,8 @@ def failed(verdict):
 
 
 def test_a_sound_policy_is_verified_in_its_environment(balancing, tmp_path):
-    verdict = verify_files(balancing)
-    assert failed(verdict) == []
-    document = verdict_document(verdict)
+    document = verify_files(balancing)
+    assert failed(document) == []
     # Gains holds the stick to the end of each episode, chance lets it fall.
     assert document.metrics.returns["model"] == 60.0
     assert document.metrics.returns["random"] < 59.0
@@ -77,7 +76,7 @@ def test_a_sound_policy_is_verified_in_its_environment(balancing, tmp_path):
     assert {row.batch for row in document.parity} >= {1, 7, 256}
     assert {"act", "step"} == set(document.latency_ms)
     assert json.loads(json.dumps(to_json_value(summary(document)), allow_nan=False))["passed"]
-    text = page(verdict, document)
+    text = page(balancing, document)
     assert "✓ Verified" in text
     assert '"frames":["data:image/webp;base64,' in text  # of the viewer
     assert "http" not in text.replace("http://www.w3.org", "")
@@ -86,8 +85,7 @@ def test_a_sound_policy_is_verified_in_its_environment(balancing, tmp_path):
     (tmp_path / "history.json").write_text(json.dumps(curves))
     summary_ = ModelSummary(parameters=1, monitor="train/return", best=60.0, best_step=20)
     write_document(tmp_path / "summary.json", summary_)
-    sourced = replace(verdict, subject=replace(verdict.subject, source=tmp_path))
-    training = page(sourced, document).partition(HEADING)[2]
+    training = page(replace(balancing, source=tmp_path), document).partition(HEADING)[2]
     assert training.index("The weights are those of step 20") < training.index("falls")
 
 
@@ -106,7 +104,7 @@ def test_a_return_that_is_no_number_fails(policy_folders, tmp_path):
         subject(Gains(), policy_folders[Gains], task_of(tmp_path, environment=environment))
     )
     assert failed(verdict) == ["finite returns", "same return"]
-    assert math.isnan(verdict_document(verdict).metrics.returns["model"])
+    assert math.isnan(verdict.metrics.returns["model"])
 
 
 class Unlimited(Gains):

@@ -172,7 +172,7 @@ class Claims:
             for name, error in self.references.items()
         }
         absent = {"physics": "no velocity says what it is the derivative of"}
-        return Findings(self._measured(), actual, absent)
+        return Findings(measured=self._measured(), references=actual, absent=absent)
 
     def compare(self, challenger, champion, trained_on=None):
         theirs = Measured(self.champion, self._channels, self.windows, 2, self.history)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kinemill.reports.charts import Line, axis_label, line_chart
-from kinemill.reports.components import html_page, table, with_contents
+from kinemill.reports.components import html_page, with_contents
+from kinemill.reports.templates import table
 
 SECTIONS = ["<h2>Error 0.5 s ahead</h2>", "<h2>Speed &amp; <b>size</b></h2>", "<h2>Speed</h2>"]
 

@@ -12,7 +12,8 @@ STARTS = np.arange(W)
 
 def coverage(errors, deviation):
     factors = online_factors(errors, deviation, STARTS)
-    return calibration_of(["angle", "velocity"], errors, factors * deviation).coverage[1]
+    result = calibration_of(["angle", "velocity"], errors, factors * deviation)
+    return np.transpose([*result.coverage["0.9"].values()])
 
 
 @pytest.mark.parametrize("stated", [0.1, 1.0, 10.0])

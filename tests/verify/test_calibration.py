@@ -19,17 +19,18 @@ def normal():
 def test_a_gaussian_that_knows_itself_is_covered_as_it_says(normal):
     result = calibration_of(["angle", "velocity"], *normal)
     # 0.01 is three standard deviations of a share of 20,000.
-    np.testing.assert_allclose(result.coverage[0], 0.5, atol=0.011)
-    np.testing.assert_allclose(result.coverage[1], 0.9, atol=0.0065)
-    np.testing.assert_allclose(result.deviation, result.rmse, rtol=0.02)
+    np.testing.assert_allclose([*result.coverage["0.5"].values()], 0.5, atol=0.011)
+    np.testing.assert_allclose([*result.coverage["0.9"].values()], 0.9, atol=0.0065)
+    for name, deviation in result.deviation.items():
+        np.testing.assert_allclose(deviation, result.rmse[name], rtol=0.02)
 
 
 def test_one_that_is_twice_too_sure_covers_what_the_table_of_the_normal_says(normal):
     """Φ(0.674 / 2) and Φ(1.645 / 2), two-sided: 0.2641 and 0.5892."""
     errors, std = normal
     result = calibration_of(["angle", "velocity"], errors, std / 2)
-    np.testing.assert_allclose(result.coverage[0], 0.2641, atol=0.01)
-    np.testing.assert_allclose(result.coverage[1], 0.5892, atol=0.011)
+    np.testing.assert_allclose([*result.coverage["0.5"].values()], 0.2641, atol=0.01)
+    np.testing.assert_allclose([*result.coverage["0.9"].values()], 0.5892, atol=0.011)
 
 
 def test_what_is_not_finite_lies_in_no_interval(normal):
@@ -37,11 +38,11 @@ def test_what_is_not_finite_lies_in_no_interval(normal):
     errors[: W // 2, 0, 0] = np.nan
     std[: W // 2, 1, 0] = np.nan
     result = calibration_of(["angle", "velocity"], errors, std)
-    np.testing.assert_allclose(result.coverage[1, :2, 0], 0.45, atol=0.011)
+    np.testing.assert_allclose(result.coverage["0.9"]["angle"][:2], 0.45, atol=0.011)
 
 
 def test_the_document_goes_by_channel_and_step(normal):
-    document = calibration_of(["angle", "velocity"], *normal).curves()
+    document = calibration_of(["angle", "velocity"], *normal)
     assert list(document.coverage) == ["0.5", "0.9"]
     assert len(document.coverage["0.9"]["velocity"]) == T
     assert document.deviation["velocity"] == pytest.approx([2, 4, 6])

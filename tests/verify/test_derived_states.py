@@ -20,7 +20,7 @@ from kinemill.train.warm_start import described
 from kinemill.validate import stage as validate
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.estimated import EstimatedStart, estimated_starts
-from kinemill.verify.verifier import verdict_document, verify_files
+from kinemill.verify.verifier import verify_files
 from tests.verify.conftest import swing
 
 QUIET = (NullReporter(), NullReporter())
@@ -111,9 +111,8 @@ def test_velocities_of_the_dataset_are_those_of_the_motion(tmp_path):
 
 @pytest.mark.ci
 def test_positions_alone_are_enough_for_a_rigid_body(derived):
-    verdict = verify_files(subject_of(*derived))
-    assert [gate for gate in verdict.gates if not gate.passed] == []
-    document = verdict_document(verdict)
+    document = verify_files(subject_of(*derived))
+    assert [gate for gate in document.gates if not gate.passed] == []
     # With measured velocities 0.0004. From positions with noise of 2e-4 rad 0.021; a linear model
     # in sin and cos that starts from the same estimates has 0.030.
     assert document.accuracy["model"].nrmse < 0.03

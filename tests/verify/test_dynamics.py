@@ -16,20 +16,21 @@ from kinemill.export.step_files import Extras, write_model
 from kinemill.runtime import load
 from kinemill.runtime.self_test import verify
 from kinemill.task.export import Export
-from kinemill.verify.dynamics import Precision, negligible_loss, rms_at
+from kinemill.verify.dynamics import negligible_loss, precision_gate, rms_at
+from kinemill.verify.results import ChannelPrecision, PrecisionResults
 from tests.export.conftest import DESCRIPTION, random_step
 
 
 def measured(loss, error=0.01, resolution=0.0, std=1.0):
-    arrays = [np.array([value]) for value in (loss, error)]
-    allowed = negligible_loss(arrays[1], np.array([resolution]), np.array([std]))
-    return Precision("float32", 25, ("position",), ("m",), *arrays, allowed)
+    (allowed,) = negligible_loss(*(np.array([value]) for value in (error, resolution, std)))
+    channel = ChannelPrecision("m", loss, error, allowed)
+    return PrecisionResults("float32", 25, loss <= allowed, {"position": channel})
 
 
 def test_a_loss_of_a_fifth_of_the_error_adds_two_percent_and_more_is_refused_in_units():
     assert math.hypot(1.0, 0.2) == pytest.approx(1.02, abs=1e-3)
     assert measured(0.0019).passed
-    line = measured(0.0021).gate()
+    line = precision_gate(measured(0.0021))
     assert not line.passed
     assert line.value == (
         "float32 loses 0.0021 m of position over 25 steps; the error of the model is 0.01 m"

@@ -17,7 +17,7 @@ from kinemill.train.step import make_step
 from kinemill.verify.bundle import verify_folder
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.report import page
-from kinemill.verify.verifier import verdict_document, verify_files
+from kinemill.verify.verifier import verify_files
 
 SCALE = {
     "state_std": torch.tensor([1.3, 2.0]),
@@ -70,9 +70,10 @@ def test_a_model_without_actions_is_judged_as_any_other(model, history, free, tm
     about = describe({"task": "free", "dataset": "d" * 64, "units": UNITS, "limits": limits}, step)
     write_model(copy.deepcopy(step), about, tmp_path)
     settings = Verify(horizon=10, stride=5)
-    verdict = verify_files(DynamicsSubject(tmp_path, step, free, settings, about))
+    subject = DynamicsSubject(tmp_path, step, free, settings, about)
+    verdict = verify_files(subject)
     assert [line for line in verdict.gates if not line.passed] == []
-    assert "Long rollouts" in page(verdict, verdict_document(verdict))
+    assert "Long rollouts" in page(subject, verdict)
     assert [line for line in verify_folder(tmp_path).gates if not line.passed] == []
     simulator = load(tmp_path)
     states = np.random.default_rng(1).normal(size=(1, history, 2)).astype(np.float32)

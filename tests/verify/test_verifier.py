@@ -20,7 +20,7 @@ from kinemill.verify.document import read_verification
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.parity import Pair
 from kinemill.verify.report import write
-from kinemill.verify.verifier import run_checks, summary, verdict_document, verify_files
+from kinemill.verify.verifier import run_checks, summary, verify_files
 from tests.export.conftest import random_step, task_of
 
 SETTINGS = Verify(horizon=10, stride=5)
@@ -29,11 +29,6 @@ ALL_PARITY = {"step parity", "rollout parity", "long rollout parity"}
 
 def subject_of(folder, step, dataset, settings=SETTINGS, **more):
     return DynamicsSubject(folder, step, dataset, settings, **more)
-
-
-def written(verdict, folder):
-    write(verdict, verdict_document(verdict), folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +42,15 @@ def exported(step_folders):
 
 
 @pytest.fixture(scope="module")
-def verdict(exported, step, pendulum):
+def subject(exported, step, pendulum):
     task = task_of({"type": "gru"}, 4).model_copy(update={"verify": SETTINGS})
     references = fit_references(task, pendulum, longest=1)
-    return verify_files(subject_of(exported, step, pendulum, references=references))
+    return subject_of(exported, step, pendulum, references=references)
+
+
+@pytest.fixture(scope="module")
+def verdict(subject):
+    return verify_files(subject)
 
 
 def changed(exported, folder, change):
@@ -79,7 +79,7 @@ def failed(verdict):
 def test_a_whole_model_passes_every_gate(verdict):
     assert failed(verdict) == set()
     assert verdict.passed
-    assert {(row.call, row.probe) for row in verdict.checks.parity} == {
+    assert {(row.call, row.probe) for row in verdict.parity} == {
         ("long rollout", "200 steps"),
         *(
             (what, probe)
@@ -94,8 +94,8 @@ def test_a_whole_model_passes_every_gate(verdict):
             )
         ),
     }
-    assert {row.batch for row in verdict.checks.parity if row.probe == "held-out"} == {1, 7, 256}
-    assert {row.tensor for row in verdict.checks.nan} == {
+    assert {row.batch for row in verdict.parity if row.probe == "held-out"} == {1, 7, 256}
+    assert {row.tensor for row in verdict.nan} == {
         *("states", "past_actions", "actions"),
         *("state", "action", "carry_0"),
     }
@@ -108,13 +108,13 @@ def test_a_model_of_nan_fails_though_it_passes_the_checker(exported, step, pendu
         return weights
 
     folder = changed(exported, tmp_path, on_head(spoil))
-    verdict = verify_files(subject_of(folder, step, pendulum))
-    assert failed(verdict) == {*(*ALL_PARITY, "NaN stays in its row", "finite", "finite errors")}
-    document = verdict_document(verdict)
+    broken = subject_of(folder, step, pendulum)
+    document = verify_files(broken)
+    assert failed(document) == {*(*ALL_PARITY, "NaN stays in its row", "finite", "finite errors")}
     checks = document.summary
     assert (checks.passed, checks.parity, checks.precision) == (False, False, True)
     assert to_json_value(document)["metrics"]["nrmse"]["model"] is None  # JSON has no NaN
-    written(verdict, tmp_path)
+    write(broken, document, tmp_path)
     assert "Do not use it: " in (tmp_path / "report.html").read_text()
 
 
@@ -144,8 +144,8 @@ def test_a_bound_on_latency_is_a_gate_and_without_one_there_is_none(
     assert failed(late) == {"latency"}
 
 
-def test_the_document_has_what_a_run_prints(verdict, pendulum, tmp_path):
-    written(verdict, tmp_path)
+def test_the_document_has_what_a_run_prints(subject, verdict, tmp_path):
+    write(subject, verdict, tmp_path)
     document, names = read_verification(tmp_path), {"model", *REFERENCES}
     assert list(document.metrics.test) == ["angle", "velocity"]
     for entry in document.metrics.test.values():
@@ -172,8 +172,8 @@ class Links(html.parser.HTMLParser):
         self.outside += [value for name, value in attrs if name in {"src", "href", "xlink:href"}]
 
 
-def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_path):
-    written(verdict, tmp_path)
+def test_the_report_opens_offline_and_shows_everything(subject, verdict, tmp_path):
+    write(subject, verdict, tmp_path)
     page = (tmp_path / "report.html").read_text()
     links = Links()
     links.feed(page)
@@ -193,12 +193,11 @@ def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_pa
     assert page.count("<svg") == 2 + 3 * 2 + 3 + 2 + 2
 
 
-def test_names_cannot_break_the_page(verdict, pendulum, tmp_path):
+def test_names_cannot_break_the_page(subject, verdict, pendulum, tmp_path):
     spiked = copy.deepcopy(pendulum)
     for episode in spiked.episodes:
         object.__setattr__(episode, "name", "<img src=x>.csv")
-    spiked_subject = dataclasses.replace(verdict.subject, dataset=spiked)
-    written(dataclasses.replace(verdict, subject=spiked_subject), tmp_path)
+    write(dataclasses.replace(subject, dataset=spiked), verdict, tmp_path)
     links = Links()
     links.feed((tmp_path / "report.html").read_text())
     assert "img" not in links.tags

@@ -1,6 +1,5 @@
 """Document of a gate decision: all verdicts in JSON, in the HTML report and in markdown."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,8 @@ from pathlib import Path
 from kinemill.register.decision import DECISION_FILE, Decision, DecisionFacts
 from kinemill.register.gate.headline import failed_causes
 from kinemill.register.gate.rules import Value, Verdict
-from kinemill.reports.components import mark, name_of, table, with_contents
+from kinemill.reports.components import with_contents
+from kinemill.reports.templates import render
 from kinemill.store import Artifact, Home, Json, get_or_build, publish_document, to_json_value
 from kinemill.verify.comparison_sections import DECISION as MARKER
 from kinemill.verify.comparison_sections import HEAD, head_section
@@ -60,29 +60,8 @@ def retitle(page: str, text: Headline, badge: str) -> str:
 
 def section(facts: DecisionFacts, verdicts: Sequence[Verdict]) -> str:
     """Return the decision as HTML."""
-    rows = [
-        [
-            mark(item.passed, undecided=item.undecided),
-            name_of(item.rule),
-            html.escape(show_value(item.value)),
-            html.escape(show_value(item.expected)),
-        ]
-        for item in verdicts
-    ]
-    heads = ["", "Rule", "Value", "Expected"]
-    failed = [row for row, item in zip(rows, verdicts, strict=True) if not item.passed]
-    listed = table(heads, rows, fixed=True)
-    if len(failed) < len(rows):
-        count = len(rows) - len(failed)
-        listed = (
-            f"<details><summary>All {len(rows)} rules, {count} passed</summary>{listed}</details>"
-        )
-        listed = (table(heads, failed, fixed=True) if failed else "") + listed
-    text = headline(facts, verdicts)
-    return (
-        f'<section id="decision"><h2>Decision of the gate</h2><p>{html.escape(text.verdict)}</p>'
-        f"{listed}</section>\n"
-    )
+    text = headline(facts, verdicts).verdict
+    return render("register/gate/decision.html.j2", text=text, verdicts=verdicts)
 
 
 def markdown(facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str) -> str:

@@ -133,18 +133,14 @@ def make_gate_inputs(
         task,
         challenger.verification,
         champion=_champion(current, folder, model, evidence) if current else None,
-        measured=findings.measured,
-        references=references,
-        absent=findings.absent,
-        problem=findings.problem,
         size=sum((folder / name).stat().st_size for name in model_files(folder)),
         age=evidence.age(),
         served=challenger.served,
         approval=challenger.approval,
         overlap=evidence.measure_overlap(),
-        runs=findings.runs,
         trials=challenger.trials,
         champion_trials=challenger.champion_trials,
+        **vars(replace(findings, references=references)),
     )
 
 

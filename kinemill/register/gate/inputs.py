@@ -131,56 +131,12 @@ class Approval:
     breaking: bool = False
 
 
-@dataclass(frozen=True)
-class GateInputs:
-    """Inputs of the gate rules.
-
-    Attributes:
-        task: task that configures the rules in its `promote` part.
-        verification: verification document of the challenger.
-        champion: the champion; None if the task never had one.
-        measured: errors of the challenger, measured again with the registered files.
-        references: comparisons of the challenger with each reference on this data, by name.
-        absent: reason by name for each reference that does not exist for this data.
-        problem: why the challenger could not be measured.
-        size: size of the challenger's ONNX files, bytes.
-        age: age of its dataset, s.
-        served: whether the serving runtime loaded it and predicted, and a message.
-        approval: approval by a user, if any.
-        overlap: shares of its validation and test data that repeat its training data.
-        runs: recorded episodes that the challenger simulated to their end; None for policies.
-        trials: its counted trials on a robot; None without any.
-        champion_trials: those of the champion.
-    """
-
-    task: Task
-    verification: Verification
-    champion: Champion | None = None
-    measured: Measured | None = None
-    references: Mapping[str, Paired] = field(default_factory=dict[str, Paired])
-    absent: Mapping[str, str] = field(default_factory=dict[str, str])
-    problem: str = ""
-    size: float = math.nan
-    age: float = math.nan
-    served: tuple[bool, str] = (False, "was not tried")
-    approval: Approval | None = None
-    overlap: RowOverlap = RowOverlap()
-    runs: Runs | None = None
-    trials: RobotTrials | None = None
-    champion_trials: RobotTrials | None = None
-
-
-def to_json_number(value: float) -> Value:
-    """Return a number for JSON: finite as float, otherwise as text."""
-    return value if math.isfinite(value) else str(value)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Findings:
     """The gate's measurements of a challenger.
 
     Attributes:
-        measured: errors; None if it could not be measured.
+        measured: errors of the registered files; None if they could not be measured.
         references: comparisons with each reference on the same rows, by name; empty for a policy,
             whose verification contains the comparison.
         absent: reason by name for each reference that does not exist for this data.
@@ -193,6 +149,40 @@ class Findings:
     absent: Mapping[str, str] = field(default_factory=dict[str, str])
     problem: str = ""
     runs: Runs | None = None
+
+
+@dataclass(frozen=True)
+class GateInputs(Findings):
+    """Inputs of the gate rules: the measurements of a challenger, and what else is known.
+
+    Attributes:
+        task: task that configures the rules in its `promote` part.
+        verification: verification document of the challenger.
+        champion: the champion; None if the task never had one.
+        size: size of the challenger's ONNX files, bytes.
+        age: age of its dataset, s.
+        served: whether the serving runtime loaded it and predicted, and a message.
+        approval: approval by a user, if any.
+        overlap: shares of its validation and test data that repeat its training data.
+        trials: its counted trials on a robot; None without any.
+        champion_trials: those of the champion.
+    """
+
+    task: Task
+    verification: Verification
+    champion: Champion | None = None
+    size: float = math.nan
+    age: float = math.nan
+    served: tuple[bool, str] = (False, "was not tried")
+    approval: Approval | None = None
+    overlap: RowOverlap = RowOverlap()
+    trials: RobotTrials | None = None
+    champion_trials: RobotTrials | None = None
+
+
+def to_json_number(value: float) -> Value:
+    """Return a number for JSON: finite as float, otherwise as text."""
+    return value if math.isfinite(value) else str(value)
 
 
 @dataclass(frozen=True)

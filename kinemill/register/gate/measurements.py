@@ -90,7 +90,8 @@ class DynamicsMeasurements:
         }
         measured = measured_of(challenger_run.errors, self._rows, self.task.promote.channel)
         runs = free_runs(model, self._rows)
-        return Findings(measured, pairs, self._references.left_out, runs=runs)
+        absent = self._references.left_out
+        return Findings(measured=measured, references=pairs, absent=absent, runs=runs)
 
     def compare(
         self, challenger: Loaded, champion: Loaded, trained_on: Path | None = None

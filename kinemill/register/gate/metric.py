@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from kinemill.register.gate.inputs import Paired
+from kinemill.register.gate.inputs import Measured, Paired
 from kinemill.task import Task
 from kinemill.task.promote import ACTIONS, NRMSE, POLICY_REFERENCES, REFERENCES, RETURN
 from kinemill.verify.comparison import NRMSE as MEAN
@@ -79,22 +79,21 @@ def _claimed_comparison(
     return by_channel.get(metric.channel or MEAN)
 
 
-def claimed_count(verification: Verification, metric: Metric) -> int:
-    """Return the number of windows or episodes in a verification; -1 if missing."""
+def claim_of(verification: Verification, metric: Metric) -> Measured:
+    """Return what a verification claims: its error, and the windows or episodes measured.
+
+    A missing number is -1. Policies have no history per window: they store it in the carry.
+    """
     windows = verification.windows
     count = windows.episodes if metric.larger else windows.count
-    return -1 if count is None else count
-
-
-def claimed_history(verification: Verification, metric: Metric) -> int:
-    """Return the rows of history per window in a verification; -1 if missing.
-
-    0 for policies, which store their history in the carry.
-    """
-    if not metric.steps:
-        return 0
-    history = verification.windows.history
-    return -1 if history is None else history
+    history = windows.history if metric.steps else 0
+    return Measured(
+        claimed(verification, metric).get("model", math.nan),
+        {},
+        -1 if count is None else count,
+        0,
+        -1 if history is None else history,
+    )
 
 
 def claims(task: Task, verification: Verification) -> dict[str, Paired]:

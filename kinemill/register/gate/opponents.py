@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from kinemill.register.gate.inputs import NO_CHAMPION, Champion, GateInputs, Paired
+from kinemill.register.gate.inputs import NO_CHAMPION, GateInputs, Paired
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.verdict import Verdict
 from kinemill.task.promote import REFERENCES, TRIVIAL
@@ -74,25 +74,18 @@ def _champion(inputs: GateInputs) -> dict[str, Paired]:
     return {CHAMPION: champion.paired}
 
 
-def verdict_without_measurement(
-    rule: str, inputs: GateInputs, expected: str, *, is_measured: bool
-) -> Verdict | None:
-    """Return the verdict on a missing, identical or unmeasured champion, else None."""
+def verdict_without_measurement(rule: str, inputs: GateInputs, expected: str) -> Verdict:
+    """Return the verdict on a missing, identical or unmeasured champion."""
     champion = inputs.champion
     if champion is None:
         return Verdict(rule, True, NO_CHAMPION, f"{NO_CHAMPION}, or {expected}")
     if champion.same:
-        return Verdict(rule, True, "the same model", expected)
-    if is_measured:
-        return None
-    agreed = is_break_approved(champion, inputs)
-    value = "approved as breaking" if agreed else champion.problem or "was not measured"
-    return Verdict(rule, agreed, value, expected)
-
-
-def is_break_approved(champion: Champion, inputs: GateInputs) -> bool:
-    """Return whether a user approved an interface that differs from the champion's."""
-    return inputs.approval is not None and inputs.approval.breaking and bool(champion.differs)
+        return Verdict(rule, True, f"{champion.name} is the same model", expected)
+    value = champion.problem or "was not measured"
+    # A user approved an interface that differs from the champion's.
+    if inputs.approval is not None and inputs.approval.breaking and champion.differs:
+        return Verdict(rule, True, f"{value}; approved as breaking", expected)
+    return Verdict(rule, False, value, expected)
 
 
 def is_doubt(inputs: GateInputs, name: str, paired: Paired) -> bool:

@@ -8,31 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kinemill.register.verdict import Verdict, is_of
+from kinemill.verify.headline import CAUSES
 
-# Root causes first: files that do not work, too little data, a worse model, then the remaining
-# rules. Rules of plug-ins follow.
-RANK = (
-    "precision",
-    "parity",
-    "verified",
-    "serves",
-    "independent",
-    "measured",
-    "no_worse",
-    "beats",
-    "interval",
-    "channels",
-    "stability",
-    "closed_loop",
-    "trials",
-    "coverage",
-    "interface",
-    "evidence",
-    "latency",
-    "size",
-    "freshness",
-    "approval",
-)
+RANK = (*CAUSES, "approval")  # rules, root causes first; those of plug-ins follow
 _DIVERGED = ("finite errors", "finite returns", "finite")  # checks of verification
 _EXPORTED = ("precision", "parity")
 # Rules that fail if predictions are not finite.

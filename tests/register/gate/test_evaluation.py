@@ -36,9 +36,9 @@ def comparison(task, champion=None, episodes=6, **changes):
         task,
         verification(0.1),
         champion,
-        Measured(0.1, {}, WINDOWS, episodes, HISTORY),
-        values,
-        {"physics": "no velocities"},
+        measured=Measured(0.1, {}, WINDOWS, episodes, HISTORY),
+        references=values,
+        absent={"physics": "no velocities"},
         served=(True, "answered"),
         overlap=RowOverlap(0.0, 0.0, 0.0),
     )

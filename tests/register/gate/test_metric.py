@@ -43,9 +43,9 @@ def lines(task, evidence, nrmse=0.29, without=()):
         requested,
         document,
         champion,
-        result.measured,
-        result.references,
-        result.absent,
+        measured=result.measured,
+        references=result.references,
+        absent=result.absent,
         served=(True, "answered"),
         overlap=RowOverlap(0.0, 0.0, 0.0),
     )

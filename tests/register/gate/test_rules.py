@@ -96,7 +96,7 @@ def _closed_loop(successes, episodes):
 def _calibrated(*shares):
     """Return an analysis with these coverages of 90 % intervals, and with 0.02 more."""
     coverage = {"position": list(shares), "velocity": [share + 0.02 for share in shares]}
-    curves = CalibrationCurves(12, {"0.9": coverage}, None, None, {}, {})
+    curves = CalibrationCurves(12, {"0.9": coverage}, {}, {})
     return AnalysisResults({}, ResidualStatistics(0, 0, 0.0, {}), [], curves)
 
 
@@ -118,7 +118,7 @@ def _good(task, **changes):
         task,
         document,
         _champion(),
-        _errs(0.1),
+        measured=_errs(0.1),
         references={name: paired(0.1, error) for name, error in BASELINES.items()},
         absent={"physics": "no velocity says what it is the derivative of"},
         size=1e5,

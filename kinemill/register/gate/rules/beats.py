@@ -16,12 +16,11 @@ from kinemill.register.gate.opponents import (
     CHAMPION,
     identical_reference,
     is_absent,
-    is_break_approved,
     is_doubt,
     to_beat,
+    verdict_without_measurement,
 )
 from kinemill.register.gate.rules import (
-    NO_CHAMPION,
     RULES,
     Champion,
     GateInputs,
@@ -84,19 +83,10 @@ def _compared(inputs: GateInputs, rule: str, paired: Paired, who: str) -> Verdic
 
 def _against_champion(rule: str, inputs: GateInputs) -> Verdict:
     champion = inputs.champion
-    if champion is None:
-        return Verdict(rule, passed=True, value=NO_CHAMPION, expected=f"{NO_CHAMPION}, or beaten")
-    who = champion.name
-    if champion.same:
-        return Verdict(rule, passed=True, value=f"{who} is the same model", expected="not worse")
-    if champion.paired is None:
-        agreed = is_break_approved(champion, inputs)
-        value = champion.problem or "was not measured"
-        if agreed:
-            value = f"{value}; approved as breaking"
-        return Verdict(rule, passed=agreed, value=value, expected=f"better than {who}")
+    if champion is None or champion.same or champion.paired is None:
+        return verdict_without_measurement(rule, inputs, "beaten")
     channel = inputs.task.promote.channel
-    who = who if channel is None else f"{who}, {channel}"
+    who = champion.name if channel is None else f"{champion.name}, {channel}"
     if champion.provisional and is_enough(inputs):
         return _not_worse(inputs, rule, champion, champion.paired)
     return _compared(inputs, rule, champion.paired, who)

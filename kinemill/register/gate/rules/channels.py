@@ -21,14 +21,9 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     if allowed is None:
         return []
     expected = f"<= {1.0 + allowed:g} x champion, each channel"
-    challenger = champion.challenger if champion else None
-    reference = champion.measured if champion else None
-    is_measured = challenger is not None and reference is not None
-    if line := verdict_without_measurement("channels", inputs, expected, is_measured=is_measured):
-        return [line]
-    assert challenger is not None
-    assert reference is not None
-    return [_worst(reference, challenger, allowed, expected)]
+    if champion and not champion.same and champion.challenger and champion.measured:
+        return [_worst(champion.measured, champion.challenger, allowed, expected)]
+    return [verdict_without_measurement("channels", inputs, expected)]
 
 
 def _worst(champion: Measured, challenger: Measured, allowed: float, expected: str) -> Verdict:

@@ -13,11 +13,11 @@ from kinemill.register.gate.opponents import (
     CHAMPION,
     identical_reference,
     is_absent,
-    is_break_approved,
     is_doubt,
     to_beat,
+    verdict_without_measurement,
 )
-from kinemill.register.gate.rules import NO_CHAMPION, RULES, GateInputs, Paired, Verdict
+from kinemill.register.gate.rules import RULES, GateInputs, Paired, Verdict
 from kinemill.register.gate.sample_size import is_enough
 from kinemill.verify.comparison import Comparison
 from kinemill.verify.phrases import is_interval_stated, percent, samples, shortage_words
@@ -54,16 +54,8 @@ def _against(name: str, inputs: GateInputs) -> Verdict:
 
 def _against_champion(rule: str, inputs: GateInputs) -> Verdict:
     champion = inputs.champion
-    if champion is None:
-        return Verdict(
-            rule, passed=True, value=NO_CHAMPION, expected=f"{NO_CHAMPION}, or significantly beaten"
-        )
-    if champion.same:
-        return Verdict(rule, passed=True, value="the same model", expected="not worse")
-    if champion.paired is None:
-        agreed = is_break_approved(champion, inputs)
-        value = "approved as breaking" if agreed else "the champion was not measured"
-        return Verdict(rule, passed=agreed, value=value, expected="significantly beaten")
+    if champion is None or champion.same or champion.paired is None:
+        return verdict_without_measurement(rule, inputs, "significantly beaten")
     if champion.provisional and is_enough(inputs):
         return _not_significantly_worse(inputs, rule, champion.paired)
     return _sure(inputs, rule, champion.paired, CHAMPION)

@@ -6,7 +6,7 @@ dataset version or of fewer rows, or if its error is missing or invalid.
 
 import math
 
-from kinemill.register.gate.metric import claimed, claimed_count, claimed_history, metric_of
+from kinemill.register.gate.metric import claim_of, metric_of
 from kinemill.register.gate.rules import RULES, GateInputs, Measured, Verdict
 
 TOLERANCE = 0.01  # relative; rounding differs between processors, and rollouts amplify it
@@ -23,12 +23,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     kinemill run with the same logs. If it fails again, the model is not deterministic. If the
     error is not finite, train with a longer learn.horizon or a smaller model.
     """
-    document = inputs.verification
     metric = metric_of(inputs.task)
-    model = claimed(document, metric).get("model", math.nan)
-    claim = Measured(
-        model, {}, claimed_count(document, metric), 0, claimed_history(document, metric)
-    )
+    claim = claim_of(inputs.verification, metric)
     measured = inputs.measured
     of = "episodes" if metric.larger else "windows"
     if measured is None:

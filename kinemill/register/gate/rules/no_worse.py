@@ -19,6 +19,7 @@ from kinemill.register.gate.opponents import (
 )
 from kinemill.register.gate.rules import RULES, GateInputs, Verdict
 from kinemill.task.promote import FREE_RUN, TRIVIAL
+from kinemill.verify.findings import horizon_words
 from kinemill.verify.losses import (
     Counted,
     Horizons,
@@ -75,7 +76,7 @@ def _line(
     rule = f"no_worse_{name}"
     if name == identical_reference(inputs) or is_absent(inputs, name):
         return None  # the rule `beats` reports it
-    expected = f"nowhere significantly worse: {', '.join(map(at_horizon, horizons))}"
+    expected = f"nowhere significantly worse: {', '.join(map(horizon_words, horizons))}"
     if name in compared_models:
         if lost := losses[name]:
             last = inputs.task.verify.horizon
@@ -85,7 +86,7 @@ def _line(
             return Verdict(rule, False, _format_losses(lost), expected, undecided)
         return _nowhere(rule, compared_models[name], horizons, expected)
     if name == CHAMPION:
-        return verdict_without_measurement(rule, inputs, expected, is_measured=False)
+        return verdict_without_measurement(rule, inputs, expected)
     return Verdict(rule, False, "was not measured", expected)
 
 
@@ -109,7 +110,7 @@ def _rank(loss: Loss) -> float:
 
 
 def _format_loss(loss: Loss) -> str:
-    where = f"{loss.channel} {at_horizon(loss.horizon)}"
+    where = f"{loss.channel} {horizon_words(loss.horizon)}"
     if loss.comparison is None:
         return f"{where} was not measured"
     if loss.why == "diverges":
@@ -133,11 +134,6 @@ def _nowhere(rule: str, comparisons: Horizons, horizons: Sequence[str], expected
         )
         return Verdict(rule, passed, "the reference diverges wherever it is compared", expected)
     ratio, channel, horizon = max(ratios, key=lambda item: item[0])
-    return Verdict(rule, True, f"at most {ratio:.3g} x, {channel} {at_horizon(horizon)}", expected)
-
-
-def at_horizon(key: str) -> str:
-    """Format a horizon: `1` is after 1 step, `free_run` in free run."""
-    if key == FREE_RUN:
-        return "in free run"
-    return f"after {key} step{'s' * (key != '1')}"
+    return Verdict(
+        rule, True, f"at most {ratio:.3g} x, {channel} {horizon_words(horizon)}", expected
+    )

@@ -36,9 +36,9 @@ def test_each_reference_has_a_line_that_says_how_near_it_was(task):
     result = verdicts(task)
     assert list(result) == [f"no_worse_{name}" for name in [*BASELINES, "champion"]]
     assert all(line.passed for line in result.values())
-    assert result["no_worse_linear"].value == "at most 0.333 x, nrmse after 1 step"
+    assert result["no_worse_linear"].value == "at most 0.333 x, nrmse 1 step ahead"
     assert result["no_worse_linear"].expected == (
-        "nowhere significantly worse: after 1 step, after 5 steps, after 25 steps, in free run"
+        "nowhere significantly worse: 1 step ahead, 5 steps ahead, 25 steps ahead, in free run"
     )
     assert result["no_worse_champion"].value == "no champion"
 
@@ -92,7 +92,7 @@ def test_the_champion_is_a_reference_too(task):
 
 def test_a_model_that_diverges_is_worse_than_any_reference_that_does_not(task):
     result = verdicts(task, {"linear": worse_at("25", NRMSE, INF, interval=(NAN, NAN))})
-    assert result["no_worse_linear"].value == "nrmse after 25 steps diverges"
+    assert result["no_worse_linear"].value == "nrmse 25 steps ahead diverges"
 
 
 def test_a_reference_that_was_not_compared_at_a_horizon_refuses(task):
@@ -140,7 +140,7 @@ def test_two_references_that_are_each_better_elsewhere_do_not_block_each_other(t
     """One is better one step ahead, the other at the horizon; one of them must become champion."""
     lines = of_reference(task, "linear", linear_sincos=worse_at(*workspace))
     assert lines["no_worse_linear_sincos"].passed
-    assert lines["no_worse_linear_sincos"].expected.endswith("after 25 steps, in free run")
+    assert lines["no_worse_linear_sincos"].expected.endswith("25 steps ahead, in free run")
 
 
 def test_a_trivial_reference_and_one_that_the_task_does_not_allow_are_nothing_special(task):
