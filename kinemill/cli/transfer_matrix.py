@@ -8,9 +8,9 @@ from kinemill.augment import stage as augment
 from kinemill.cli.output import notify
 from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
-from kinemill.policies.environments.demonstrations import demonstrations
 from kinemill.policies.environments.evaluation import Agent, try_policy
 from kinemill.policies.environments.factory import environment_of
+from kinemill.policies.environments.rollout_logs import demonstrations
 from kinemill.store import Home, Json
 from kinemill.task import NullReporter, Task
 from kinemill.train import load_model

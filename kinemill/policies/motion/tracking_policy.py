@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from kinemill.policies.environments.graph import clipped
 from kinemill.policies.environments.legged.body import columns
 from kinemill.policies.environments.legged.clips import COMMAND_UNITS
 from kinemill.policies.motion.clip_reference import ClipFamily
@@ -69,9 +70,7 @@ class TrackingPolicy(PolicyModule):
             *self._gait_inputs(observation, phase, correction, latent),
         ]
         correction = self.core(torch.cat(parts, dim=1))[0]
-        # Not clamp: some runtimes turn NaN into a bound, and NaN has to stay NaN.
-        correction = torch.where(correction > 1.0, 1.0, correction)
-        correction = torch.where(correction < -1.0, -1.0, correction)
+        correction = clipped(correction, -1.0, 1.0)
         phase = self.family.advance(phase, latent)
         target = self.family.curve(phase, latent)[:, 0] + REACH * correction
         return self.family.bounded_targets(target), phase, motion, correction, *command
@@ -87,9 +86,7 @@ class TrackingPolicy(PolicyModule):
     def _limited(self, command: Tensor, last: Tensor, motion: Tensor) -> Tensor:
         """Return the command (B, 3) of this step; the first one is taken as it is."""
         step = self.get_buffer("command_step")
-        change = command - last
-        change = torch.where(change > step, step, change)  # not clamp, as below: NaN stays NaN
-        change = torch.where(change < -step, -step, change)
+        change = clipped(command - last, -step, step)
         return torch.where(motion < 0.5, command, last + change)
 
     def locate(

@@ -97,7 +97,7 @@ class EvolutionLearner:
         """Run one episode with each of the members (P, W); return their returns (P,)."""
         weights = self._weights(members)
         count = len(members)
-        self._copies._seeds = [seed] * count  # the same initial state for all: returns compare
+        self._copies.start_equally(seed)  # so that their returns compare
         rows = torch.from_numpy(self._copies.reset())
         returns = np.zeros(count)
         alive = np.ones(count, bool)
@@ -125,7 +125,7 @@ class EvolutionLearner:
         layout = self._site.layout
         space = self._copies.action_space
         if any(layout.choices):
-            if layout.agents:  # `MaskInRow` appends the mask to the row
+            if layout.agents:  # `packed_row` appends the mask to the row
                 mask = rows[:, len(layout.observation) :] if layout.mask else None
             else:
                 mask = torch.from_numpy(self._copies.masks) if self._copies.masked else None

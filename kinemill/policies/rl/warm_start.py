@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from kinemill.errors import BadInput
+from kinemill.policies.rl.actor import RestartWeights
 from kinemill.task import WarmStart, Wrapper
 from kinemill.train.warm_start import WEIGHTS, described
 
-_RESTART = "restart."
 _ADAPTERS = "adapters."
 
 
@@ -50,9 +50,9 @@ def load_warm_start(
         )
     weights = load_file(folder / WEIGHTS)
     restart = {
-        name.removeprefix(_RESTART).replace("/", "."): value
+        name.removeprefix(RestartWeights.PREFIX).replace("/", "."): value
         for name, value in weights.items()
-        if name.startswith(_RESTART)
+        if name.startswith(RestartWeights.PREFIX)
     }
     return _estimates(weights, wrappers), restart
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.errors import BadInput
 from kinemill.export import stage as export
 from kinemill.policies.environments.card import make_card
 from kinemill.runtime import load
@@ -120,11 +119,3 @@ def test_its_policy_class_is_what_the_library_builds(shop):
     with torch.no_grad():
         head = learner.core()(torch.from_numpy(observations))[0]
     assert head.numpy() == pytest.approx(0.25)
-
-
-def test_an_algorithm_that_needs_a_perceptron_refuses_it(shop):
-    import waveshop  # noqa: F401
-
-    task = rl_task(POINT, "recurrent_ppo", **LEARN)
-    with pytest.raises(BadInput, match="already has an LSTM"):
-        task.learn.algorithm.learner(site_of(task))

@@ -1,8 +1,9 @@
 """Off-policy algorithms: shared settings of algorithms with a replay buffer."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -17,9 +18,11 @@ class Replaying(Algorithm):
     """Shared settings of off-policy algorithms; an update draws `learn.batch_size` steps.
 
     Attributes:
+        library: the class of stable-baselines3 or sb3-contrib, `module:Class`.
         acts_by: name of the acting network in a policy of the library.
     """
 
+    library: ClassVar[str]
     acts_by: ClassVar[str] = "actor"
     uses_batches: ClassVar[bool] = True
     reads_images: ClassVar[bool] = True
@@ -51,8 +54,9 @@ class Replaying(Algorithm):
         default=64, description="features of a model that is not a plain perceptron"
     )
 
-    def usual(self, learn: Reinforcement) -> dict[str, Any]:
-        """Return the shared settings under the names of stable-baselines3."""
+    def settings(self, site: Site) -> dict[str, Any]:
+        """Return the settings under the names of stable-baselines3."""
+        learn = site.learn
         return {
             "gamma": self.gamma,
             "tau": self.tau,
@@ -96,10 +100,8 @@ class Replaying(Algorithm):
             copy_layers(layers, core.layers)
         return core.eval()
 
-    def made(
-        self, site: Site, model: Callable[..., object], settings: Mapping[str, object]
-    ) -> Learner:
-        """Return a learner with stable-baselines3's class `model`."""
+    def learner(self, site: Site) -> Learner:
+        """Return the learner."""
         from kinemill.policies.rl.sb3 import (
             LibraryLearner,
             has_normalized_critic,
@@ -108,13 +110,14 @@ class Replaying(Algorithm):
             with_layer_norm,
         )
 
-        library: Any = model
+        module, _, name = self.library.partition(":")
+        library: Any = getattr(import_module(module), name)
         policy = library.policy_aliases["MlpPolicy"]
         if has_own_critic(site.learn):
             policy = with_critic(policy, site.learn, self.features)
         elif has_normalized_critic(site.learn):
             policy = with_layer_norm(policy)
-        build: Callable[..., Any] = partial(library, **{"policy": policy, **settings})
+        build: Callable[..., Any] = partial(library, policy, **self.settings(site))
         return LibraryLearner(site, build, lambda policy: self.copied(site.learn, policy))
 
 
@@ -188,9 +191,9 @@ class Stochastic(OffPolicy):
             raise ValueError(f"{message} {self.train_freq}; noise is also drawn after each update")
         return self
 
-    def usual(self, learn: Reinforcement) -> dict[str, Any]:
-        """Return the shared settings under the names of stable-baselines3."""
-        settings: dict[str, Any] = {**super().usual(learn), "ent_coef": self.ent_coef}
+    def settings(self, site: Site) -> dict[str, Any]:
+        """Return the settings under the names of stable-baselines3."""
+        settings: dict[str, Any] = {**super().settings(site), "ent_coef": self.ent_coef}
         if self.sde_sample_freq is not None:
             settings |= {"use_sde": True, "sde_sample_freq": self.sde_sample_freq}
             # The exported network does not clip the mean.

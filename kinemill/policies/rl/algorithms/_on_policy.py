@@ -50,17 +50,14 @@ class ActorCritic(Algorithm):
 
     def policy_class(self, site: Site, library: Any) -> Any:
         """Return the policy class of a library algorithm for the task's kind of actions."""
-        from kinemill.policies.rl.mixed_actions import mixed_policy, turn_policy
-        from kinemill.policies.rl.privileged import with_privileged_critic
+        from kinemill.policies.rl.actor_critics import mixed_policy, with_privileged_critic
         from kinemill.policies.rl.sb3 import has_own_critic, with_critic
 
         policy = library.policy_aliases["MlpPolicy"]
         layout = site.layout
-        if layout.agents:
+        if layout.agents or layout.is_mixed:
             choices = layout.choices or (0,) * len(layout.actions)
-            policy = turn_policy(layout.agents, choices)
-        elif layout.is_mixed:
-            policy = mixed_policy(layout.choices)
+            policy = mixed_policy(choices, layout.agents)
         if site.privileged:
             return with_privileged_critic(policy, site.privileged)
         return (
