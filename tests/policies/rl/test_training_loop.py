@@ -278,27 +278,35 @@ def test_weights_alone_are_nothing_to_resume_and_other_settings_neither(home):
         TrainingJob(changed, home, card.ref, card.ref).check_resume()
 
 
+AGENTS = [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]  # observations of two agents
+
+
 @pytest.mark.parametrize(
-    ("environment", "expected"),
+    ("environment", "observations", "expected"),
     [
         # 1 + 0.8 + 0.64 ... = 5: what comes after the limit of time still counts
-        ({"arguments": {}, "steps": 3}, 5.0),
+        ({"path": "plants:Steady", "steps": 3}, [[1.0]], 5.0),
         # 1, 1 + 0.8, 1 + 0.8 + 0.64: before the last, second and third last step; 1.75 in mean
-        ({"arguments": {"ends": 3}}, 1.75),
+        ({"path": "plants:Steady", "arguments": {"ends": 3}}, [[1.0]], 1.75),
+        pytest.param({"path": "games:Wages", "steps": 3}, AGENTS, 5.0, marks=pytest.mark.ci),
+        # the mean of 1 and 1.8
+        pytest.param(
+            {"path": "games:Wages", "arguments": {"ends": 4}}, AGENTS, 1.4, marks=pytest.mark.ci
+        ),
     ],
 )
-def test_what_is_cut_off_has_not_ended(environment, expected):
-    where = {"type": "python", "path": "tests.policies.environments.plants:Steady", **environment}
-    task = rl_task(
-        where,
-        {"type": "a2c", "gamma": 0.8, "n_steps": 12, "normalize_advantage": True},
-        optimizer={"type": "adam", "lr": 0.02},
-        num_envs=4,
-    )
+def test_critics_distinguish_truncated_from_terminated_episodes(
+    environment, observations, expected
+):
+    path = f"tests.policies.environments.{environment['path']}"
+    algorithm = {"type": "a2c", "gamma": 0.8, "n_steps": 12, "normalize_advantage": True}
+    optimizer = {"type": "adam", "lr": 0.02}
+    where = {"type": "python", **environment, "path": path}
+    task = rl_task(where, algorithm, optimizer=optimizer, num_envs=4)
     learner = task.learn.algorithm.learner(site_of(task))
     learner.advance(6_000, 3)
-    value = learner.model.policy.predict_values(torch.ones(1, 1)).item()
-    assert value == pytest.approx(expected, abs=0.25)
+    values = learner.model.policy.predict_values(torch.tensor(observations))[:, 0].tolist()
+    assert values == pytest.approx([expected] * len(observations), abs=0.25)
 
 
 def test_a_published_policy_sees_what_a_robot_sees(home):
