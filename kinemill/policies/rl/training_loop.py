@@ -7,7 +7,7 @@ bit for bit, as an uninterrupted one. Unfinished episodes at the end of a round 
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
@@ -34,7 +34,7 @@ from kinemill.policies.rl.statistics import (
     training_distributions,
 )
 from kinemill.policies.rl.vec_env import CopiesEnv
-from kinemill.policies.rl.warm_start import load_warm_start
+from kinemill.policies.rl.warm_start import load_warm_start, without_prefix
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
@@ -139,7 +139,7 @@ class TrainingLoop:
         """
         groups, state = checkpoint
         try:
-            learner.restore(_group(groups, "learner"), state["learner"])
+            learner.restore(without_prefix(groups, "learner/"), state["learner"])
         except (KeyError, ValueError, RuntimeError) as error:
             raise BadInput(
                 f"learn.start_from: {self._bench.start and self._bench.start.address}",
@@ -409,12 +409,3 @@ def derive_seed(seed: int, *what: str | int) -> int:
     """Return the seed of a named random draw, below 2^31."""
     text = "/".join(map(str, (seed, *what)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
-
-
-def _group(groups: Mapping[str, dict[str, Tensor]], prefix: str) -> Groups:
-    start = f"{prefix}/"
-    return {
-        name.removeprefix(start): values
-        for name, values in groups.items()
-        if name.startswith(start)
-    }

@@ -185,14 +185,14 @@ class AdaptedEnv(VecEnvWrapper):
             actions = Box(-1.0, 1.0, actions.shape, np.float32)
         super().__init__(venv, Box(*ends, (width,), self._kind), actions)
 
-    def reset(self) -> NDArray[Any]:
+    def reset(self) -> NDArray[np.generic]:
         """Start an episode in each copy; return observations (B, E)."""
         rows: Any = self.venv.reset()
         shapes = [s for chain in self._chains for part in chain for s in part.carry_shapes]
         self._carry = [torch.zeros(len(rows), *shape) for shape in shapes]
         return self._adapt(rows, np.ones(len(rows), bool))
 
-    def step_async(self, actions: NDArray[Any]) -> None:
+    def step_async(self, actions: NDArray[np.generic]) -> None:
         """Convert actions (B, A) to those of the copies, and store them."""
         if self._action_adapters:
             space: Any = self.venv.action_space
@@ -204,7 +204,7 @@ class AdaptedEnv(VecEnvWrapper):
 
     def step_wait(
         self,
-    ) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.bool_], list[Info]]:
+    ) -> tuple[NDArray[np.generic], NDArray[np.float32], NDArray[np.bool_], list[Info]]:
         """Return observations (B, E), rewards (B,), dones (B,), infos."""
         rows, rewards, dones, infos = cast(Any, self.venv.step_wait())
         if dones.any():
@@ -221,7 +221,7 @@ class AdaptedEnv(VecEnvWrapper):
         return self._adapt(rows, dones), rewards, dones, infos
 
     @torch.no_grad()
-    def _adapt(self, rows: NDArray[Any], first: NDArray[np.bool_]) -> NDArray[Any]:
+    def _adapt(self, rows: NDArray[np.generic], first: NDArray[np.bool_]) -> NDArray[np.generic]:
         if not any(self._chains):
             return rows
         values = torch.from_numpy(rows.astype(np.float32, copy=False))

@@ -17,10 +17,8 @@ from kinemill.train import stage as train
 from tests.policies.rl.test_training_loop import POINT, rl_task, site_of
 
 SHOP = '''
-from functools import partial
 from typing import Literal
 
-import stable_baselines3
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
@@ -67,8 +65,8 @@ class FromRest(ActorCriticPolicy):
 class RestingPPO(PPO):
     type: Literal["resting_ppo"] = "resting_ppo"
 
-    def build(self, site):
-        return partial(stable_baselines3.PPO, FromRest, **self.settings(site.learn))
+    def policy_class(self, site, policy):
+        return FromRest
 '''
 LEARN = {"model": {"type": "sines", "waves": 7}, "steps": 64}
 RESTING = {"type": "resting_ppo", "n_steps": 16, "n_epochs": 1}

@@ -1,29 +1,21 @@
 """Off-policy algorithms: shared settings of algorithms with a replay buffer."""
 
 from abc import abstractmethod
-from collections.abc import Callable
-from functools import partial
-from importlib import import_module
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from kinemill.policies.rl.learner import Learner, Site
+from kinemill.policies.rl.algorithms._library import LibraryAlgorithm
+from kinemill.policies.rl.learner import Site
 from kinemill.policies.rl.objective import Reinforcement
 from kinemill.task.bounds import Count, Steps, StepsOrZero, Weight, Width
-from kinemill.task.reinforcement import DISCOUNTS, Algorithm, Head
+from kinemill.task.reinforcement import DISCOUNTS, Head
 
 
-class Replaying(Algorithm):
-    """Shared settings of off-policy algorithms; an update draws `learn.batch_size` steps.
+class Replaying(LibraryAlgorithm):
+    """Shared settings of off-policy algorithms; an update draws `learn.batch_size` steps."""
 
-    Attributes:
-        library: the class of stable-baselines3 or sb3-contrib, `module:Class`.
-        acts_by: name of the acting network in a policy of the library.
-    """
-
-    library: ClassVar[str]
-    acts_by: ClassVar[str] = "actor"
+    features_by: ClassVar[str] = "actor.features_extractor"
     uses_batches: ClassVar[bool] = True
     reads_images: ClassVar[bool] = True
     gamma: float = Field(
@@ -72,53 +64,24 @@ class Replaying(Algorithm):
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
 
-    @abstractmethod
-    def layers(self, policy: Any) -> list[object]:
-        """Return the layers of the acting network in a policy of the library, in order."""
-
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
         from kinemill.policies.rl.sb3 import actor_network
 
         return actor_network(learn, inputs, outputs, self.features)
 
-    def copied(self, learn: Reinforcement, policy: Any) -> Any:
-        """Return a copy of the acting network in a policy of the library."""
-        from gymnasium.spaces.utils import flatdim
-
-        from kinemill.policies.rl.networks import ModelCore, copy_layers
-
-        inputs = policy.observation_space.shape[0]
-        outputs = flatdim(policy.action_space)
-        core = self.core(learn, inputs, outputs)
-        layers = self.layers(policy)
-        if isinstance(core, ModelCore):
-            extractor = getattr(policy, self.acts_by).features_extractor.extractor
-            core.extractor.load_state_dict(extractor.state_dict())
-            copy_layers(layers, [core.head])
-        else:
-            copy_layers(layers, core.layers)
-        return core.eval()
-
-    def learner(self, site: Site) -> Learner:
-        """Return the learner."""
+    def policy_class(self, site: Site, policy: type[object]) -> type[object]:
+        """Return the policy class of a library algorithm, with the critics of the task."""
         from kinemill.policies.rl.sb3 import (
-            LibraryLearner,
             has_normalized_critic,
             has_own_critic,
             with_critic,
             with_layer_norm,
         )
 
-        module, _, name = self.library.partition(":")
-        library: Any = getattr(import_module(module), name)
-        policy = library.policy_aliases["MlpPolicy"]
         if has_own_critic(site.learn):
-            policy = with_critic(policy, site.learn, self.features)
-        elif has_normalized_critic(site.learn):
-            policy = with_layer_norm(policy)
-        build: Callable[..., Any] = partial(library, policy, **self.settings(site))
-        return LibraryLearner(site, build, lambda policy: self.copied(site.learn, policy))
+            return with_critic(policy, site.learn, self.features)
+        return with_layer_norm(policy) if has_normalized_critic(site.learn) else policy
 
 
 class OffPolicy(Replaying):

@@ -11,7 +11,7 @@ class DQN(ValueBased):
     """Deep Q-network: off-policy, for one choice per step."""
 
     library: ClassVar[str] = "stable_baselines3:DQN"
-    acts_by: ClassVar[str] = "q_net"
+    features_by: ClassVar[str] = "q_net.features_extractor"
     type: Literal["dqn"] = "dqn"
 
     def layers(self, policy: Any) -> list[object]:

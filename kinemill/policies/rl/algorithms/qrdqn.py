@@ -14,7 +14,7 @@ class QRDQN(ValueBased):
     """DQN that learns quantiles of the return: off-policy, for one choice per step."""
 
     library: ClassVar[str] = "sb3_contrib:QRDQN"
-    acts_by: ClassVar[str] = "quantile_net"
+    features_by: ClassVar[str] = "quantile_net.features_extractor"
     type: Literal["qrdqn"] = "qrdqn"
     n_quantiles: Width = Field(
         default=50, description="quantiles of the return, per choice", examples=[10, 50, 200]
