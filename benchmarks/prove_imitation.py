@@ -20,7 +20,6 @@ from kinemill.api.dataset import make_dataset
 from kinemill.augment import stage as augment
 from kinemill.export.policy import describe, write_policy
 from kinemill.policies.environments import make_environment
-from kinemill.policies.environments.demonstrations import demonstrations
 from kinemill.policies.environments.evaluation import (
     Trials,
     bootstrap,
@@ -28,6 +27,7 @@ from kinemill.policies.environments.evaluation import (
     summed,
     try_policy,
 )
+from kinemill.policies.environments.rollout_logs import demonstrations
 from kinemill.runtime import load
 from kinemill.store import ArtifactRef
 from kinemill.store.home import Home

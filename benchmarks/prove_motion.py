@@ -26,8 +26,8 @@ from kinemill.augment import stage as augment
 from kinemill.policies.motion.gait_rollout import (
     EVALUATION_ROWS,
     LinearGait,
+    rollout,
     rollout_from_history,
-    rollout_from_start,
     windows,
 )
 from kinemill.store import ArtifactRef, publish_document, read_document
@@ -97,7 +97,8 @@ def evaluate(policy: Any, data: Demonstrations) -> Walk:
         policy, torch.from_numpy(past.copy()).float(), now, EVALUATION_ROWS
     )
     first = torch.from_numpy(clip[:1].copy()).float()
-    far = rollout_from_start(policy, first, LONG, policy.joint_columns)[0].numpy()
+    with torch.no_grad():
+        far = rollout(policy, first, policy.initial_carry(1), LONG, policy.joint_columns)[0].numpy()
     end, angles = far[-min(200, len(clip) // 2) :], clip[:, joints]
     ranges = np.max([np.ptp(own[:, joints], axis=0) for own in (*train_clips, clip)], axis=0)
     is_moving = ranges > 1e-3

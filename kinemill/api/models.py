@@ -204,13 +204,20 @@ def named_model(
     if which:
         raise BadInput(model, f"names a version, and --model {folder} another", fix="name one")
     loaded = load_task(task, changed)
-    return (_export(folder, loaded) if is_checkpoint(folder) else folder), loaded
+    return exported_folder(folder, loaded), loaded
 
 
-def _export(checkpoint: Path, task: Task) -> Path:
+def exported_folder(folder: Path, task: Task) -> Path:
+    """Return the folder of an exported model; a checkpoint of the task is exported first.
+
+    Raises:
+        BadInput: The checkpoint cannot be exported, see `publish_checkpoint`.
+    """
     from kinemill.export import stage
     from kinemill.train.kept_checkpoint import publish_checkpoint
 
+    if not is_checkpoint(folder):
+        return folder
     home = Home.resolve()
-    trained = publish_checkpoint(home, checkpoint)
+    trained = publish_checkpoint(home, folder)
     return open_ref(home, stage.run(task, home, trained.ref).ref)

@@ -155,8 +155,7 @@ def _on_logs(
     stride: int | None,
     notes: list[str],
 ) -> "LogMeasurement":
-    from kinemill.policies.verification.action_curves import action_curves
-    from kinemill.policies.verification.action_errors import measure_logs
+    from kinemill.policies.verification.action_errors import action_curves, measure_logs
     from kinemill.policies.verification.evaluation import LogMeasurement
     from kinemill.train.demonstrations import Demonstrations
     from kinemill.verify.evaluation import refusal_note

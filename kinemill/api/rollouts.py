@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinemill.api.html import Summarized
-from kinemill.api.models import ModelLike
+from kinemill.api.models import ModelLike, exported_folder
 from kinemill.api.progress import ShowProgress, StderrProgress, counted, reporter
 from kinemill.api.training import TaskLike, resolve_task
 from kinemill.errors import BadInput
@@ -141,9 +141,11 @@ def rollout(
     seeds = range(seed, seed + episodes)
     folder = log_folder(resolved, to)
     numbered = counted(seeds, len(seeds), "rollout", reporter(progress))
-    runs = run_and_log(resolved, (name, act), numbered, folder, seconds=seconds, explore=explore)
-    document = {"task": resolved.name, "controller": name, "model": str(model), **runs.document}
-    return Rollout(resolved, document, folder, seeds, tuple(runs.episodes))
+    ran, summary = run_and_log(
+        resolved, (name, act), numbered, folder, seconds=seconds, explore=explore
+    )
+    document = {"task": resolved.name, "controller": name, "model": str(model), **summary}
+    return Rollout(resolved, document, folder, seeds, tuple(ran))
 
 
 def rollout_policy(
@@ -164,7 +166,8 @@ def rollout_policy(
 
     Args:
         task: task with an `environment` part.
-        model: `champion`, `@alias`, `:3`, an address `models:/...`, a folder or a training.
+        model: `champion`, `@alias`, `:3`, an address `models:/...`, a training, or the folder of a
+            model or checkpoint.
         policy: `random`, `zero`, `module:Class` or `file.py:Class`, in place of a model.
         episodes: number of episodes.
         seed: seed of the first episode; each further one has the next number.
@@ -183,7 +186,7 @@ def rollout_policy(
     from kinemill.policies.environments.rollout_logs import averages, record_videos, roll_out
 
     resolved = resolve_task(task, overrides)
-    where = policy or model_address(resolved.name, model)
+    where = policy or _exported(resolved, model)
     agent = policy_named(resolved, policy) if policy else load_policy(where)
     seeds = range(seed, seed + episodes)
     folder = log_folder(resolved, to)
@@ -228,7 +231,7 @@ def demonstrate(
         BadInput: The task has no environment, or no such expert.
     """
     from kinemill.control.closed_loop import PlannerExpert
-    from kinemill.policies.environments import demonstrations
+    from kinemill.policies.environments.rollout_logs import demonstrations, demonstrations_document
     from kinemill.runtime import load
 
     resolved = resolve_task(task)
@@ -236,8 +239,8 @@ def demonstrate(
         plans = planner(resolved, controller, model, Execution(threads, provider))[1]
         expert = PlannerExpert(resolved, plans)
     else:
-        expert = None if model == "champion" else load(model)
-    made = demonstrations.demonstrations(
+        expert = None if model == "champion" else load(_exported(resolved, model))
+    made = demonstrations(
         resolved,
         log_folder(resolved, to),
         range(seed, seed + episodes),
@@ -246,7 +249,7 @@ def demonstrate(
         failures=failures,
     )
     runs = list(counted(made, episodes, "rollout", StderrProgress()))
-    return demonstrations.document(resolved, runs)
+    return demonstrations_document(resolved, runs)
 
 
 def task_with_controller(
@@ -282,7 +285,7 @@ def planner(
         return str(controller), plain_policy(task, str(controller))
     if model == "true":
         return settings.type, make_planner(task, uncertain_physics(task, execution.threads))
-    where = model_address(task.name, model)
+    where = _exported(task, model)
     learned = learned_model(task, where, execution.threads, execution.provider, wait=True)
     return settings.type, make_planner(task, [learned])
 
@@ -305,6 +308,12 @@ def model_address(task: str, model: ModelLike) -> str:
     if model.startswith("@"):
         return f"models:/{task}{model}"
     return f"models:/{task}/{model[1:]}" if model.startswith(":") else model
+
+
+def _exported(task: Task, model: ModelLike) -> str:
+    """Return the address or folder of a model of a task; a checkpoint is exported."""
+    address = model_address(task.name, model)
+    return address if address.startswith("models:/") else str(exported_folder(Path(address), task))
 
 
 def _draw(result: Rollout) -> "Picture":

@@ -6,7 +6,7 @@ Each copy of an episode has its own seed.
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from kinemill.augment._augmentation import Augmentation, Rows, Signals
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedEpisode
 from kinemill.dataset.aux_arrays import AuxRows, Media, View, write_aux
 from kinemill.dataset.listing import write_listing
 from kinemill.dataset.packed import episode_table, read_packed
@@ -61,14 +61,6 @@ class _Content:
     views: tuple[View, ...] = ()
 
 
-@dataclass
-class _WithCopies:
-    """An original and its copies, sorted by id, and the counts of each augmentation."""
-
-    contents: list[_Content]
-    counts_by_plugin: list[CopyCounts] = field(default_factory=list[CopyCounts])
-
-
 @dataclass(frozen=True)
 class _Copied:
     """An augmented copy in a segment of copies; `original` is the id of its episode."""
@@ -85,19 +77,6 @@ class CopiedSegment:
 
     episodes: list[_Copied]
     counts: list[CopyCounts]
-
-
-@dataclass(frozen=True)
-class _Source:
-    """The dataset and its images, texts and observations."""
-
-    dataset: PackedDataset
-    folder: Path
-    media: Media | None
-
-    def content(self, episode: PackedEpisode) -> _Content:
-        aux = self.media.load(self.folder, episode) if self.media else None
-        return _Content(episode, self.dataset.rows(episode), aux)
 
 
 class Copier:
@@ -126,17 +105,17 @@ class Copier:
         self._folder = folder
         self._previous = previous
         self._workers = workers or min(WORKERS, os.cpu_count() or 1)
-        dataset = read_packed(source)
-        media = Media.read(source)
-        self._source = _Source(dataset, source, media)
-        aux = list(media.units) if media else []
+        self._source = source
+        self._dataset = dataset = read_packed(source)
+        self._media = Media.read(source)
+        aux = list(self._media.units) if self._media else []
         self._signals = Signals([*dataset.columns, *aux], task.channels, dataset.dt)
 
     def of_segments(
         self, segments: Sequence[Segment]
     ) -> Iterator[tuple[Segment, list[PackedEpisode]]]:
         """Yield each training segment with its episodes."""
-        episodes = iter(self._source.dataset.of("train"))
+        episodes = iter(self._dataset.of("train"))
         stop = 0
         for segment in segments:
             stop = stop + segment.rows
@@ -160,10 +139,9 @@ class Copier:
         contents = list[_Content]()
         copied = list[_Copied]()
         with ThreadPoolExecutor(self._workers) as pool:
-            for result in pool.map(self._copy_one, episodes):
-                for index, plugin_counts in enumerate(result.counts_by_plugin):
+            for (original, *copies), counts_by_plugin in pool.map(self._copy_one, episodes):
+                for index, plugin_counts in enumerate(counts_by_plugin):
                     counts[index] += plugin_counts
-                original, *copies = result.contents
                 contents += copies
                 copied += [
                     _Copied(
@@ -180,8 +158,10 @@ class Copier:
         write_document(self._folder / name, made)
         return made
 
-    def _copy_one(self, episode: PackedEpisode) -> _WithCopies:
-        return _copy(self._task, self._source.content(episode), self._signals)
+    def _copy_one(self, episode: PackedEpisode) -> tuple[list[_Content], list[CopyCounts]]:
+        aux = self._media.load(self._source, episode) if self._media else None
+        original = _Content(episode, self._dataset.rows(episode), aux)
+        return _copy(self._task, original, self._signals)
 
     def list_copies(self, copied: CopiedSegment, key: str) -> Segment:
         """Write the listing of the copies of a segment; return the segment of copies."""
@@ -199,25 +179,31 @@ class Copier:
     @cached_property
     def _originals(self) -> dict[str, PackedEpisode]:
         """Training episodes of the dataset by id."""
-        return {episode.id: episode for episode in self._source.dataset.of("train")}
+        return {episode.id: episode for episode in self._dataset.of("train")}
 
 
-def _copy(task: Task, original: _Content, signals: Signals) -> _WithCopies:
-    result = _WithCopies([original])
+def _copy(
+    task: Task, original: _Content, signals: Signals
+) -> tuple[list[_Content], list[CopyCounts]]:
+    """Return an original and its copies, sorted by id, and the counts of each augmentation.
+
+    Each augmentation copies the original and the copies of those before it.
+    """
+    contents = [original]
+    counts_by_plugin = list[CopyCounts]()
     for index in range(len(task.augment)):
         counts = CopyCounts()
         accepted = list[_Content]()
-        for content in result.contents:
+        for content in contents:
             for copy in _copies(task, index, content, signals):
                 if why := _new_failure(task, content, copy):
                     counts += CopyCounts(left_out=1, why=why)
                 else:
                     accepted.append(copy)
-        result.contents += accepted
+        contents += accepted
         counts += CopyCounts(added=len(accepted), touched=int(bool(accepted)))
-        result.counts_by_plugin.append(counts)
-    result.contents.sort(key=lambda content: content.episode.id)
-    return result
+        counts_by_plugin.append(counts)
+    return sorted(contents, key=lambda content: content.episode.id), counts_by_plugin
 
 
 def _new_failure(task: Task, content: _Content, copy: _Content) -> str | None:

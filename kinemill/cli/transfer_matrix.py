@@ -7,9 +7,9 @@ from typing import Any
 from kinemill.api.dataset import make_dataset
 from kinemill.augment import stage as augment
 from kinemill.cli.output import notify
-from kinemill.policies.environments.demonstrations import demonstrations
 from kinemill.policies.environments.evaluation import Agent, try_policy
 from kinemill.policies.environments.factory import environment_of
+from kinemill.policies.environments.rollout_logs import demonstrations
 from kinemill.store import Home, Json
 from kinemill.task import NullReporter, Task
 from kinemill.train import load_model

@@ -11,13 +11,13 @@ U actuators, N sensor values.
 import copy
 import logging
 import os
-from collections.abc import Mapping
-from types import ModuleType
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.control.sim import mujoco
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 
@@ -55,21 +55,19 @@ class MujocoBatch:
     """
 
     def __init__(self, model: MujocoModel, count: int, substeps: int) -> None:
-        import mujoco
-        from mujoco import rollout
+        from mujoco.rollout import Rollout
 
-        self._library: Any = mujoco
         self._nominal: Any = model
-        self._kind = self._library.mjtState.mjSTATE_FULLPHYSICS
+        self._kind = mujoco().mjtState.mjSTATE_FULLPHYSICS
         self.models: list[Any] = [copy.copy(self._nominal) for _ in range(count)]
-        self.state_size = int(self._library.mj_stateSize(model, self._kind))
+        self.state_size = int(mujoco().mj_stateSize(model, self._kind))
         self._count = count
         self._substeps = substeps
         threads = len(os.sched_getaffinity(0)) if count >= _MIN_COPIES else 0
-        self._data = [self._library.MjData(model) for _ in range(max(1, threads))]
-        self._rollout: Any = rollout.Rollout(nthread=threads)
+        self._data = [mujoco().MjData(model) for _ in range(max(1, threads))]
+        self._rollout: Any = Rollout(nthread=threads)
         self._step = float(self._nominal.opt.timestep)
-        redirect_warnings(mujoco)
+        redirect_warnings()
 
     def advance(self, states: Floats, control: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Advance one time step: states (B, n), control (B, U) -> states (B, n), is_lost (B,).
@@ -103,7 +101,7 @@ class MujocoBatch:
             self._data,
             np.ascontiguousarray(states),
             np.repeat(control[:, None], steps, axis=1),
-            control_spec=int(self._library.mjtState.mjSTATE_CTRL),
+            control_spec=int(mujoco().mjtState.mjSTATE_CTRL),
             skip_checks=True,  # they take as long as the physics of a small robot
             nstep=steps,
             state=out,
@@ -126,23 +124,28 @@ def scale_model(
     Raises:
         BadInput: A parameter is unknown.
     """
-    import mujoco
-
-    library: Any = mujoco
-    for name in factors:
-        if name not in FACTORS:
-            where = f"environment.randomize, variants: {name}"
-            raise BadInput(where, "is no parameter", fix=nearest(name, list(FACTORS)))
+    check_parameters(factors)
     for name, fields in FACTORS.items():
         for field in fields:
             # From the nominal model, so that the factors of successive episodes do not accumulate.
             getattr(model, field)[:] = getattr(nominal, field) * factors.get(name, 1.0)
     # Quantities that follow from the masses, such as inverse weights.
-    library.mj_setConst(model, data)
+    mujoco().mj_setConst(model, data)
 
 
-def redirect_warnings(library: ModuleType) -> None:
+def check_parameters(parameters: Iterable[str], names: Iterable[str] = FACTORS) -> None:
+    """Check that an environment has the parameters that a task randomizes.
+
+    Raises:
+        BadInput: A parameter is unknown.
+    """
+    for name in parameters:
+        if name not in names:
+            where = f"environment.randomize, variants: {name}"
+            raise BadInput(where, "is no parameter", fix=nearest(name, list(names)))
+
+
+def redirect_warnings() -> None:
     """Send MuJoCo's warnings to `logging`, not to stderr and a file in the working folder."""
-    module: Any = library  # its stubs lack these functions
-    if module.get_mju_user_warning() is None:
-        module.set_mju_user_warning(_logger.info)
+    if mujoco().get_mju_user_warning() is None:
+        mujoco().set_mju_user_warning(_logger.info)

@@ -19,10 +19,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from kinemill.control.mujoco_batch import MujocoModel
+from kinemill.control.sim import mujoco
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 
@@ -65,13 +64,10 @@ def model_sources(path: Path, where: str) -> dict[str, Path]:
     Raises:
         BadInput: The file does not exist, or one of the others is not in its folder or below.
     """
-    import mujoco
-
-    library: Any = mujoco
     if not path.is_file():
         expected = "an MJCF or URDF file, relative to the task file"
         raise BadInput(where, "no such file", expected=expected)
-    files = _meshes_of_urdf(path) if _is_urdf(path) else library.mju_getXMLDependencies(str(path))
+    files = _meshes_of_urdf(path) if _is_urdf(path) else mujoco().mju_getXMLDependencies(str(path))
     folder = path.resolve().parent
     sources = {path.name: path.resolve()}
     for file in map(Path, files):
@@ -108,22 +104,19 @@ def load_model(
     Raises:
         BadInput: The file is not usable, or a name is unknown.
     """
-    import mujoco
-
-    library: Any = mujoco
     where = where or f"environment.model: {path}"
     model_sources(path, where)
     try:
-        spec = library.MjSpec.from_file(str(path))
-        _add_motors(library, spec, motors)
-        frames = _add_frames(library, spec, used)
+        spec = mujoco().MjSpec.from_file(str(path))
+        _add_motors(spec, motors)
+        frames = _add_frames(spec, used)
         model = spec.compile()
     except ValueError as error:
         expected = "a model that MuJoCo compiles"
         raise BadInput(where, f"is not usable: {error}", expected=expected) from error
-    units = _joints(library, model)
+    units = _joints(model)
     sensors = _sensors(model)
-    size = int(library.mj_stateSize(model, library.mjtState.mjSTATE_FULLPHYSICS))
+    size = int(mujoco().mj_stateSize(model, mujoco().mjtState.mjSTATE_FULLPHYSICS))
     # A full physics state is time, positions, velocities, then activations.
     quantities = {name: Source(1 + k, unit) for k, (name, unit) in enumerate(units.items())}
     quantities["time"] = Source(0, "s")
@@ -138,8 +131,7 @@ def load_model(
     actuators = _actuators(model, quantities)
     controls = size + model.nsensordata
     quantities |= {
-        name: Source(controls + k, _actuator_unit(library, model, k))
-        for k, name in enumerate(actuators)
+        name: Source(controls + k, _actuator_unit(model, k)) for k, name in enumerate(actuators)
     }
     return RobotModel(model, quantities, actuators, tuple(units))
 
@@ -168,13 +160,10 @@ def command_range(model: MujocoModel, index: int) -> Limits | None:
     """
     low, high = model.actuator_ctrlrange[index]
     if not model.actuator_ctrllimited[index]:
-        import mujoco
-
-        library: Any = mujoco
         gain = model.actuator_gainprm[index, 0]
         joint = model.actuator_trnid[index, 0]
-        is_of_joint = model.actuator_trntype[index] == library.mjtTrn.mjTRN_JOINT
-        has_bias = model.actuator_biastype[index] == library.mjtBias.mjBIAS_AFFINE
+        is_of_joint = model.actuator_trntype[index] == mujoco().mjtTrn.mjTRN_JOINT
+        has_bias = model.actuator_biastype[index] == mujoco().mjtBias.mjBIAS_AFFINE
         is_servo = has_bias and 0.0 < gain == -model.actuator_biasprm[index, 1]
         if not (is_of_joint and is_servo and model.jnt_limited[joint]):
             return None
@@ -183,29 +172,41 @@ def command_range(model: MujocoModel, index: int) -> Limits | None:
     return float(low), float(high)
 
 
+def steps_in(dt: float, model: MujocoModel, where: str) -> int:
+    """Return the number of physics steps in a time step `dt`, s.
+
+    Raises:
+        BadInput: They do not fit.
+    """
+    step = float(model.opt.timestep)
+    steps = round(dt / step)
+    if steps < 1 or abs(steps * step - dt) > 1e-9:
+        fix = f"set dt to a multiple of {step:g} s, such as {4 * step:g}"
+        raise BadInput(where, f"has steps of {step:g} s, dt is {dt:g} s", fix=fix)
+    return steps
+
+
 def _identifier(name: str) -> str:
     return re.sub(r"\W", "_", name)
 
 
-def _add_motors(library: ModuleType, spec: MujocoModel, motors: Mapping[str, Limits]) -> None:
+def _add_motors(spec: MujocoModel, motors: Mapping[str, Limits]) -> None:
     names = [existing.name for existing in spec.joints]
     for joint, ends in motors.items():
         if joint not in names:
             where = f"environment.motors: {joint}"
             raise BadInput(where, "is no joint of the model", fix=nearest(joint, names))
         motor = spec.add_actuator(name=f"{_ADDED}{joint}", target=joint)
-        motor.trntype = library.mjtTrn.mjTRN_JOINT
+        motor.trntype = mujoco().mjtTrn.mjTRN_JOINT
         motor.ctrllimited, motor.ctrlrange = True, list(ends)
 
 
-def _add_frames(
-    library: ModuleType, spec: MujocoModel, used: Iterable[str]
-) -> dict[str, tuple[str, int, bool]]:
+def _add_frames(spec: MujocoModel, used: Iterable[str]) -> dict[str, tuple[str, int, bool]]:
     """Add sensors of bodies and sites.
 
     It returns for each used name its sensor, the index in it, and whether it is a length.
     """
-    objects = library.mjtObj
+    objects = mujoco().mjtObj
     kinds = {
         kind: (code, {_identifier(part.name): part.name for part in parts})
         for kind, code, parts in (
@@ -220,7 +221,7 @@ def _add_frames(
         if match is None or match[2] not in kinds[match[1]][1]:
             continue
         (object_type, names), axis = kinds[match[1]], match[3]
-        types = library.mjtSensor
+        types = mujoco().mjtSensor
         kind = types.mjSENS_FRAMEZAXIS if axis == "up" else types.mjSENS_FRAMEPOS
         sensor = f"{_ADDED}{match[1]}/{match[2]}/{'up' if axis == 'up' else 'position'}"
         if sensor not in added:
@@ -232,9 +233,9 @@ def _add_frames(
     return frames
 
 
-def _joints(library: ModuleType, model: MujocoModel) -> dict[str, str]:
+def _joints(model: MujocoModel) -> dict[str, str]:
     """Return the units of all positions, then of all velocities."""
-    kinds = library.mjtJoint
+    kinds = mujoco().mjtJoint
     positions = dict[str, str]()
     velocities = dict[str, str]()
     for index in range(model.njnt):
@@ -274,12 +275,12 @@ def _actuators(model: MujocoModel, quantities: Mapping[str, Source]) -> tuple[st
     return tuple(names)
 
 
-def _actuator_unit(library: ModuleType, model: MujocoModel, index: int) -> str:
+def _actuator_unit(model: MujocoModel, index: int) -> str:
     """Return the unit of a motor or position servo of a joint with a gear of 1; else "1"."""
-    if int(model.actuator_trntype[index]) != int(library.mjtTrn.mjTRN_JOINT):
+    if int(model.actuator_trntype[index]) != int(mujoco().mjtTrn.mjTRN_JOINT):
         return "1"
     kind = int(model.jnt_type[model.actuator_trnid[index, 0]])
-    is_hinge = kind == int(library.mjtJoint.mjJNT_HINGE)
+    is_hinge = kind == int(mujoco().mjtJoint.mjJNT_HINGE)
     gain = model.actuator_gainprm[index, 0]
     bias = model.actuator_biasprm[index]
     if gain == model.actuator_gear[index, 0] == 1.0 and not bias.any():

@@ -24,6 +24,7 @@ from kinemill.control.mujoco_model import (
     load_model,
     model_sources,
     quantity_names,
+    steps_in,
 )
 from kinemill.control.plan import Floats
 from kinemill.control.sim import SIMULATORS, Plant, mujoco
@@ -102,14 +103,14 @@ def _columns(task: Task, names: Sequence[str], available: Sequence[str]) -> list
             where = f"channel {name!r}"
             raise BadInput(where, "is not a column of the plant", expected=", ".join(available))
         first = sources[0]
-        if not _is_unconverted(first, channel.unit):
+        if not is_unconverted(first, channel.unit):
             message = f"is converted from {first.name!r}"
             raise BadInput(f"channel {name!r}", message, expected="the unit of the plant")
         columns.append(available.index(first.name))
     return columns
 
 
-def _is_unconverted(source: Source, unit: str) -> bool:
+def is_unconverted(source: Source, unit: str) -> bool:
     """Return whether a column is read without conversion."""
     return (source.scale, source.offset, source.unit or unit) == (1.0, 0.0, unit)
 
@@ -123,7 +124,7 @@ def joint_positions(task: Task, plant: Plant) -> list[int]:
         source.name: index
         for index, name in enumerate(task.states)
         for source in task.channels[name].source or [Source(name=name)]
-        if _is_unconverted(source, task.channels[name].unit)
+        if is_unconverted(source, task.channels[name].unit)
     }
     joints = plant.measured[: len(plant.joints)]
     return [states[name] for name in joints] if states.keys() >= set(joints) else []
@@ -161,6 +162,10 @@ class Robot:
         """
         return self._limits
 
+    @cached_property
+    def _limits(self) -> Floats:
+        return self.plant.command_limits()[:, self.actions]
+
     def sense(self, states: Floats, actions: Floats) -> dict[str, Floats]:
         """Return the quantities of sites, bodies and sensors in costs, (...,).
 
@@ -180,10 +185,6 @@ class Robot:
         rows = self.to_plant(states).reshape(-1, states.shape[-1])
         sensed = self.plant.sense(rows, commands.reshape(-1, len(self.actions)))
         return {name: values.reshape(leading) for name, values in sensed.items()}
-
-    @cached_property
-    def _limits(self) -> Floats:
-        return self.plant.command_limits()[:, self.actions]
 
     def to_plant(self, states: Floats) -> Floats:
         """Reorder states (..., S) to the plant's order (..., 2 Q): positions, then velocities."""
@@ -314,17 +315,12 @@ class ModelPlant(Plant):
         """
         where = f"control.plant: {path}"
         model = load_model(Path(path), {}, (), where).model
-        step = float(model.opt.timestep)
-        period = max(1, round(dt / step))
-        if abs(period * step - dt) > 1e-9:
-            fix = f"set dt to a multiple of {step:g} s, such as {4 * step:g}"
-            raise BadInput(where, f"has steps of {step:g} s, dt is {dt:g} s", fix=fix)
         return cls(
             path=path,
             used=tuple(sorted(used)),
             factors=dict(factors or {}),
-            physics_step=step,
-            period=period,
+            physics_step=float(model.opt.timestep),
+            period=steps_in(dt, model, where),
         )
 
     @cached_property
@@ -373,13 +369,12 @@ class ModelPlant(Plant):
 
     def points(self, positions: Floats) -> Floats:
         """Return the positions of the bodies from the side, (N, bodies, 2) m."""
-        library = mujoco()
         model = self.robot.model
-        data = library.MjData(model)
+        data = mujoco().MjData(model)
         rows = np.empty((len(positions), model.nbody, 2))
         for row, position in zip(rows, positions, strict=True):
             data.qpos[:] = position
-            library.mj_kinematics(model, data)
+            mujoco().mj_kinematics(model, data)
             row[:] = data.xpos[:, [0, 2]]
         return rows[:, 1:]
 

@@ -246,24 +246,6 @@ def make_planner(task: Task, models: Sequence[Model]) -> Planner:
     )
 
 
-def _average(costs: Floats, risk: Risk) -> Floats:
-    """Return the mean over models: costs (M, B) -> (B,)."""
-    del risk
-    return costs.mean(axis=0)
-
-
-def _worst(costs: Floats, risk: Risk) -> Floats:
-    """Return the largest over models: costs (M, B) -> (B,)."""
-    del risk
-    return costs.max(axis=0)
-
-
-def _best(costs: Floats, risk: Risk) -> Floats:
-    """Return the smallest over models: costs (M, B) -> (B,)."""
-    del risk
-    return costs.min(axis=0)
-
-
 def _exponential(costs: Floats, risk: Risk) -> Floats:
     """Return log(mean(exp(a J))) / a over models (Whittle 1981): costs (M, B) -> (B,).
 
@@ -299,10 +281,10 @@ def _cvar(costs: Floats, risk: Risk) -> Floats:
     return np.tensordot(share / share.sum(), counted, axes=1)
 
 
-RISKS: dict[str, Callable[[Floats, Risk], Floats]] = {
-    "average": _average,
-    "worst": _worst,
-    "best": _best,
+RISKS: dict[str, Callable[[Floats, Risk], Floats]] = {  # over models, costs (M, B) -> (B,)
+    "average": lambda costs, _: costs.mean(axis=0),
+    "worst": lambda costs, _: costs.max(axis=0),
+    "best": lambda costs, _: costs.min(axis=0),
     "exponential": _exponential,
     "value_at_risk": _value_at_risk,
     "cvar": _cvar,

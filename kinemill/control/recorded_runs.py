@@ -4,32 +4,18 @@ The log has the form that a logger on the robot writes, so the ingest stage read
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kinemill.control.closed_loop import Episode, run_episode, successes_of
 from kinemill.control.exploration import Exploration
-from kinemill.control.physics import Robot
+from kinemill.control.physics import Robot, is_unconverted
 from kinemill.control.policies import Policy
-from kinemill.control.sim import Table, table_csv
+from kinemill.control.sim import Table, write_csv
 from kinemill.errors import BadInput
-from kinemill.store import Json, digest, publish_file
+from kinemill.store import Json
 from kinemill.task.document import Task
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Episodes, and their summary.
-
-    Attributes:
-        episodes: the runs.
-        document: JSON with `runs`, `successes` and the summed `cost`.
-    """
-
-    episodes: list[Episode]
-    document: Json
 
 
 def run_and_log(
@@ -40,8 +26,10 @@ def run_and_log(
     *,
     seconds: float | None = None,
     explore: float = 0.0,
-) -> Runs:
+) -> tuple[list[Episode], Json]:
     """Run a policy on the task's plant once for each seed, and write every run as a log.
+
+    It returns the runs, and JSON with `runs`, `successes` and the summed `cost`.
 
     Args:
         task: task with a `control` part.
@@ -79,7 +67,7 @@ def run_and_log(
         "successes": successes_of(episodes),
         "cost": sum(episode.cost for episode in episodes),
     }
-    return Runs(episodes, document)
+    return episodes, document
 
 
 def log_table(task: Task, episode: Episode) -> Table:
@@ -109,7 +97,7 @@ def _column(task: Task, name: str) -> str:
     if not channel.source:
         return name
     first = channel.source[0]
-    if (first.scale, first.offset, first.unit or channel.unit) != (1.0, 0.0, channel.unit):
+    if not is_unconverted(first, channel.unit):
         problem = f"is converted from {first.name!r}"
         raise BadInput(f"channel {name!r}", problem, expected="the unit of the log as its unit")
     return first.name
@@ -123,8 +111,4 @@ def write_log(task: Task, episode: Episode, folder: Path, name: str) -> Path:
     Raises:
         BadInput: A channel or the time is converted when a log is read.
     """
-    content = table_csv(log_table(task, episode))
-    path = folder / f"{name}-{digest(content)[:8]}.csv"
-    if not path.is_file():
-        publish_file(path, content.encode())
-    return path
+    return write_csv(log_table(task, episode), folder, name)

@@ -71,10 +71,10 @@ def links(task: Task, runs: Sequence[Floats]) -> list[Floats]:
     Raises:
         BadInput: The task has no `control` part.
     """
-    plant = make_plant(task) if control_of(task).plant else None
-    joints = joint_positions(task, plant) if plant else []
-    if plant is None:
+    if control_of(task).plant is None:
         return []
+    plant = make_plant(task)
+    joints = joint_positions(task, plant)
     return [plant.points(states[:, joints]) for states in runs[:PICTURED]] if joints else []
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.policies.environments.card import open_card
-from kinemill.policies.environments.evaluation import Trials, bootstrap, try_policy
+from kinemill.policies.environments.evaluation import Trials, bootstrap, trial_seeds, try_policy
 from kinemill.register.comparison_results import (
     Compared,
     ComparedOutcome,
@@ -128,7 +128,8 @@ class PolicyMeasurements:
         # By identity: the stored policy keeps its id from being reused.
         cached = self._trials.get(id(policy))
         if cached is None:
-            cached = self._trials[id(policy)] = policy, _run(self._world, policy)
+            trials = try_policy(self._world, policy, trial_seeds(self._world))
+            cached = self._trials[id(policy)] = policy, trials
         return cached[1]
 
     @cached_property
@@ -167,13 +168,6 @@ def _action_errors(policy: Policy, data: Any) -> Errors:
         raise BadInput("actions", text, expected=", ".join(data.packed.actions))
     rows = scored_rows(data)
     return errors_of(actions_on_logs(policy, data)[rows], data, rows, policy)
-
-
-def _run(task: Task, policy: Policy) -> Trials:
-    """Run a policy from every start."""
-    from kinemill.policies.verification.trials import trial_seeds  # which imports torch
-
-    return try_policy(task, policy, trial_seeds(task))
 
 
 def _values(trials: Trials, name: str) -> list[float]:

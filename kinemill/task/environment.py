@@ -23,8 +23,8 @@ Range = tuple[Quantity, Quantity]
 class Wrapper(Plugin):
     """Settings of an environment wrapper.
 
-    A wrapper with `scope = "policy"` also provides its computation as a torch module, which
-    becomes part of the exported graph. Evaluation and robots then need no extra code.
+    A wrapper with `scope = "policy"` is a torch module, which training runs on all copies of the
+    environment and which becomes part of the exported graph. Robots then need no extra code.
 
     Attributes:
         scope: `environment`: computes observations; `policy`: part of the policy; `training`:
@@ -33,14 +33,15 @@ class Wrapper(Plugin):
 
     scope: ClassVar[Literal["environment", "policy", "training"]] = "environment"
 
-    @abstractmethod
     def wrap(self, environment: Any, estimates: Mapping[str, object]) -> Any:
-        """Return the wrapped `gymnasium.Env`.
+        """Return the wrapped `gymnasium.Env`; not called for wrappers of the policy.
 
         Args:
             environment: the environment to wrap.
             estimates: result of `estimate`.
         """
+        del environment, estimates
+        raise NotImplementedError(f"wrapper {self.type} wraps no environment")
 
     @property
     def estimated(self) -> int:

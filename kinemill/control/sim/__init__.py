@@ -11,8 +11,7 @@ from kinemill.control.sim._dummy import dummy_overrides, write_dummy_logs
 from kinemill.control.sim._dummy_settings import Dummy, dummy_task
 from kinemill.control.sim._logs import SIMULATORS, Simulator, write_logs
 from kinemill.control.sim._plant import Plant, mujoco
-from kinemill.control.sim._table import Table
-from kinemill.control.sim._table import csv as table_csv
+from kinemill.control.sim._table import Table, write_csv
 
 __all__ = [
     "SIMULATORS",
@@ -23,7 +22,7 @@ __all__ = [
     "dummy_overrides",
     "dummy_task",
     "mujoco",
-    "table_csv",
+    "write_csv",
     "write_dummy_logs",
     "write_logs",
 ]

@@ -10,13 +10,11 @@ A member for each episode is the trajectory sampling TS-infinity of Chua et al. 
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.control.learned_dynamics import learned_model
-from kinemill.policies.environments._controlled import Controlled, Floats
-from kinemill.policies.environments.gym_types import Options, Reset, Transition
+from kinemill.policies.environments._controlled import Controlled, ControlledEnv, Floats
 from kinemill.policies.environments.vector_env import Advanced
 from kinemill.runtime.uncertainty import belief_of
 from kinemill.task.document import Task
@@ -39,11 +37,9 @@ class LearnedBatch:
 
     def __init__(self, task: Task, folder: Path, *, is_sampled: bool = False) -> None:
         self.rules = Controlled(task)
-        self._task = task
         self.observation_space = self.rules.observation_space
         self.action_space = self.rules.action_space
-        self._model = learned_model(task, folder, wait=True)
-        self._simulator = self._model.simulator
+        self._simulator = learned_model(task, folder, wait=True).simulator
         self._states, self._actions = len(task.states), len(task.actions)
         self._members = (
             belief_of(self._simulator.interface, "environment.members").members if is_sampled else 0
@@ -93,52 +89,19 @@ class LearnedBatch:
         return history, states[:, cut:-1].reshape(rows, steps, self._actions)
 
 
-class LearnedEnv(gymnasium.Env[Any, Any]):
-    """One row of it.
-
-    Args:
-        batch: the environment.
-        limit: steps of an episode; the last one reports whether it was a success.
-        render: whether it renders images.
-    """
-
-    metadata = {"render_modes": ["rgb_array"]}
+class LearnedEnv(ControlledEnv):
+    """One row of it; see `ControlledEnv` for the arguments."""
 
     def __init__(self, batch: LearnedBatch, limit: int, *, render: bool) -> None:
+        super().__init__(batch.rules, batch.action_space, limit, render=render)
         self._batch = batch
-        self._task = batch.rules.task
-        self._limit = limit
-        self.render_mode = "rgb_array" if render else None
-        self.observation_space = self._batch.observation_space
-        self.action_space = self._batch.action_space
-        self.observation_names = tuple(self._task.states)
 
-    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
-        """Begin an episode."""
-        super().reset(seed=seed, options=options)
+    def _begin(self) -> Floats:
         self._row = self._batch.start(self.np_random)
-        self._states, self._actions = list[Any](), list[Any]()
-        return self._batch.observe(self._row[None])[0], {}
+        return self._batch.observe(self._row[None])[0].astype(float)
 
-    def step(self, action: object) -> Transition:
-        """Predict one step."""
-        action = np.asarray(action, dtype=float)
-        rows, rewards, lost, *_ = self._batch.advance(self._row[None], action[None])
-        self._row = rows[0]
-        observation = self._batch.observe(rows)[0]
-        self._states.append(observation.astype(float))
-        self._actions.append(action)
-        info: dict[str, Any] = {}
-        if len(self._actions) >= self._limit or lost[0]:
-            info |= self._batch.rules.last_info(self._states, self._actions)
-        return observation, float(rewards[0]), bool(lost[0]), False, info
-
-    def render(self) -> NDArray[np.uint8]:
-        """Return a picture (H, W, 3) uint8 of the links of the plant."""
-        from kinemill.control.physics import Robot
-        from kinemill.policies.environments._controlled import picture
-
-        robot = Robot(self._task)
-        now = self._batch.observe(self._row[None])[0].astype(float)
-        joints = robot.to_plant(now)[: len(robot.plant.joints)]
-        return picture(robot.plant.points(joints[None])[0])
+    def _advance(self, action: Floats) -> tuple[Floats, float, bool]:
+        after = self._batch.advance(self._row[None], action[None])
+        self._row = after.states[0]
+        state = self._batch.observe(after.states)[0].astype(float)
+        return state, float(after.rewards[0]), bool(after.terminated[0])

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,7 +20,12 @@ from kinemill.dataset.environment_card import (
     read_card,
 )
 from kinemill.errors import BadInput
-from kinemill.policies.environments.evaluation import RandomPolicy, Trials, try_policy
+from kinemill.policies.environments.evaluation import (
+    RandomPolicy,
+    Trials,
+    trial_seeds,
+    try_policy,
+)
 from kinemill.policies.environments.factory import environment_of, make_environment
 from kinemill.policies.environments.layout import layout_of
 from kinemill.store import Artifact, ArtifactRef, Json, open_ref, to_json_value, write_document
@@ -87,14 +93,10 @@ def open_card(home: Home, ref: ArtifactRef) -> Card:
 
 def _summary_of(task: Task) -> CardSummary:
     """Return the layout of an environment, and the performance of random actions in its trials."""
-    environment = make_environment(task)
-    trials = environment_of(task).trials
-    seeds = [trials.seed + index for index in range(trials.episodes)]
-    try:
+    seeds = trial_seeds(task)
+    with closing(make_environment(task)) as environment:
         layout = layout_of(task, environment)
         random = _random_trials(task, RandomPolicy(environment.action_space), seeds)
-    finally:
-        environment.close()
     intervals = random.interval()
     return CardSummary(
         random=RandomReturns(
@@ -104,7 +106,7 @@ def _summary_of(task: Task) -> CardSummary:
             success_interval=intervals["success"] if random.successes else None,
         ),
         layout=layout,
-        trials=TrialSeeds(trials.episodes, (seeds[0], seeds[-1])),
+        trials=TrialSeeds(len(seeds), (seeds[0], seeds[-1])),
     )
 
 

@@ -3,10 +3,11 @@
 Each episode follows from its seed alone, so it is the same whichever process it runs in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,11 @@ from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
 
+_AT_ONCE = 16  # episodes that a process is handed
 _NO_EVENTS = ("TimeLimit.truncated", *STEP_INFO)
 _RESAMPLES = 2000  # of a bootstrap; the ends of an interval then move by a few per cent of it
+
+Result = TypeVar("Result")
 
 
 class Agent(Protocol):
@@ -131,6 +135,12 @@ def bootstrap(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def trial_seeds(task: Task) -> list[int]:
+    """Return the seeds of a task's trials, which training and selection never use."""
+    trials = environment_of(task).trials
+    return [trials.seed + index for index in range(trials.episodes)]
+
+
 def try_policy(
     task: Task,
     policy: Agent,
@@ -154,22 +164,50 @@ def try_policy(
         BadInput: there is no environment or no such variant.
         ProcessLost: a process was ended from outside.
     """
-    variant = variant if variant is not None else environment_of(task).trials.variant
-    recorded = [(seed, k < (record or 0)) for k, seed in enumerate(seeds)]
-    if workers == 1 or len(recorded) < 2:
-        runs = _run(task, policy, recorded, variant)
-    else:
-        settings = task.model_dump(mode="json", by_alias=True)
-        shares = [recorded[k::workers] for k in range(min(workers, len(recorded)))]
-        with worker_pool(len(shares)) as pool:
-            with without_ctrl_c():
-                jobs = [
-                    pool.submit(_run_from_settings, settings, policy, share, variant)
-                    for share in shares
-                ]
-            by_seed = {run.seed: run for job in jobs for run in job.result()}
-        runs = [by_seed[seed] for seed in seeds]
-    return summed(runs, record or 0)
+    run = partial(
+        _run,
+        policy=policy,
+        variant=variant if variant is not None else environment_of(task).trials.variant,
+        recorded=frozenset(seeds[: record or 0]),
+    )
+    return summed(list(run_in_processes(run, task, seeds, workers)), record or 0)
+
+
+def run_in_processes(
+    run: Callable[[Task, Sequence[int]], Iterable[Result]],
+    task: Task,
+    seeds: Sequence[int],
+    workers: int,
+) -> Iterator[Result]:
+    """Yield the results of `run(task, seeds)` in the order of the seeds, from several processes.
+
+    Args:
+        run: a function of a task and some of the seeds, picklable if there are several workers.
+        task: with an `environment` part.
+        seeds: of episodes.
+        workers: processes.
+
+    Raises:
+        ProcessLost: a process was ended from outside.
+    """
+    count = min(workers, len(seeds))
+    if count < 2:
+        yield from run(task, seeds)
+        return
+    settings = task.model_dump(mode="json", by_alias=True)
+    size = min(_AT_ONCE, -(-len(seeds) // count))
+    parts = [seeds[first : first + size] for first in range(0, len(seeds), size)]
+    with worker_pool(count) as pool:
+        with without_ctrl_c():
+            jobs = [pool.submit(_run_from_settings, run, settings, part) for part in parts]
+        for job in jobs:
+            yield from job.result()
+
+
+def _run_from_settings(
+    run: Callable[[Task, Sequence[int]], Iterable[Result]], settings: Json, seeds: Sequence[int]
+) -> list[Result]:
+    return list(run(Task.model_validate(settings), seeds))
 
 
 def summed(runs: Sequence[Recorded], full: int) -> Trials:
@@ -184,17 +222,17 @@ def summed(runs: Sequence[Recorded], full: int) -> Trials:
     )
 
 
-def _run_from_settings(
-    settings: Json, policy: Agent, recorded: Sequence[tuple[int, bool]], variant: str | None
-) -> list[Recorded]:
-    return _run(Task.model_validate(settings), policy, recorded, variant)
-
-
 def _run(
-    task: Task, policy: Agent, recorded: Sequence[tuple[int, bool]], variant: str | None
-) -> list[Recorded]:
+    task: Task,
+    seeds: Sequence[int],
+    *,
+    policy: Agent,
+    variant: str | None,
+    recorded: frozenset[int],
+) -> Iterator[Recorded]:
     with closing(make_environment(task, variant=variant)) as environment:
-        return [run_episode(task, environment, policy, seed, keep=full) for seed, full in recorded]
+        for seed in seeds:
+            yield run_episode(task, environment, policy, seed, keep=seed in recorded)
 
 
 def run_episode(

@@ -1,7 +1,7 @@
 """From the `environment` part of a task to a `gymnasium.Env`, wrapped and with a limit of time."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from typing import Any
 
 import gymnasium
@@ -9,12 +9,11 @@ import numpy as np
 from gymnasium.wrappers import TimeLimit
 
 from kinemill.errors import BadInput
-from kinemill.policies.environments.gym_types import Env, Options, Reset, Transition
+from kinemill.policies.environments.gym_types import Env, Options, Reset, Space, Transition
 from kinemill.registry import nearest
 from kinemill.task.document import Task
 from kinemill.task.environment import Environment, Range
 
-Estimates = Sequence[Mapping[str, Any]]  # statistics of each wrapper
 _STREAM = 11  # a separate random stream for each episode's seed
 LONGEST = 100_000  # steps of an episode that nothing limits: a quarter of an hour at 100 Hz
 
@@ -69,6 +68,16 @@ def make_environment(task: Task, *, render: bool = False, variant: str | None = 
     return environment
 
 
+def action_space_of(task: Task) -> Space:
+    """Return the space of the actions in the environment of a task.
+
+    Raises:
+        BadInput: as `make_environment`.
+    """
+    with closing(make_environment(task)) as environment:
+        return environment.action_space
+
+
 def _with_turns(environment: Env, settings: Environment) -> Env:
     """Return an environment of one policy where agents act in turns; others unchanged.
 
@@ -92,32 +101,6 @@ def _with_turns(environment: Env, settings: Environment) -> Env:
             expected = "agents that act in turns"
             raise BadInput(where, "the environment has a single agent", expected=expected)
     return environment
-
-
-def learning_environment(
-    task: Task,
-    estimates: Estimates,
-    *,
-    inner: Callable[[Env], Env] | None = None,
-    is_packed: bool = True,
-) -> Env:
-    """Return the environment of a training: with the wrappers of the policy and of training.
-
-    Args:
-        task: with an `environment` part.
-        estimates: of each wrapper, as its `estimate` returned them.
-        inner: goes around what `make_environment` makes, inside of all others.
-        is_packed: whether numbers and images are one row, see `PackedImages`.
-    """
-    from kinemill.policies.environments._vector import PackedImages, image_parts
-
-    environment = make_environment(task)
-    environment = inner(environment) if inner is not None else environment
-    for wrapper, estimate in zip(environment_of(task).wrappers, estimates, strict=True):
-        if wrapper.scope != "environment":
-            environment = wrapper.wrap(environment, estimate)
-    has_images = bool(image_parts(environment.observation_space))
-    return PackedImages(environment) if has_images and is_packed else environment
 
 
 def _parameters(

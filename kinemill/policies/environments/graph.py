@@ -3,7 +3,8 @@
 Symbols: B batch, D numbers observed, E numbers after the adapter, A actions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +76,37 @@ class Adapter(nn.Module):
         for name, value in estimates.items():
             buffer: Tensor = getattr(self, name)
             buffer.copy_(torch.as_tensor(value, dtype=buffer.dtype))
+
+
+def pass_through(
+    chains: Sequence[Iterable[Adapter]],
+    parts: Sequence[Tensor],
+    first: Tensor,
+    carry: Iterable[Tensor],
+) -> tuple[Tensor, list[Tensor]]:
+    """Pass the parts of an observation through their adapters.
+
+    Args:
+        chains: adapters of each part, the innermost first.
+        parts: (B, D) each.
+        first: (B, 1), see `Adapter.observe`.
+        carry: of all adapters, in order.
+
+    Returns:
+        The parts side by side, (B, E), and the carry for the next step.
+    """
+    states = iter(carry)
+    rows = list[Tensor]()
+    after = list[Tensor]()
+    for chain, part in zip(chains, parts, strict=True):
+        row = part
+        for adapter in chain:
+            row, state = adapter.observe(
+                row, first, tuple(islice(states, len(adapter.carry_shapes)))
+            )
+            after += state
+        rows.append(row)
+    return torch.cat(rows, dim=1) if len(rows) > 1 else rows[0], after
 
 
 class Normalized(Adapter):

@@ -1,5 +1,6 @@
 """Names, order, units and limits of a policy's observations and actions in an environment."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -183,3 +184,9 @@ def _limits(space: Any, names: tuple[str, ...]) -> dict[str, tuple[float, float]
         for name, low, high in zip(names, space.low, space.high, strict=True)
         if np.isfinite(low) and np.isfinite(high)
     }
+
+
+def actions_text(names: Sequence[str], choices: Sequence[int]) -> str:
+    """Return actions as text, each with its number of choices; no choices: all are numbers."""
+    pairs = zip(names, choices or (0,) * len(names), strict=True)
+    return ", ".join(f"{name} of {count} choices" if count else name for name, count in pairs)

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.control.sim import Table, table_csv
+from kinemill.control.sim import Table, write_csv
 from kinemill.policies.environments.evaluation import Recorded
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.store import digest, publish_file
@@ -45,11 +45,7 @@ def write_episode(task: Task, episode: Recorded, folder: Path) -> Path:
         return _hdf5(task, numbers, media, layout, (folder, f"rollout-{episode.seed:06d}"))
     table: Table = {"time": np.arange(len(episode.rewards), dtype=float) * task.dt}
     table |= {_source(task, name): values.astype(float) for name, values in numbers.items()}
-    content = table_csv(table)
-    path = folder / f"rollout-{episode.seed:06d}-{digest(content)[:8]}.csv"
-    if not path.is_file():
-        publish_file(path, content.encode())
-    return path
+    return write_csv(table, folder, f"rollout-{episode.seed:06d}")
 
 
 def _numbers(episode: Recorded) -> dict[str, Array]:

@@ -276,7 +276,6 @@ class FlatAction(gymnasium.ActionWrapper[Any, Any, Any]):
         super().__init__(env)
         block = action_block(env.action_space)
         self.native_action = block.space
-        self.action_choices = block.choices
         if block.space.parts:
             self.action_names = block.names
         self.action_space = flat_actions(block.low, block.high, block.choices)

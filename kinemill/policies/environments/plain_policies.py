@@ -9,7 +9,7 @@ import numpy as np
 
 from kinemill.errors import BadInput
 from kinemill.policies.environments.evaluation import Agent, RandomPolicy, masks_of
-from kinemill.policies.environments.factory import make_environment
+from kinemill.policies.environments.factory import action_space_of
 from kinemill.policies.environments.gym_types import Space
 from kinemill.task.document import Task
 from kinemill.task.hooks import load_hook
@@ -82,9 +82,5 @@ def policy_named(task: Task, name: str) -> Agent:
     if name not in PLAIN:
         expected = f"{', '.join(PLAIN)}, module:Class or file.py:Class"
         raise BadInput(f"--policy {name}", "is no policy", expected=expected)
-    environment = make_environment(task)
-    try:
-        space = environment.action_space
-    finally:
-        environment.close()
+    space = action_space_of(task)
     return RandomPolicy(space) if name == "random" else ZeroPolicy(space)

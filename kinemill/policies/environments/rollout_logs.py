@@ -1,27 +1,95 @@
-"""Rollouts: a policy's episodes as logs that ingest reads, and as videos."""
+"""Rollouts: episodes of a policy or an expert as logs that ingest reads, and as videos.
+
+Each episode follows from its seed alone, so any number of workers writes the same bytes.
+"""
 
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
+from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.policies.environments.evaluation import Agent, bootstrap, try_policy
+from kinemill.policies.environments.evaluation import (
+    Agent,
+    bootstrap,
+    run_episode,
+    run_in_processes,
+)
+from kinemill.policies.environments.factory import environment_of, make_environment
+from kinemill.policies.environments.gym_types import Env, Options, Reset, Transition
 from kinemill.policies.environments.logs import write_episode
 from kinemill.policies.environments.video import record_video
 from kinemill.store import Json, publish_file
 from kinemill.task.document import Task
 
-AT_ONCE = 16  # episodes held in memory
 RECORDED = 3  # episodes that are recorded
 RATE = 15.0  # largest frame rate of a WebP image, Hz
 MOST = 150  # frames of a WebP image
 WIDE = 480  # its longer side, px
 FASTEST = 50.0  # largest frame rate of a video, Hz
+_STREAM = 29  # of the noise, apart from what else is drawn by an episode's seed
+
+
+@dataclass(frozen=True)
+class LoggedEpisode:
+    """One episode of a policy.
+
+    Attributes:
+        seed: of its start.
+        episode_return: sum of rewards.
+        success: as reported by the environment at its end; None: nothing.
+        rows: of the log.
+        file: the log; None where a failure was left out.
+    """
+
+    seed: int
+    episode_return: float
+    success: bool | None
+    rows: int
+    file: Path | None
+
+
+def log_episodes(
+    task: Task,
+    seeds: Sequence[int],
+    *,
+    policy: Agent | None,
+    folder: Path,
+    variant: str | None = None,
+    failures: bool = True,
+    std: float = 0.0,
+) -> Iterator[LoggedEpisode]:
+    """Let a policy act from each seed, and write its episodes as logs.
+
+    Args:
+        task: with an `environment` part.
+        seeds: of the starts and of the policy's randomness.
+        policy: None: the expert of the environment.
+        folder: where logs go.
+        variant: name of the changed settings.
+        failures: whether episodes that the environment calls failures are written, too.
+        std: noise on the executed actions, see `DartNoise`.
+
+    Raises:
+        BadInput: there is no environment, or it has no expert.
+    """
+    with closing(make_environment(task, variant=variant)) as plain:
+        environment = DartNoise(plain, std) if std else plain
+        agent: Agent = policy if policy is not None else environment_of(task).expert(environment)
+        for seed in seeds:
+            run = run_episode(task, environment, agent, seed)
+            is_written = failures or run.success is not False
+            file = write_episode(task, run, folder) if is_written else None
+            yield LoggedEpisode(seed, run.episode_return, run.success, len(run.rewards), file)
 
 
 def roll_out(
@@ -37,36 +105,74 @@ def roll_out(
 
     The episodes are the same for any number of workers.
     """
-    for first in range(0, len(seeds), AT_ONCE):
-        chunk = seeds[first : first + AT_ONCE]
-        trials = try_policy(
-            task, policy, chunk, variant=variant, workers=workers, record=len(chunk)
-        )
-        for episode in trials.episodes:
-            yield {
-                "seed": episode.seed,
-                "return": episode.episode_return,
-                "success": episode.success,
-                "steps": len(episode.rewards),
-                "file": str(write_episode(task, episode, folder)),
-            }
+    variant = variant if variant is not None else environment_of(task).trials.variant
+    run = partial(log_episodes, policy=policy, folder=folder, variant=variant)
+    for episode in run_in_processes(run, task, seeds, workers):
+        yield {
+            "seed": episode.seed,
+            "return": episode.episode_return,
+            "success": episode.success,
+            "steps": episode.rows,
+            "file": str(episode.file),
+        }
 
 
 def averages(episodes: Sequence[Json]) -> Json:
     """Return `episodes`, and their average `return` and `success` with 95 % intervals."""
-    returns = [episode["return"] for episode in episodes]
-    document: Json = {
-        "return": float(np.mean(returns)),
-        "return_interval": list(bootstrap(returns)),
-        "success": None,
-        "success_interval": None,
-        "episodes": list(episodes),
+    document: Json = {}
+    for name in ("return", "success"):
+        values = [episode[name] for episode in episodes]
+        is_known = None not in values
+        document[name] = float(np.mean(values)) if is_known else None
+        document[f"{name}_interval"] = list(bootstrap(values)) if is_known else None
+    return document | {"episodes": list(episodes)}
+
+
+def demonstrations(
+    task: Task,
+    folder: Path,
+    seeds: Sequence[int],
+    *,
+    expert: Agent | None = None,
+    workers: int = 1,
+    failures: bool = False,
+) -> Iterator[LoggedEpisode]:
+    """Write one log for each seed, and yield the demonstrations in the order of the seeds.
+
+    DART noise (Laskey et al. 2017) perturbs the executed actions, while logs hold the expert's
+    choice. The demonstrations then show how to recover from states that a policy's errors lead to.
+
+    Args:
+        task: with an `environment` part.
+        folder: where logs go.
+        seeds: of the initial states and of an expert's randomness.
+        expert: the acting policy, picklable; default: the environment's own.
+        workers: processes.
+        failures: whether episodes that the environment calls failures are written, too.
+
+    Raises:
+        BadInput: there is no environment, or it has no expert.
+        ProcessLost: a process was ended from outside.
+    """
+    std = environment_of(task).dart_noise
+    run = partial(log_episodes, policy=expert, folder=folder, failures=failures, std=std)
+    folder.mkdir(parents=True, exist_ok=True)
+    yield from run_in_processes(run, task, seeds, workers)
+
+
+def demonstrations_document(task: Task, runs: Sequence[LoggedEpisode]) -> Json:
+    """Return what `kinemill model rollout --expert --json` prints."""
+    successes = [run.success for run in runs if run.success is not None]
+    return {
+        "task": task.name,
+        "episodes": len(runs),
+        "written": sum(run.file is not None for run in runs),
+        "success": sum(successes) / len(successes) if successes else None,
+        "return": sum(run.episode_return for run in runs) / len(runs),
+        "runs": [
+            {**vars(run), "file": str(run.file) if run.file is not None else None} for run in runs
+        ],
     }
-    if all(episode["success"] is not None for episode in episodes):
-        successes = [float(episode["success"]) for episode in episodes]
-        interval = list(bootstrap(successes))
-        document |= {"success": float(np.mean(successes)), "success_interval": interval}
-    return document
 
 
 def record_videos(
@@ -135,3 +241,42 @@ def mp4(frames: NDArray[np.uint8], dt: float) -> bytes:
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     return file.getvalue()
+
+
+class DartNoise(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Carries out actions with noise, which follows from an episode's seed.
+
+    Args:
+        env: acts.
+        std: standard deviation of the noise, in shares of half the range of each action.
+
+    Raises:
+        BadInput: actions are choices, or have no limits.
+    """
+
+    def __init__(self, env: Env, std: float) -> None:
+        super().__init__(env)
+        space = env.action_space
+        if not isinstance(space, Box) or not space.is_bounded():
+            raise BadInput(
+                "environment.dart_noise", f"actions are {space}", expected="numbers with limits"
+            )
+        self._low = space.low
+        self._high = space.high
+        self._std = std * (space.high - space.low) / 2
+        self._random = np.random.default_rng(0)
+
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
+        """Begin an episode."""
+        if seed is not None:
+            # A separate stream: the environment draws its start from the same seed.
+            self._random = np.random.default_rng([seed, _STREAM])
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: object) -> Transition:
+        """Carry out an action and noise, within the limits."""
+        expert_action = np.asarray(action, self._low.dtype)
+        noise = self._std * self._random.normal(size=expert_action.shape)
+        return self.env.step(
+            np.clip(expert_action + noise, self._low, self._high).astype(expert_action.dtype)
+        )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kinemill.models.networks.graph_noise import GraphNoise
+from kinemill.policies.environments.graph import clipped
 from kinemill.policies.imitation.chunks import Chunk
 from kinemill.policies.imitation.obs_encoder import ObsEncoder
 from kinemill.runtime.policy_layout import SEED, PolicyLayout
@@ -171,9 +172,7 @@ class BCPolicy(PolicyModule):
 
     def limited(self, actions: Tensor) -> Tensor:
         """Clamp actions (..., A) in task units to their limits; NaN stays NaN."""
-        low = self.low.expand_as(actions)
-        high = self.high.expand_as(actions)
-        return torch.where(actions > high, high, torch.where(actions < low, low, actions))
+        return clipped(actions, self.low, self.high)
 
 
 def nan_of_rows(tensors: Iterable[Tensor]) -> Tensor:

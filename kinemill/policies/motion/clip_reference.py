@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kinemill.policies.environments.graph import clipped
 from kinemill.policies.environments.kinds.legged import START_STD
 from kinemill.policies.environments.legged.clips import COMMAND_UNITS, ClipPose, ClipTable, Pose
 from kinemill.policies.environments.legged.robots import LeggedRobots
@@ -212,8 +213,7 @@ class ClipFamily(nn.Module):
 
     def bounded_targets(self, joints: Tensor) -> Tensor:
         """Return targets (B, J) within limits, rad."""
-        joints = torch.where(joints < self.low, self.low, joints)
-        return torch.where(joints > self.high, self.high, joints)
+        return clipped(joints, self.low, self.high)
 
 
 def mean_pose(table: ClipTable) -> Floats:

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kinemill.policies.environments.graph import clipped
 from kinemill.policies.motion.cycles import fourier
 from kinemill.policies.motion.gaits import Floats, Gaits
 from kinemill.runtime.policy_layout import PolicyLayout
@@ -227,9 +228,7 @@ class GaitPolicy(PolicyModule):
 
         Joints that do not move keep their mean angle.
         """
-        targets = self.rest_targets + joints @ self.scatter
-        targets = torch.where(targets < self.low, self.low, targets)
-        return torch.where(targets > self.high, self.high, targets)
+        return clipped(self.rest_targets + joints @ self.scatter, self.low, self.high)
 
     def curve(self, phase: Tensor, latent: Tensor) -> Tensor:
         """Return joint angles of gaits: φ (B, T), z (B, R) -> (B, T, J), rad."""

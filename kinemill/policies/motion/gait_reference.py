@@ -12,13 +12,12 @@ from torch import Tensor
 
 from kinemill.policies.environments.kinds.legged import START_STD
 from kinemill.policies.environments.legged.body import Body
-from kinemill.policies.environments.legged.clips import Pose
+from kinemill.policies.environments.legged.clips import Pose, bearing_velocity
 from kinemill.policies.environments.legged.robots import LeggedRobots
 from kinemill.policies.motion.gait_policy import GaitPolicy
 from kinemill.policies.motion.reference import Floats, Reference, Rows
 
 _ROWS = 4096  # per cycle; the error of linear interpolation is 1e-6 rad
-_LIFT = 0.002  # m, height above the lowest foot at which a foot bears 1/e of the load
 _SMOOTH = 0.06  # share of a cycle over which the trunk's velocity is averaged
 
 
@@ -95,16 +94,8 @@ class GaitReference(Reference):
         """Return the trunk velocity at which the bearing foot does not slip, (_ROWS + 1, 2)."""
         cycle = feet[:-1]
         seconds = 2.0 * np.pi / self.phase_step * self._dt / len(cycle)
-        speed = (np.roll(cycle, -1, axis=0) - np.roll(cycle, 1, axis=0)) / (2.0 * seconds)
-        turn = np.stack([-cycle[..., 1], cycle[..., 0]], axis=-1) * command[2]
-        load = np.exp(-(cycle[..., 2] - cycle[..., 2].min(axis=1, keepdims=True)) / _LIFT)
-        load = load / load.sum(axis=1, keepdims=True)
-        trunk = -((speed[..., :2] + turn) * load[..., None]).sum(axis=1)
         half = int(_SMOOTH * len(cycle)) // 2
-        sums = np.concatenate([trunk[-half:], trunk, trunk[:half]]).cumsum(axis=0)
-        smooth = (sums[2 * half :] - np.pad(sums, ((1, 0), (0, 0)))[: -2 * half - 1]) / (
-            2 * half + 1
-        )
+        smooth = bearing_velocity(cycle, command[2], seconds, half, loops=True)
         smooth += command[:2] - smooth.mean(axis=0)
         return np.concatenate([smooth, smooth[:1]])
 

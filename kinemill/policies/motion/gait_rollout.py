@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinemill.policies.motion.gait_policy import GaitPolicy
-from kinemill.train.policy import PolicyModule
 
 Policy = Callable[..., tuple[Tensor, ...]]
 EVALUATION_ROWS = 25  # rows of a rollout over which errors are averaged
@@ -103,9 +102,3 @@ def rollout_from_history(policy: GaitPolicy, rows: Tensor, first: Tensor, steps:
         steps: T.
     """
     return rollout(policy, first, carry_of(policy, rows[:, :-1]), steps, policy.joint_columns)
-
-
-@torch.no_grad()
-def rollout_from_start(policy: PolicyModule, first: Tensor, steps: int, joints: Tensor) -> Tensor:
-    """Return targets (B, T, A), rad, of episodes that begin with observations (B, D)."""
-    return rollout(policy, first, policy.initial_carry(len(first)), steps, joints)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.policies.motion.reference import Floats, Reference
+from kinemill.policies.rl.warm_start import without_prefix
 from kinemill.train.training_state import load_optimizer, optimizer_tensors
 
 BATCH = 2048  # steps of the policy, and as many of the gaits, for each training of the prior
@@ -103,14 +104,6 @@ class MotionPrior(nn.Module):
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Restore the state that `tensors` returned."""
-        network, optimizer = (
-            {
-                name.removeprefix(prefix): value
-                for name, value in tensors.items()
-                if name.startswith(prefix)
-            }
-            for prefix in ("network.", "optimizer.")
-        )
-        self.network.load_state_dict(network)
-        load_optimizer(self._optimizer, optimizer)
+        self.network.load_state_dict(without_prefix(tensors, "network."))
+        load_optimizer(self._optimizer, without_prefix(tensors, "optimizer."))
         self._steps, self._updates = tensors["steps"].numpy(), int(tensors["updates"])

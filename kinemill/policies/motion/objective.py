@@ -20,7 +20,7 @@ class Motion(MotionSettings):
     """Imitate recorded gaits: the targets are the next joint angles of the clips."""
 
     reads_clips: ClassVar[bool] = True
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
 
     def needed_rows(self, task: Task) -> dict[str, dict[str, int]]:
         """Return the rows of one window of training and of one of validation, without physics."""
@@ -47,7 +47,7 @@ class Motion(MotionSettings):
         Gaits need a common cycle, twice; clips that an environment tracks have to be readable and
         within the limits of the robot.
         """
-        from kinemill.policies.motion.clip_cycles import check_cycles
+        from kinemill.policies.motion.cycles import check_cycles
         from kinemill.policies.motion.tracking_fit import clips_of
 
         if clips_of(task) is None:

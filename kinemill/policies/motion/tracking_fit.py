@@ -28,10 +28,9 @@ from kinemill.policies.motion.gait_setup import (
     scale_of,
     select_clips,
 )
-from kinemill.policies.motion.mirror_inputs import mirror_inputs
 from kinemill.policies.motion.motion_prior import MotionPrior
 from kinemill.policies.motion.motion_tracking import Tracking
-from kinemill.policies.motion.policy_inputs import PRIVILEGED, input_size
+from kinemill.policies.motion.policy_inputs import PRIVILEGED, input_size, mirror_inputs
 from kinemill.policies.motion.reference import Reference
 from kinemill.policies.motion.settings import MotionSettings
 from kinemill.policies.motion.tracking_policy import TrackingPolicy

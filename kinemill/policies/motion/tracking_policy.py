@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from kinemill.policies.environments.graph import clipped
 from kinemill.policies.environments.legged.body import columns
-from kinemill.policies.environments.legged.clips import COMMAND_UNITS
 from kinemill.policies.motion.clip_reference import ClipFamily
 from kinemill.policies.motion.gait_policy import GaitPolicy
 from kinemill.policies.motion.motion_tracking import REACH
-from kinemill.policies.motion.policy_inputs import RATE_SCALE, TURN_SCALE
+from kinemill.policies.motion.policy_inputs import network_inputs
 from kinemill.policies.rl.networks import Core
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.train.policy import PolicyModule
@@ -46,7 +46,7 @@ class TrackingPolicy(PolicyModule):
         self.core = core
         step = torch.tensor(list(command_step), dtype=torch.float32)
         self.register_buffer("command_step", step, persistent=False)
-        self._joints, self._rates, self._command = columns(len(layout.actions))
+        self._joints, _, self._command = columns(len(layout.actions))
 
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -64,14 +64,13 @@ class TrackingPolicy(PolicyModule):
             command = [self._limited(observation[:, self._command], command[0], motion)]
             observation = torch.cat([observation[:, : self._command.start], *command], dim=1)
         latent, phase, motion = self.locate(observation, phase, motion)
-        parts = [
-            _trunk_inputs(observation),
-            *self._gait_inputs(observation, phase, correction, latent),
-        ]
-        correction = self.core(torch.cat(parts, dim=1))[0]
-        # Not clamp: some runtimes turn NaN into a bound, and NaN has to stay NaN.
-        correction = torch.where(correction > 1.0, 1.0, correction)
-        correction = torch.where(correction < -1.0, -1.0, correction)
+        next_joints = self.family.curve(phase + self.family.phase_step, latent)[:, 0]
+        tracked = self.family.tracked_command(observation[:, self._command], latent)
+        inputs = network_inputs(
+            observation, tracked, phase, correction, next_joints, self.family.mean[0]
+        )
+        correction = self.core(inputs)[0]
+        correction = clipped(correction, -1.0, 1.0)
         phase = self.family.advance(phase, latent)
         target = self.family.curve(phase, latent)[:, 0] + REACH * correction
         return self.family.bounded_targets(target), phase, motion, correction, *command
@@ -87,9 +86,7 @@ class TrackingPolicy(PolicyModule):
     def _limited(self, command: Tensor, last: Tensor, motion: Tensor) -> Tensor:
         """Return the command (B, 3) of this step; the first one is taken as it is."""
         step = self.get_buffer("command_step")
-        change = command - last
-        change = torch.where(change > step, step, change)  # not clamp, as below: NaN stays NaN
-        change = torch.where(change < -step, -step, change)
+        change = clipped(command - last, -step, step)
         return torch.where(motion < 0.5, command, last + change)
 
     def locate(
@@ -107,27 +104,3 @@ class TrackingPolicy(PolicyModule):
         selected = self.family.motion_of(latent, motion)
         phase = torch.where((motion - selected).abs() < 0.5, phase, start)
         return latent, phase, selected
-
-    def _gait_inputs(
-        self, observation: Tensor, phase: Tensor, correction: Tensor, latent: Tensor
-    ) -> tuple[Tensor, ...]:
-        middle = self.family.mean[0]
-        next_joints = self.family.curve(phase + self.family.phase_step, latent)[:, 0] - middle
-        joints = observation[:, self._joints] - middle
-        rates = RATE_SCALE * observation[:, self._rates]
-        command = self.family.tracked_command(observation[:, self._command], latent)
-        command = command / observation.new_tensor(COMMAND_UNITS)
-        return joints, rates, command, phase.cos(), phase.sin(), correction, next_joints
-
-
-def _trunk_inputs(observation: Tensor) -> Tensor:
-    """Return the up direction and the trunk's rates, both in the frame of the trunk: (B, 6)."""
-    x, y, z, w = observation[:, :4].unbind(dim=1)
-    rows = [
-        torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y + z * w), 2 * (x * z - y * w)], dim=1),
-        torch.stack([2 * (x * y - z * w), 1 - 2 * (x * x + z * z), 2 * (y * z + x * w)], dim=1),
-        torch.stack([2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y)], dim=1),
-    ]
-    turn = observation[:, 4:7]
-    up = torch.stack([row[:, 2] for row in rows], dim=1)
-    return torch.cat([up, *(TURN_SCALE * (row * turn).sum(1, keepdim=True) for row in rows)], dim=1)

@@ -3,14 +3,14 @@
 It does not depend on the library that trained it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from kinemill.policies.environments.graph import Adapter, Stacked, clipped
+from kinemill.policies.environments.graph import Adapter, Stacked, clipped, pass_through
 from kinemill.policies.rl.networks import Core, native_parts
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.task.blocks import ObservedPart
@@ -107,14 +107,9 @@ class Actor(PolicyModule):
         # A carry starts as zeros, so the flag is 0 at the first step; without a carry it is unused.
         going = carry.pop(0) if carry else torch.ones_like(parts[0][:, :1])
         after: list[Tensor] = [torch.ones_like(going)] if self.carry_shapes else []
-        for index, chain in enumerate(self._chains()):
-            for adapter in chain:
-                count = len(adapter.carry_shapes)
-                state = tuple(carry[:count])
-                del carry[:count]
-                parts[index], state = adapter.observe(parts[index], 1.0 - going, state)
-                after += state
-        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0], after, carry
+        count = len(carry) - len(self.core.carry_shapes)
+        row, states = pass_through(self._chains(), parts, 1.0 - going, carry[:count])
+        return row, [*after, *states], carry[count:]
 
     def _chains(self) -> list[list[Adapter]]:
         """Return the adapters of the numbers, if there are any, then of each image."""
@@ -186,6 +181,18 @@ def adapters_of(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[Adapt
     return adapters
 
 
+def load_estimates(
+    adapters: Iterable[Adapter],
+    wrappers: Sequence[Wrapper],
+    estimates: Sequence[Mapping[str, object]],
+) -> None:
+    """Load the estimates of wrappers into the adapters of those that are part of the policy."""
+    pairs = zip(wrappers, estimates, strict=True)
+    loaded = [values for wrapper, values in pairs if wrapper.scope == "policy"]
+    for adapter, values in zip(adapters, loaded, strict=True):
+        adapter.load(values)
+
+
 def image_adapters_of(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[list[Adapter]]:
     """Return for each image the wrappers of the policy that change images, the innermost first."""
     chains = list[list[Adapter]]()
@@ -242,6 +249,12 @@ def observed_parts(
     return list(parts.values()), frames
 
 
+def with_inputs_of(learn: Any, wrappers: Sequence[Wrapper], layout: PolicyLayout) -> Any:
+    """Return a `learn` part with the inputs of its networks."""
+    parts = observed_parts(wrappers, layout)
+    return learn.with_inputs(*parts, image_inputs(wrappers, layout), layout.agents)
+
+
 def actor_of(
     learn: Any,
     layout: PolicyLayout,
@@ -262,7 +275,7 @@ def actor_of(
     images = image_inputs(wrappers, layout)
     numbers = adapters[-1].outputs if adapters else len(layout.observation)
     inputs = numbers + sum(image.pixels for image in images)
-    full = learn.with_inputs(*observed_parts(wrappers, layout), images, layout.agents)
+    full = with_inputs_of(learn, wrappers, layout)
     network = core if core is not None else full.algorithm.core(full, inputs, outputs_of(layout))
     chains = image_adapters_of(wrappers, layout)
     return Actor(layout, adapters, network, learn.algorithm.head, restart, chains).eval()

@@ -4,6 +4,7 @@ Symbols: T steps of an episode, D numbers observed, A actions, M choices.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from kinemill.dataset import packed
 from kinemill.errors import BadInput
 from kinemill.policies.environments import make_environment
 from kinemill.policies.environments.evaluation import run_episode
+from kinemill.policies.environments.layout import actions_text
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task, WarmStart
@@ -83,16 +85,17 @@ def _of_policy(
     require_names(where, "images", source.images, layout.images, partial=True)
     require_names(where, "actions", source.actions, layout.actions)
     _require_equal(where, "image sizes", source.images, layout.images)
-    if _actions(source) != _actions(layout):
-        expected = f"those of the task, {_actions(layout)}"
-        raise BadInput(where, f"has the actions {_actions(source)}", expected=expected)
+    if actions_text(source.actions, source.choices) != actions_text(layout.actions, layout.choices):
+        expected = f"those of the task, {actions_text(layout.actions, layout.choices)}"
+        raise BadInput(
+            where,
+            f"has the actions {actions_text(source.actions, source.choices)}",
+            expected=expected,
+        )
     _require_equal(where, "units", source.units, layout.units)
-    environment = make_environment(task)
     policy = as_policy(module, task.name)
-    try:
+    with closing(make_environment(task)) as environment:
         runs = [run_episode(task, environment, policy, seed) for seed in seeds]
-    finally:
-        environment.close()
     return [
         Episode(
             run.observations,
@@ -186,14 +189,6 @@ def _require_equal(
                 f"has other {kind}: {name} is {actual[name]}",
                 expected=f"{name}: {expected[name]}",
             )
-
-
-def _actions(layout: PolicyLayout) -> str:
-    counts = layout.choices or (0,) * len(layout.actions)
-    return ", ".join(
-        f"{name} ({count} choices)" if count else name
-        for name, count in zip(layout.actions, counts, strict=True)
-    )
 
 
 def masks_of(episodes: Sequence[Episode]) -> NDArray[np.float32] | None:

@@ -80,11 +80,9 @@ class EvolutionLearner:
         rate = self._site.rate(self._steps)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        start = 0
-        for parameter in self._core.parameters():
-            # In the order of `parameters_to_vector`, which flattened the weights above.
-            parameter.grad = gradient[start : start + parameter.numel()].view_as(parameter).clone()
-            start += parameter.numel()
+        parts = self._weights(gradient[None]).values()
+        for parameter, part in zip(self._core.parameters(), parts, strict=True):
+            parameter.grad = part[0].clone()
         self._optimizer.step()
         return {
             "population_return": float(returns.mean()),
@@ -97,7 +95,7 @@ class EvolutionLearner:
         """Run one episode with each of the members (P, W); return their returns (P,)."""
         weights = self._weights(members)
         count = len(members)
-        self._copies._seeds = [seed] * count  # the same initial state for all: returns compare
+        self._copies.start_equally(seed)  # so that their returns compare
         rows = torch.from_numpy(self._copies.reset())
         returns = np.zeros(count)
         alive = np.ones(count, bool)
@@ -125,7 +123,7 @@ class EvolutionLearner:
         layout = self._site.layout
         space = self._copies.action_space
         if any(layout.choices):
-            if layout.agents:  # `MaskInRow` appends the mask to the row
+            if layout.agents:  # `packed_row` appends the mask to the row
                 mask = rows[:, len(layout.observation) :] if layout.mask else None
             else:
                 mask = torch.from_numpy(self._copies.masks) if self._copies.masked else None
@@ -179,9 +177,7 @@ def centered_ranks(values: object) -> Floats:
 
     Salimans et al. 2017, section 2.1: rank shaping removes the effect of outlier returns.
     """
-    values = np.asarray(values)
-    _, rank_of, count = np.unique(values, return_inverse=True, return_counts=True)
-    below = np.cumsum(count) - count
-    # Ties have the mean of the ranks that they occupy.
-    ranks = below[rank_of] + 0.5 * (count[rank_of] - 1)
-    return (ranks / max(1, len(values) - 1) - 0.5).astype(np.float32)
+    from scipy.stats import rankdata  # which takes half a second to import
+
+    ranks = rankdata(values)
+    return ((ranks - 1.0) / max(1, len(ranks) - 1) - 0.5).astype(np.float32)

@@ -7,30 +7,29 @@ Symbols: T steps of an episode, D numbers observed, E numbers after the wrappers
 A actions, M choices.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
-from gymnasium.spaces import Box
 from numpy.typing import NDArray
-from torch import Tensor
 
 from kinemill.errors import BadInput
-from kinemill.policies.environments import learning_environment
-from kinemill.policies.environments._vector import MaskInRow, vector_space
 from kinemill.policies.environments.evaluation import RandomPolicy
-from kinemill.policies.environments.factory import Estimates, make_environment
+from kinemill.policies.environments.factory import environment_of, make_environment
 from kinemill.policies.environments.graph import Adapter
-from kinemill.policies.environments.gym_types import Env
 from kinemill.policies.environments.layout import layout_of
-from kinemill.policies.environments.vector_env import Step, VectorRows
-from kinemill.policies.rl.actor import actor_of, adapters_of, image_inputs, observed_parts
+from kinemill.policies.environments.vector_env import VectorRows
+from kinemill.policies.rl.actor import (
+    actor_of,
+    adapters_of,
+    image_adapters_of,
+    load_estimates,
+    with_inputs_of,
+)
 from kinemill.policies.rl.cloning import adapt_episode
-from kinemill.policies.rl.episode_stats import EpisodeStats
 from kinemill.policies.rl.learner import Forecast, Site
+from kinemill.policies.rl.sync_vec_env import Estimates, copy_factory
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store.machine import GIB, check_processes, host_memory
 from kinemill.task.document import Task
@@ -53,10 +52,19 @@ def open_site(
     Raises:
         BadInput: The algorithm does not support the environment.
     """
+    from kinemill.policies.rl.vec_env import AdaptedEnv  # stable-baselines3 takes 1.5 s
+
     learn = checked_settings(task, layout)
     copies = learn.num_envs or learn.algorithm.num_envs
-    native = native_factory(task, layout, estimates)
-    environment = learn.runner.open(copy_factory(task, estimates), native, copies)
+    environment = learn.runner.open(
+        copy_factory(task, estimates), native_factory(task, layout), copies
+    )
+    settings: Any = task.environment
+    if any(wrapper.scope == "policy" for wrapper in settings.wrappers):
+        adapters = adapters_of(settings.wrappers, layout)
+        load_estimates(adapters, settings.wrappers, estimates)
+        images = image_adapters_of(settings.wrappers, layout)
+        environment = AdaptedEnv(environment, layout, adapters, images)
     return Site(learn, layout, environment, device, tuple(callbacks), forecast)
 
 
@@ -80,10 +88,7 @@ def checked_settings(task: Task, layout: PolicyLayout) -> Any:
         BadInput: The algorithm does not support the environment, or the machine is too small.
     """
     settings: Any = task.environment
-    learn: Any = task.learn
-    parts = observed_parts(settings.wrappers, layout)
-    images = image_inputs(settings.wrappers, layout)
-    learn = learn.with_inputs(*parts, images, layout.agents)
+    learn = with_inputs_of(task.learn, settings.wrappers, layout)
     check_algorithm(learn.algorithm, layout)
     check_machine(learn, layout, learn.num_envs or learn.algorithm.num_envs)
     return learn
@@ -164,43 +169,18 @@ def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
         )
 
 
-def copy_factory(task: Task, estimates: Estimates) -> Callable[[], Env]:
-    """Return a factory of one copy of the environment, picklable unless it holds Python objects."""
-    part: Any = task.environment
-    if any(getattr(item, "live", False) for item in (part, *part.wrappers)):  # Python objects
-        return lambda: copy_with_stats(task, estimates)
-    settings = task.model_dump(mode="json", by_alias=True)
-    return partial(_copy_from_settings, settings, list(estimates))
-
-
-def _copy_from_settings(settings: object, estimates: Estimates) -> Env:
-    return copy_with_stats(Task.model_validate(settings), estimates)
-
-
-def copy_with_stats(task: Task, estimates: Estimates) -> Env:
-    """Return one copy with episode statistics."""
-    environment = learning_environment(task, estimates, inner=EpisodeStats)
-    is_turn_based = environment.has_wrapper_attr("policy_agents")
-    return MaskInRow(environment) if is_turn_based else environment
-
-
-def native_factory(
-    task: Task, layout: PolicyLayout, estimates: Estimates
-) -> Callable[[int], VectorRows] | None:
+def native_factory(task: Task, layout: PolicyLayout) -> Callable[[int], VectorRows] | None:
     """Return a factory of vectorized copies, if the environment has one."""
     part: Any = task.environment
-    bare = part.vectorized(task)
-    if bare is None or layout.images or any(wrapper.scope != "policy" for wrapper in part.wrappers):
+    if layout.images or any(wrapper.scope != "policy" for wrapper in part.wrappers):
         return None
-    if not part.wrappers:
-        return bare
-    return lambda count: AdaptedRows(bare(count), adapters_of(part.wrappers, layout), estimates)
+    return part.vectorized(task)
 
 
 def estimate(
     task: Task,
+    layout: PolicyLayout,
     seed: int,
-    layout: PolicyLayout | None = None,
     episodes: Sequence[NDArray[np.generic]] = (),
 ) -> list[dict[str, NDArray[np.generic]]]:
     """Return the estimates of each wrapper, from steps of a random policy and demonstrations.
@@ -210,116 +190,42 @@ def estimate(
 
     Args:
         task: task with an `environment` part.
+        layout: observations of its policy.
         seed: seed of the random policy.
-        layout: observations of the demonstrations.
         episodes: demonstrated observations, (T, D) each.
+
+    Raises:
+        BadInput: A wrapper does not fit the environment.
     """
+    wrappers = environment_of(task).wrappers
+    adapters = iter(adapters_of(wrappers, layout))
+    inside = list[Adapter]()
     estimates = list[dict[str, Any]]()
-    settings: Any = task.environment
-    for index, wrapper in enumerate(settings.wrappers):
-        if not wrapper.estimated:
-            estimates.append({})
-            continue
-        inside = settings.model_copy(update={"wrappers": settings.wrappers[:index]})
-        steps = wrapper.estimated
-        observations = _random_observations(
-            task.model_copy(update={"environment": inside}), estimates, steps, seed
-        )
-        if layout is not None and episodes:
-            chain = adapters_of(inside.wrappers, layout)
-            pairs = zip(estimates, inside.wrappers, strict=True)
-            numeric = [values for values, inner in pairs if inner.scope == "policy"]
-            for adapter, values in zip(chain, numeric, strict=True):
-                adapter.load(values)
-            demonstrated = [adapt_episode(chain, episode) for episode in episodes]
-            observations = np.concatenate([observations, *demonstrated])
-        estimates.append(wrapper.estimate(observations))
+    for wrapper in wrappers:
+        values = dict[str, Any]()
+        if wrapper.estimated:
+            observed = [*_random_episodes(task, wrapper.estimated, seed), *episodes]
+            rows = [adapt_episode(inside, episode) for episode in observed]
+            values = wrapper.estimate(np.concatenate(rows))
+        estimates.append(values)
+        if wrapper.scope == "policy":
+            inside.append(next(adapters))
+            inside[-1].load(values)
     return estimates
 
 
-def _random_observations(
-    task: Task, estimates: Estimates, steps: int, seed: int
-) -> NDArray[np.generic]:
-    with closing(learning_environment(task, list(estimates), is_packed=False)) as environment:
-        vector_space(environment, "environment.wrappers")
+def _random_episodes(task: Task, steps: int, seed: int) -> list[NDArray[np.generic]]:
+    """Return the observed numbers of random episodes, (T, D) each, `steps` rows in all."""
+    episodes = [list[Any]()]
+    with closing(make_environment(task)) as environment:
         policy = RandomPolicy(environment.action_space)
-        rows = list[Any]()
         observation, _ = environment.reset(seed=seed)
         policy.reset(seed)
-        while len(rows) < steps:
-            rows.append(observation[OBSERVATION] if isinstance(observation, dict) else observation)
+        for _ in range(steps):
+            is_dict = isinstance(observation, dict)
+            episodes[-1].append(observation[OBSERVATION] if is_dict else observation)
             observation, _, ended, cut, _ = environment.step(policy.act(observation))
             if ended or cut:
                 observation, _ = environment.reset()
-    return np.stack(rows)
-
-
-class AdaptedRows:
-    """Vectorized copies with wrappers applied; implements `VectorRows`."""
-
-    masked = False
-
-    def __init__(
-        self,
-        rows: VectorRows,
-        adapters: Sequence[Adapter],
-        estimates: Sequence[Mapping[str, object]],
-    ) -> None:
-        self._rows = rows
-        self._adapters = adapters
-        for adapter, estimate in zip(adapters, estimates, strict=True):
-            adapter.load(estimate)
-        ends = np.full(adapters[-1].outputs, np.inf, np.float32)
-        self.observation_space: Any = Box(-ends, ends, dtype=np.float32)
-        self.action_space = rows.action_space
-        if any(type(adapter).act is not Adapter.act for adapter in adapters):
-            ones = np.ones(rows.action_space.shape, np.float32)
-            self.action_space = Box(-ones, ones, dtype=np.float32)
-
-    def reset(self, seeds: Sequence[int | None]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Start an episode in each row; return observations (B, E) and masks (B, M)."""
-        observations, masks = self._rows.reset(seeds)
-        self._carry = [
-            tuple(torch.zeros(len(observations), *shape) for shape in adapter.carry_shapes)
-            for adapter in self._adapters
-        ]
-        return self._adapt(observations, np.ones(len(observations), bool)), masks
-
-    @torch.no_grad()
-    def step(self, actions: object) -> Step:
-        """Advance one step with actions (B, A).
-
-        It returns observations (B, E), rewards (B,), dones (B,), infos, and masks (B, M).
-        """
-        inner_actions = torch.as_tensor(actions)
-        for adapter in reversed(self._adapters):
-            inner_actions = adapter.act(inner_actions)
-        observations, rewards, dones, infos, masks = self._rows.step(inner_actions.numpy())
-        if not dones.any():
-            return self._adapt(observations, dones), rewards, dones, infos, masks
-        # `observations` are those of the new episodes. The last ones of the ended episodes pass the
-        # wrappers with the old carry, which is then restored for the copies that go on.
-        last = observations.copy()
-        for row in np.flatnonzero(dones):
-            last[row] = infos[row]["terminal_observation"]
-        carry = self._carry
-        ended = self._adapt(last, np.zeros(len(observations), bool))
-        for row in np.flatnonzero(dones):
-            infos[row]["terminal_observation"] = ended[row]
-        self._carry = carry
-        return self._adapt(observations, dones), rewards, dones, infos, masks
-
-    @torch.no_grad()
-    def _adapt(self, observations: object, first: Any) -> NDArray[np.float32]:
-        values = torch.from_numpy(observations)
-        begins = torch.from_numpy(first.astype(np.float32))[:, None]
-        after = list[tuple[Tensor, ...]]()
-        for adapter, carry in zip(self._adapters, self._carry, strict=True):
-            values, new_carry = adapter.observe(values, begins, carry)
-            after.append(new_carry)
-        self._carry = after
-        return values.numpy()
-
-    def close(self) -> None:
-        """Close the rows."""
-        self._rows.close()
+                episodes.append([])
+    return [np.stack(rows) for rows in episodes if rows]

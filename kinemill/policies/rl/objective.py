@@ -46,7 +46,7 @@ class Reinforcement(Learn):
     from_logs: ClassVar[bool] = False
     reads_texts: ClassVar[bool] = False
     parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment", "control")
-    version: ClassVar[int] = 10
+    version: ClassVar[int] = 11
 
     type: Literal["reinforcement"] = "reinforcement"
     algorithm: Annotated[

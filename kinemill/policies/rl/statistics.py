@@ -86,44 +86,43 @@ def evaluation_distributions(trials: Trials) -> dict[str, Distribution]:
     }
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """An evaluation as text.
+def evaluation_text(
+    distributions: Mapping[str, Distribution],
+    *,
+    step: int,
+    pace: float,
+    count: int,
+    success: float | None,
+    is_best: bool,
+) -> str:
+    """Return the line and the table of an evaluation.
 
-    Attributes:
+    Args:
+        distributions: those of the evaluation, and of the training episodes.
         step: environment steps so far.
         pace: environment steps per second.
         count: training episodes since the last evaluation.
         success: share of successful evaluation episodes, if the environment has it.
         is_best: whether the policy is the best so far.
     """
-
-    step: int
-    pace: float
-    count: int
-    success: float | None
-    is_best: bool
-
-    def text(self, distributions: Mapping[str, Distribution]) -> str:
-        """Return the line and the table of an evaluation."""
-        returns = distributions["evaluation return"]
-        lengths = distributions["evaluation length"]
-        success = "" if self.success is None else f", success {self.success:.0%}"
-        line = (
-            f"{START}{self.step:,}: return {returns.mean:.4g} std {returns.std:.3g} min "
-            f"{returns.min:.4g} max {returns.max:.4g}, length {lengths.mean:.4g}{success}, "
-            f"{self.count} training episodes, {self.pace:,.0f} steps/s"
-            f"{', new best policy' if self.is_best else ''}"
-        )
-        width = max(map(len, distributions))
-        head = f"{'':<{width}}" + "".join(f"{part:>11}" for part in _PARTS) + "  histogram"
-        rows = [
-            f"{name:<{width}}"
-            + "".join(_cell(getattr(values, part)) for part in _PARTS)
-            + f"  {values.bars:<9}"
-            for name, values in distributions.items()
-        ]
-        return "\n".join([line, head, *rows])
+    returns = distributions["evaluation return"]
+    lengths = distributions["evaluation length"]
+    succeeded = "" if success is None else f", success {success:.0%}"
+    line = (
+        f"{START}{step:,}: return {returns.mean:.4g} std {returns.std:.3g} min "
+        f"{returns.min:.4g} max {returns.max:.4g}, length {lengths.mean:.4g}{succeeded}, "
+        f"{count} training episodes, {pace:,.0f} steps/s"
+        f"{', new best policy' if is_best else ''}"
+    )
+    width = max(map(len, distributions))
+    head = f"{'':<{width}}" + "".join(f"{part:>11}" for part in _PARTS) + "  histogram"
+    rows = [
+        f"{name:<{width}}"
+        + "".join(_cell(getattr(values, part)) for part in _PARTS)
+        + f"  {values.bars:<9}"
+        for name, values in distributions.items()
+    ]
+    return "\n".join([line, head, *rows])
 
 
 def _cell(value: float | None) -> str:

@@ -8,16 +8,23 @@ the same, but imports torch, which a worker process does not need: 245 MB and 1.
 Symbols: B copies, E numbers of an observation, A actions, M choices.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import gymnasium
 import numpy as np
-from gymnasium.spaces import Dict
+from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
+from kinemill.policies.environments.factory import environment_of, make_environment
+from kinemill.policies.environments.gym_types import Env
 from kinemill.policies.environments.vector_env import Step
+from kinemill.policies.rl.episode_stats import EpisodeStats
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
+from kinemill.task.document import Task
 
+Estimates = Sequence[Mapping[str, Any]]  # statistics of each wrapper
 Make = Callable[[], Any]
 Observations = NDArray[np.float32]
 Masks = NDArray[np.float64]
@@ -89,3 +96,73 @@ def call(copies: Any, name: str, args: Sequence[object]) -> object:
     if name == "spaces":
         return copies.masked, copies.observation_space, copies.action_space
     return getattr(copies, name)(*args)
+
+
+def copy_factory(task: Task, estimates: Estimates) -> Callable[[], Env]:
+    """Return a factory of one copy of the environment, picklable unless it holds Python objects."""
+    part: Any = task.environment
+    if any(getattr(item, "live", False) for item in (part, *part.wrappers)):  # Python objects
+        return lambda: training_copy(task, estimates)
+    settings = task.model_dump(mode="json", by_alias=True)
+    return partial(_copy_from_settings, settings, list(estimates))
+
+
+def _copy_from_settings(settings: object, estimates: Estimates) -> Env:
+    return training_copy(Task.model_validate(settings), estimates)
+
+
+def training_copy(task: Task, estimates: Estimates) -> Env:
+    """Return one copy with episode statistics and wrappers of training, which observes one row."""
+    environment: Env = EpisodeStats(make_environment(task))
+    for wrapper, values in zip(environment_of(task).wrappers, estimates, strict=True):
+        if wrapper.scope == "training":
+            environment = wrapper.wrap(environment, values)
+    return packed_row(environment)
+
+
+class PackedRow(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """Observes parts of a dict as one row; an action mask that is none of them stays.
+
+    The row of pixels alone is uint8, else float32.
+
+    Args:
+        env: observes a dict.
+        names: parts of the row, in order.
+    """
+
+    def __init__(self, env: Env, names: Sequence[str]) -> None:
+        super().__init__(env)
+        spaces: Any = env.observation_space
+        self._names = names
+        is_pixels = all(spaces[name].dtype == np.uint8 for name in names)
+        self._kind = np.uint8 if is_pixels else np.float32
+        low, high = (
+            np.concatenate([np.ravel(getattr(spaces[name], end)) for name in names])
+            for end in ("low", "high")
+        )
+        row = Box(low.astype(self._kind), high.astype(self._kind), dtype=self._kind)
+        self._has_mask = MASK in spaces.spaces and MASK not in names
+        self.observation_space = (
+            Dict({OBSERVATION: row, MASK: spaces[MASK]}) if self._has_mask else row
+        )
+
+    def observation(self, observation: Mapping[str, NDArray[np.generic]]) -> object:
+        """Return the row, with the mask if there is one."""
+        row = np.concatenate([np.ravel(observation[name]) for name in self._names])
+        row = row.astype(self._kind)
+        return {OBSERVATION: row, MASK: observation[MASK]} if self._has_mask else row
+
+
+def packed_row(environment: Env) -> Env:
+    """Return an environment that observes a row: numbers, then the pixels of each image.
+
+    Texts are left out. Where agents act in turns, the mask is the end of the row, because it
+    depends on the agent. Numbers alone, or with a mask, are a row already.
+    """
+    space = environment.observation_space
+    parts = dict(space.spaces) if isinstance(space, Dict) else {}
+    images = [name for name, part in parts.items() if name != MASK and len(part.shape or ()) == 3]
+    numbers = [OBSERVATION] if OBSERVATION in parts else []
+    if environment.has_wrapper_attr("policy_agents"):
+        return PackedRow(environment, [OBSERVATION, MASK]) if parts else environment
+    return PackedRow(environment, [*numbers, *images]) if images else environment

@@ -7,9 +7,8 @@ bit for bit, as an uninterrupted one. Unfinished episodes at the end of a round 
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from kinemill.errors import BadInput, Diverged
 from kinemill.policies.environments.evaluation import Trials
-from kinemill.policies.rl.actor import actor_of
+from kinemill.policies.rl.actor import actor_of, load_estimates
 from kinemill.policies.rl.cloning import cloned_steps
 from kinemill.policies.rl.demonstrations import Episode, demonstrated
 from kinemill.policies.rl.episode_stats import mean_stats
@@ -30,12 +29,12 @@ from kinemill.policies.rl.learner import Cloner, Forecast, Learner, Site
 from kinemill.policies.rl.learner_context import estimate, open_site
 from kinemill.policies.rl.statistics import (
     Distribution,
-    Evaluated,
     evaluation_distributions,
+    evaluation_text,
     training_distributions,
 )
 from kinemill.policies.rl.vec_env import CopiesEnv
-from kinemill.policies.rl.warm_start import load_warm_start
+from kinemill.policies.rl.warm_start import load_warm_start, without_prefix
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
@@ -57,21 +56,6 @@ from kinemill.train.training_state import State
 from kinemill.train.warm_start import is_checkpoint
 
 STATISTICS = "statistics.csv"
-
-
-@dataclass
-class Training:
-    """State that changes from round to round.
-
-    Attributes:
-        state: numbers of the training; `best` is the negative of the highest mean return.
-        estimates: statistics of each wrapper.
-        best: weights of the best policy.
-    """
-
-    state: State = field(default_factory=State)
-    estimates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 class Callbacks(CallbackList):
@@ -106,7 +90,9 @@ class TrainingLoop:
         self._learn: Any = task.learn
         self._own: Any = task.environment
         self._tracker, self._progress = bench.listeners
-        self._training = Training()
+        self._state = State()
+        self._estimates = list[dict[str, Any]]()  # of each wrapper
+        self._best = dict[str, Tensor]()  # weights
         self._forecast = Forecast(self._progress, self._learn.steps)
         self._callbacks = Callbacks([*self._learn.callbacks])
         self._evaluator = Evaluator(task, self._own.trials.eval_variant)
@@ -117,7 +103,7 @@ class TrainingLoop:
         checkpoint = self._chosen_checkpoint() if saved is None else saved
         episodes = self._demonstrations() if checkpoint is None else []
         if checkpoint is None:
-            self._training.estimates = self._initial_estimates(episodes)
+            self._estimates = self._initial_estimates(episodes)
         else:
             self._restore(*checkpoint)
         site = self.site()
@@ -153,7 +139,7 @@ class TrainingLoop:
         """
         groups, state = checkpoint
         try:
-            learner.restore(_group(groups, "learner"), state["learner"])
+            learner.restore(without_prefix(groups, "learner/"), state["learner"])
         except (KeyError, ValueError, RuntimeError) as error:
             raise BadInput(
                 f"learn.start_from: {self._bench.start and self._bench.start.address}",
@@ -166,7 +152,7 @@ class TrainingLoop:
         return open_site(
             self._task,
             self._layout,
-            self._training.estimates,
+            self._estimates,
             self._bench.device,
             (self._callbacks,),
             self._forecast,
@@ -189,7 +175,7 @@ class TrainingLoop:
         observations = [
             episode.inputs[OBSERVATION] for episode in episodes if OBSERVATION in episode.inputs
         ]
-        return estimate(self._task, seed, self._layout, observations)
+        return estimate(self._task, self._layout, seed, observations)
 
     def _demonstrations(self) -> list[Episode]:
         """Return the episodes to clone; none without `learn.pretrain`."""
@@ -217,12 +203,12 @@ class TrainingLoop:
         policy = self.policy(learner)
         mean = self._evaluator.run(policy, self._seeds("watched")).mean_return
         weights = policy.state_dict()
-        self._training.best = {name: value.clone() for name, value in weights.items()}
+        self._best = {name: value.clone() for name, value in weights.items()}
         # Later policies must be better than the clone to replace it.
-        self._training.state.best = -mean
+        self._state.best = -mean
         values = {f"pretrain/{name}": value for name, value in losses.items()}
         values["pretrain/return"] = mean
-        self._training.state.record(values)
+        self._state.record(values)
         self._tracker.log_metrics(values, 0)
         self._progress.log_message(
             f"cloned the demonstrations: loss {losses['first_loss']:.4g} to {losses['loss']:.4g}, "
@@ -237,11 +223,11 @@ class TrainingLoop:
             f"{learn.algorithm.type}: policy with {parameters} parameters, "
             f"{learn.num_envs or learn.algorithm.num_envs} environments, {self._bench.device}"
         )
-        if self._training.state.step:
-            self._progress.log_message(f"resuming after step {self._training.state.step}")
+        if self._state.step:
+            self._progress.log_message(f"resuming after step {self._state.step}")
 
     def _is_done(self) -> bool:
-        state = self._training.state
+        state = self._state
         learn = self._learn
         waited = learn.patience is not None and state.waited >= learn.patience
         is_over = state.step >= learn.steps or state.reached or waited
@@ -249,7 +235,7 @@ class TrainingLoop:
 
     def _advance(self, learner: Learner, copies: CopiesEnv) -> None:
         """Train up to the next evaluation, evaluate, and write a checkpoint if one is due."""
-        state = self._training.state
+        state = self._state
         learn = self._learn
         began = time.perf_counter()
         first_step = state.step
@@ -274,14 +260,16 @@ class TrainingLoop:
         distributions = evaluation_distributions(trials) | training_distributions(
             episodes, self._layout.actions
         )
-        what = Evaluated(
-            step=state.step,
-            pace=pace["steps_per_second"],
-            count=len(episodes),
-            success=trials.success,
-            is_best=state.best_step == state.step,
+        self._progress.log_message(
+            evaluation_text(
+                distributions,
+                step=state.step,
+                pace=pace["steps_per_second"],
+                count=len(episodes),
+                success=trials.success,
+                is_best=state.best_step == state.step,
+            )
         )
-        self._progress.log_message(what.text(distributions))
         note = f"return {values[RETURN]:.4g}, best {-state.best:.4g}"
         self._progress.advance("train", min(state.step, learn.steps), learn.steps, note)
         # Only at the end of a round: a checkpoint holds no running episodes.
@@ -297,7 +285,7 @@ class TrainingLoop:
         All evaluations use the same initial states: with different ones, the best of many would be
         the one with the easiest states. For the target, new initial states are evaluated too.
         """
-        state = self._training.state
+        state = self._state
         learn = self._learn
         policy = self.policy(learner)
         weights = policy.state_dict()
@@ -313,7 +301,7 @@ class TrainingLoop:
             state.best = -mean
             state.best_step = state.step
             state.waited = 0
-            self._training.best = {name: value.clone() for name, value in weights.items()}
+            self._best = {name: value.clone() for name, value in weights.items()}
         elif state.step >= learn.min_steps:
             state.waited += 1
         return trials
@@ -324,9 +312,8 @@ class TrainingLoop:
         actor = actor_of(
             self._learn, self._layout, self._own.wrappers, restart, learner.core().cpu()
         )
-        numeric = [k for k, wrapper in enumerate(self._own.wrappers) if wrapper.scope == "policy"]
-        for adapter, index in zip(actor.adapters, numeric, strict=True):
-            adapter.load(self._training.estimates[index])  # pyright: ignore[reportCallIssue]
+        adapters: Any = actor.adapters
+        load_estimates(adapters, self._own.wrappers, self._estimates)
         return actor
 
     def _seeds(self, *what: str | int, count: int | None = None) -> list[int]:
@@ -341,32 +328,32 @@ class TrainingLoop:
     def _groups(self, learner: Learner) -> Groups:
         tensors, _ = learner.state()
         groups = {f"learner/{name}": values for name, values in tensors.items()}
-        groups["best"] = self._training.best
+        groups["best"] = self._best
         groups["weights"] = self.policy(learner).state_dict()
-        for index, estimates in enumerate(self._training.estimates):
+        for index, estimates in enumerate(self._estimates):
             groups[f"estimates/{index}"] = {
                 name: torch.as_tensor(value) for name, value in estimates.items()
             }
         return groups
 
     def _json(self, learner: Learner) -> Json:
-        return {**self._training.state.to_json(), "learner": learner.state()[1]}
+        return {**self._state.to_json(), "learner": learner.state()[1]}
 
     def _restore(self, groups: Groups, state: Json) -> None:
         rest = {name: value for name, value in state.items() if name != "learner"}
-        self._training.state = State.from_json(rest)
-        self._training.best = groups["best"]
-        self._training.estimates = [
+        self._state = State.from_json(rest)
+        self._best = groups["best"]
+        self._estimates = [
             {name: value.numpy() for name, value in groups.get(f"estimates/{index}", {}).items()}
             for index in range(len(self._own.wrappers))
         ]
 
     def _publishable(self, learner: Learner) -> Trained:
         """Evaluate the best policy on the seeds of the trials, and return the result."""
-        state = self._training.state
+        state = self._state
         trials = self._own.trials
         policy = self.policy(learner)
-        policy.load_state_dict(self._training.best)
+        policy.load_state_dict(self._best)
         seeds = [trials.seed + index for index in range(trials.episodes)]
         with closing(Evaluator(self._task, trials.variant)) as evaluator:
             final = evaluator.run(policy.eval(), seeds)
@@ -381,7 +368,7 @@ class TrainingLoop:
             f"over {trials.episodes} episodes on fresh seeds"
         )
         return Trained(
-            weights=self._training.best,
+            weights=self._best,
             history=state.history,
             step=state.step,
             best_step=state.best_step,
@@ -422,12 +409,3 @@ def derive_seed(seed: int, *what: str | int) -> int:
     """Return the seed of a named random draw, below 2^31."""
     text = "/".join(map(str, (seed, *what)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
-
-
-def _group(groups: Mapping[str, dict[str, Tensor]], prefix: str) -> Groups:
-    start = f"{prefix}/"
-    return {
-        name.removeprefix(start): values
-        for name, values in groups.items()
-        if name.startswith(start)
-    }

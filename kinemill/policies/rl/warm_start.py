@@ -1,8 +1,8 @@
 """Warm start from another training: networks, including critics, and statistics of wrappers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from kinemill.errors import BadInput
+from kinemill.policies.rl.actor import RestartWeights
 from kinemill.task import WarmStart, Wrapper
 from kinemill.train.warm_start import WEIGHTS, described
 
-_RESTART = "restart."
 _ADAPTERS = "adapters."
+Value = TypeVar("Value")
 
 
 def load_warm_start(
@@ -49,11 +50,8 @@ def load_warm_start(
             expected=f"those of the task, {task_wrappers}",
         )
     weights = load_file(folder / WEIGHTS)
-    restart = {
-        name.removeprefix(_RESTART).replace("/", "."): value
-        for name, value in weights.items()
-        if name.startswith(_RESTART)
-    }
+    named = without_prefix(weights, RestartWeights.PREFIX)
+    restart = {name.replace("/", "."): value for name, value in named.items()}
     return _estimates(weights, wrappers), restart
 
 
@@ -64,14 +62,18 @@ def _estimates(
     estimates = list[dict[str, Any]]()
     index = 0
     for wrapper in wrappers:
-        start = f"{_ADAPTERS}{index}."
+        values = without_prefix(weights, f"{_ADAPTERS}{index}.")
         index += wrapper.scope == "policy"
         inside = wrapper.scope == "policy" and wrapper.estimated
-        estimates.append(
-            {
-                name.removeprefix(start): value.numpy()
-                for name, value in weights.items()
-                if inside and name.startswith(start)
-            }
-        )
+        arrays = {name: value.numpy() for name, value in values.items()}
+        estimates.append(arrays if inside else {})
     return estimates
+
+
+def without_prefix(values: Mapping[str, Value], prefix: str) -> dict[str, Value]:
+    """Return the values whose names start with `prefix`, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in values.items()
+        if name.startswith(prefix)
+    }

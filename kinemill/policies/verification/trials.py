@@ -6,6 +6,7 @@ Symbols: N steps, T observations, A actions.
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,15 @@ from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.export.policy_cases import action_scale
-from kinemill.policies.environments import environment_of, make_environment
-from kinemill.policies.environments.evaluation import RandomPolicy, Recorded, Trials, try_policy
-from kinemill.policies.environments.layout import layout_of
+from kinemill.policies.environments.evaluation import (
+    RandomPolicy,
+    Recorded,
+    Trials,
+    trial_seeds,
+    try_policy,
+)
+from kinemill.policies.environments.factory import action_space_of, make_environment
+from kinemill.policies.environments.layout import actions_text, layout_of
 from kinemill.runtime import Floats, Policy, PolicyInterface
 from kinemill.task.document import Task
 from kinemill.verify.checklist import Gate, gate
@@ -113,12 +120,6 @@ def trial_results(trials: Trials) -> TrialResults:
     )
 
 
-def trial_seeds(task: Task) -> list[int]:
-    """Return the seeds of a task's trials, which training and selection never use."""
-    trials = environment_of(task).trials
-    return [trials.seed + index for index in range(trials.episodes)]
-
-
 def run_trials(
     task: Task, policy: Policy, in_torch: Policy, interface: PolicyInterface
 ) -> EnvironmentTrials:
@@ -142,12 +143,7 @@ def run_trials(
 
 def run_random(task: Task, seeds: Sequence[int], variant: str | None = None) -> Trials:
     """Run episodes with random actions."""
-    environment = make_environment(task)
-    try:
-        actor = RandomPolicy(environment.action_space)
-        return try_policy(task, actor, seeds, variant=variant)
-    finally:
-        environment.close()
+    return try_policy(task, RandomPolicy(action_space_of(task)), seeds, variant=variant)
 
 
 def require_layout(task: Task, policy: Policy, variant: str | None = None) -> None:
@@ -156,12 +152,9 @@ def require_layout(task: Task, policy: Policy, variant: str | None = None) -> No
     Raises:
         BadInput: The environment lacks observations of the policy, or takes other actions.
     """
-    environment = make_environment(task, variant=variant)
-    try:
+    with closing(make_environment(task, variant=variant)) as environment:
         there = layout_of(task, environment)
-        layout = policy.interface.layout
-    finally:
-        environment.close()
+    layout = policy.interface.layout
     where = f"environment of {task.name}"
     lacking = [
         name
@@ -176,14 +169,9 @@ def require_layout(task: Task, policy: Policy, variant: str | None = None) -> No
     if (there.actions, choices) != (layout.actions, policy.interface.choices):
         raise BadInput(
             where,
-            f"takes {_actions_text(there.actions, choices)}",
-            expected=_actions_text(layout.actions, policy.interface.choices),
+            f"takes {actions_text(there.actions, choices)}",
+            expected=actions_text(layout.actions, policy.interface.choices),
         )
-
-
-def _actions_text(names: Sequence[str], choices: Sequence[int]) -> str:
-    pairs = zip(names, choices, strict=True)
-    return ", ".join(f"{name} of {count} choices" if count else name for name, count in pairs)
 
 
 def compare_episodes(

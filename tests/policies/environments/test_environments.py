@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.policies.environments import layout_of, learning_environment, make_environment
+from kinemill.policies.environments import layout_of, make_environment
 from kinemill.policies.environments.evaluation import (
     RandomPolicy,
     bootstrap,
@@ -13,7 +13,6 @@ from kinemill.policies.environments.evaluation import (
 from kinemill.policies.environments.factory import LONGEST, Ending
 from kinemill.policies.environments.logs import write_episode
 from kinemill.task.document import Task
-from kinemill.task.environment import WRAPPERS
 from tests.policies.environments.plants import Toward
 
 POINT = {"type": "python", "path": "tests.policies.environments.plants:Point", "steps": 20}
@@ -226,43 +225,6 @@ def test_a_log_has_a_tasks_own_columns_and_data_sets(tmp_path):
         assert np.array_equal(group["rewards"], run.rewards)
 
 
-def test_wrappers_of_the_policy_are_no_part_of_what_it_is_tried_in():
-    task = task_in({**POINT, "wrappers": ["frame_stack", "action_scaling", "reward_scaling"]})
-    assert make_environment(task).observation_space.shape == (2,)
-    inside = learning_environment(task, [{}, {}, {}])
-    assert inside.observation_space.shape == (8,)
-    assert (inside.action_space.low, inside.action_space.high) == (-1.0, 1.0)
-
-
 def test_a_wrapper_of_the_environment_behind_one_of_the_policy_is_refused():
     with pytest.raises(ValueError, match="must come before all other"):
         task_in({**POINT, "wrappers": ["frame_stack", "vector_obs"]})
-
-
-def test_every_wrapper_of_the_policy_does_in_torch_what_it_does_around_the_environment():
-    import torch
-
-    from kinemill.policies.environments import layout_of
-
-    random = np.random.default_rng(0)
-    estimates = {
-        "normalize_observation": {"mean": np.float32([0.1, 0.2]), "std": np.float32([0.5, 2])}
-    }
-    for name in (name for name in WRAPPERS if WRAPPERS[name].scope == "policy"):
-        settings = {"angle_features": {"of": ["position"]}}.get(name, {})
-        task = task_in({**POINT, "wrappers": [{"type": name, **settings}]})
-        outside, inside = (
-            make_environment(task),
-            learning_environment(task, [estimates.get(name, {})]),
-        )
-        adapter = task.environment.wrappers[0].module(layout_of(task, outside), 2)
-        adapter.load(estimates.get(name, {}))
-        carry = tuple(torch.zeros(1, *shape) for shape in adapter.carry_shapes)
-        raw, observation = outside.reset(seed=4)[0], inside.reset(seed=4)[0]
-        for step in range(6):
-            first = torch.full((1, 1), float(step == 0))
-            actual, carry = adapter.observe(torch.from_numpy(raw)[None], first, carry)
-            assert actual.numpy()[0] == pytest.approx(observation, abs=1e-6), name
-            action = random.uniform(-1, 1, 1).astype(np.float32)
-            expected = adapter.act(torch.from_numpy(action)[None]).numpy()[0]
-            raw, observation = outside.step(expected)[0], inside.step(action)[0]

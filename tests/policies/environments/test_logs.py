@@ -18,11 +18,11 @@ from kinemill.control.sim.pendulum import Pendulum
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.policies.environments import layout_of, make_environment
-from kinemill.policies.environments.demonstrations import demonstrations
 from kinemill.policies.environments.evaluation import run_episode as run_trial
 from kinemill.policies.environments.evaluation import try_policy
 from kinemill.policies.environments.layout import action_limits
 from kinemill.policies.environments.logs import step_table, write_episode, write_steps
+from kinemill.policies.environments.rollout_logs import demonstrations
 from kinemill.policies.environments.video import Video, renders
 from kinemill.policies.verification.viewer import episode_viewer
 from kinemill.task import load_task

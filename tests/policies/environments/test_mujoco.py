@@ -237,7 +237,7 @@ def test_a_position_servo_without_a_range_has_that_of_its_joint(cart):
         ({"motors": {"y": [0, 1]}}, "is no joint of the model"),
         ({"keyframe": "awa"}, "is no keyframe of the model"),
         ({"randomize": {"masses": [1, 2]}}, "is no parameter"),
-        ({"dt": 0.012}, "does not fit the physics"),
+        ({"dt": 0.012}, "has steps of 0.005 s, dt is 0.012 s"),
         ({"mjcf": CART.replace(' ctrlrange="-5 5"', "")}, "has no limits"),
         ({"mjcf": URDF, "reward": "hinge_1"}, "has no actuators"),
         ({"mjcf": CART.replace("slide", "slid")}, "is not usable"),

@@ -7,10 +7,9 @@ import torch
 
 from kinemill.export.policy import describe, write_policy
 from kinemill.ingest import stage as ingest
-from kinemill.policies.environments.demonstrations import demonstrations
 from kinemill.policies.environments.evaluation import try_policy
 from kinemill.policies.environments.obs_filter import narrowed
-from kinemill.policies.environments.rollout_logs import record_videos, roll_out
+from kinemill.policies.environments.rollout_logs import demonstrations, record_videos
 from kinemill.policies.environments.video import record_video
 from kinemill.policies.verification.episode_inputs import recorded_probe
 from kinemill.policies.verification.subject import PolicySubject
@@ -98,16 +97,10 @@ def test_it_is_recorded(task, folder, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("way", ["rollout", "expert"])
-def test_its_logs_hold_all_that_was_shown_and_ingest_reads_them(task, folder, home, way):
+def test_its_logs_hold_all_that_was_shown_and_ingest_reads_them(task, folder, home):
     logs = home.logs("targets")
-    if way == "rollout":
-        (run,) = roll_out(task, load(folder), [3], logs)
-        path = run["file"]
-    else:
-        (full,) = list(demonstrations(task, logs, [3], expert=load(folder), failures=True))
-        path = full.file
-    with h5py.File(path) as file:
+    (full,) = list(demonstrations(task, logs, [3], expert=load(folder), failures=True))
+    with h5py.File(full.file) as file:
         position, rates = (file[f"episode_0/observations/{name}"][:] for name in ("place", "rates"))
         expected = np.clip(GOAL - position, -0.5, 0.5)
         assert file["episode_0/actions"][:] == pytest.approx(expected, abs=1e-6)

@@ -6,10 +6,10 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.policies.environments import layout_of, make_environment
-from kinemill.policies.environments.demonstrations import demonstrations
+from kinemill.policies.environments._raster import Bar, Disc, draw
 from kinemill.policies.environments.evaluation import run_episode
-from kinemill.policies.environments.kinds._raster import Bar, Disc, draw
 from kinemill.policies.environments.kinds.reach import posture, tip
+from kinemill.policies.environments.rollout_logs import demonstrations
 from kinemill.task import load_task
 from tests.conftest import EXAMPLES
 

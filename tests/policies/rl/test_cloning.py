@@ -78,12 +78,12 @@ def clone_policy(task, start):
     layout = layout_of(task, make_environment(task))
     loop = TrainingLoop(task, layout, bench(start=start))
     episodes = loop._demonstrations()
-    loop._training.estimates = loop._initial_estimates(episodes)
+    loop._estimates = loop._initial_estimates(episodes)
     site = loop.site()
     learner = loop.learner(site)
     weights_before = {name: value.clone() for name, value in learner.restart_weights().items()}
     loop._clone(learner, site, episodes)
-    return learner, weights_before, loop._training
+    return learner, weights_before, loop
 
 
 def random_return(environment):
@@ -100,7 +100,7 @@ def test_a_cloned_policy_acts_like_the_demonstrations_at_step_0(home, name):
     task = cloning(NORMALIZED, {**settings_of(name), "features": 16})
     learner, weights_before, training = clone_policy(task, data_start(home))
     assert random_return(POINT) < -10.0
-    assert training.state.history["pretrain/return"][0][1] > -3.0
+    assert training._state.history["pretrain/return"][0][1] > -3.0
     after = learner.restart_weights()
     critics = [weight for weight in weights_before if "critic" in weight or "value" in weight]
     assert critics
@@ -126,7 +126,7 @@ def test_choices_are_cloned_too_with_their_masks(home, spec, name):
     task = cloning(spec, name, start_from=teacher.folder, pretrain={"episodes": 10, "steps": 300})
     _, _, training = clone_policy(task, teacher)
     first, last = (
-        training.state.history[f"pretrain/{key}"][0][1] for key in ("first_loss", "loss")
+        training._state.history[f"pretrain/{key}"][0][1] for key in ("first_loss", "loss")
     )
     assert first > 0.2
     assert last < 0.3 * first
@@ -137,8 +137,8 @@ def test_normalization_knows_the_demonstrations():
     task = rl_task(NORMALIZED)
     layout = layout_of(task, make_environment(task))
     far = np.full((50, 2), 100.0, np.float32)
-    mean = estimate(task, 1, layout, [far])[0]["mean"]
-    alone = estimate(task, 1)[0]["mean"]
+    mean = estimate(task, layout, 1, [far])[0]["mean"]
+    alone = estimate(task, layout, 1)[0]["mean"]
     assert mean == pytest.approx((alone + 100.0) / 2, rel=1e-5)
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.errors import BadInput
 from kinemill.export import stage as export
 from kinemill.policies.environments.card import make_card
 from kinemill.runtime import load
@@ -18,10 +17,8 @@ from kinemill.train import stage as train
 from tests.policies.rl.test_training_loop import POINT, rl_task, site_of
 
 SHOP = '''
-from functools import partial
 from typing import Literal
 
-import stable_baselines3
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
@@ -68,8 +65,8 @@ class FromRest(ActorCriticPolicy):
 class RestingPPO(PPO):
     type: Literal["resting_ppo"] = "resting_ppo"
 
-    def build(self, site):
-        return partial(stable_baselines3.PPO, FromRest, **self.settings(site.learn))
+    def policy_class(self, site, policy):
+        return FromRest
 '''
 LEARN = {"model": {"type": "sines", "waves": 7}, "steps": 64}
 RESTING = {"type": "resting_ppo", "n_steps": 16, "n_epochs": 1}
@@ -120,11 +117,3 @@ def test_its_policy_class_is_what_the_library_builds(shop):
     with torch.no_grad():
         head = learner.core()(torch.from_numpy(observations))[0]
     assert head.numpy() == pytest.approx(0.25)
-
-
-def test_an_algorithm_that_needs_a_perceptron_refuses_it(shop):
-    import waveshop  # noqa: F401
-
-    task = rl_task(POINT, "recurrent_ppo", **LEARN)
-    with pytest.raises(BadInput, match="already has an LSTM"):
-        task.learn.algorithm.learner(site_of(task))

@@ -9,7 +9,7 @@ from kinemill.policies.rl import learner_context
 from kinemill.policies.rl.learner_context import check_machine
 from kinemill.store.machine import GIB, Memory
 from kinemill_dagster.resources.machine_check import check_machine as before_any_stage
-from tests.policies.rl.test_training_loop import POINT, rl_task
+from tests.policies.rl.test_training_loop import CART, DOORS, POINT, rl_task
 
 
 @pytest.fixture
@@ -56,19 +56,25 @@ def test_processes_beyond_the_cores_are_refused(check, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "learn", "message"),
+    ("environment", "algorithm", "learn", "message"),
     [
-        ("dqn", {}, r"learn\.algorithm\.type: dqn.*cannot learn continuous actions.*choice"),
-        ("ppo", {"model": {"type": "gru"}}, r"learn\.model\.type: gru.*recurrent_ppo"),
-        ("evolution", {"model": {"type": "gru"}}, r"learn\.model\.type: gru.*recurrent_ppo"),
+        (CART, "sac", {}, "cannot learn choice actions"),
+        (DOORS, "ppo", {}, "maskable_ppo"),
+        (CART, "maskable_ppo", {}, "needs an environment that observes `action_mask`"),
+        (POINT, "dqn", {}, r"learn\.algorithm\.type: dqn.*cannot learn continuous actions.*choice"),
+        (POINT, "ppo", {"model": {"type": "gru"}}, r"learn\.model\.type: gru.*recurrent_ppo"),
+        (POINT, "evolution", {"model": {"type": "gru"}}, r"learn\.model\.type: gru.*recurrent_ppo"),
         (
+            POINT,
             "evolution",
             {"model": {"type": "composed", "blocks": {"a": {"type": "dense", "of": ["obs"]}}}},
             "obs: is not a part or block; known: observation",
         ),
-        ("recurrent_ppo", {"model": {"type": "gru"}}, "already has an LSTM"),
+        (POINT, "recurrent_ppo", {"model": {"type": "gru"}}, "already has an LSTM"),
     ],
 )
-def test_settings_that_cannot_train_are_refused_before_any_stage(algorithm, learn, message):
+def test_settings_that_cannot_train_are_refused_before_any_stage(
+    environment, algorithm, learn, message
+):
     with pytest.raises(BadInput, match=message):
-        before_any_stage(rl_task(POINT, algorithm, **learn))
+        before_any_stage(rl_task(environment, algorithm, **learn))

@@ -6,8 +6,8 @@ import torch
 from gymnasium.spaces import Box
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from kinemill.policies.rl.actor_critics import with_privileged_critic
 from kinemill.policies.rl.mirror_image import MirrorImage, Reflection
-from kinemill.policies.rl.privileged import with_privileged_critic
 from kinemill.policies.rl.rollout_buffers import MirroredRollouts
 
 SWAP = Reflection(np.array([1, 0, 2]), np.array([1, 1, -1], np.float32))

@@ -7,7 +7,6 @@ from gymnasium.spaces import Box
 from stable_baselines3.common.buffers import RolloutBuffer
 
 from kinemill.policies.rl.rollout_buffers import agent_advantages
-from tests.policies.rl.test_training_loop import rl_task, site_of
 
 
 def test_an_agents_reward_between_its_turns_counts_for_its_own_turn():
@@ -64,22 +63,3 @@ def test_with_one_agent_it_is_the_estimate_of_stable_baselines3():
         )  # fmt: skip
     buffer.compute_returns_and_advantage(torch.zeros(3), dones[-1])
     np.testing.assert_allclose(actual, buffer.advantages, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.ci
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({"steps": 3}, 5.0),  # truncated: 1 / (1 - 0.8) for each agent
-        ({"arguments": {"ends": 4}}, 1.4),  # terminated: the mean of 1 and 1.8
-    ],
-)
-def test_critics_of_agents_distinguish_truncated_from_terminated_episodes(environment, expected):
-    where = {"type": "python", "path": "tests.policies.environments.games:Wages", **environment}
-    algorithm = {"type": "a2c", "gamma": 0.8, "n_steps": 12}
-    task = rl_task(where, algorithm, optimizer={"type": "adam", "lr": 0.02}, num_envs=4)
-    learner = task.learn.algorithm.learner(site_of(task))
-    learner.advance(6_000, 3)
-    rows = torch.tensor([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]])
-    values = learner.model.policy.predict_values(rows)[:, 0].tolist()
-    assert values == pytest.approx([expected, expected], abs=0.25)

@@ -7,14 +7,11 @@ import pytest
 
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed
 from kinemill.policies.environments import layout_of, make_environment
-from kinemill.policies.environments.kinds.python import PythonEnvironment
-from kinemill.policies.environments.vector_env import Advanced, Rows
 from kinemill.policies.rl.evaluation import Evaluator
 from kinemill.policies.rl.evolution import centered_ranks
 from kinemill.policies.rl.subproc_vec_env import shares
 from kinemill.policies.rl.training_loop import TrainingLoop
 from kinemill.train.checkpoint import pack_tensors
-from tests.policies.environments.plants import Point
 from tests.policies.rl.test_training_loop import POINT, bench, rl_task, site_of
 
 
@@ -65,51 +62,6 @@ def test_what_goes_wrong_in_another_process_is_told():
 def test_copies_are_shared_out_evenly():
     assert shares(8, 3) == [3, 3, 2]
     assert shares(2, 5) == [1, 1]
-
-
-class PointBatch:
-    """`Point` as a `Batch`."""
-
-    observation_space = Point().observation_space
-    action_space = Point().action_space
-
-    def start(self, random):
-        return random.uniform(-1, 1, 1)
-
-    def observe(self, states):
-        return np.pad(states, ((0, 0), (0, 1))).astype(np.float32)
-
-    def advance(self, states, actions):
-        after = states + actions
-        return Advanced(after, -np.abs(after[:, 0]), np.abs(after[:, 0]) > 5.0)
-
-
-def test_wrappers_of_rows_and_of_copies_observe_the_same(monkeypatch):
-    def vectorized(self, task):
-        return lambda count: Rows(PointBatch(), count, 6)
-
-    monkeypatch.setattr(PythonEnvironment, "vectorized", vectorized)
-    wrappers = [{"type": "normalize_observation", "steps": 200}, "frame_stack"]
-    point = {**POINT, "steps": 6, "wrappers": wrappers}
-    rows = site_of(rl_task(point, runner="native")).environment
-    copies = site_of(rl_task(point, runner="in_process")).environment
-    start = rows.reset()
-    copies.reset()
-    states = rows._workers[0]._copies._rows._states
-    for copy, state in zip(copies._workers[0]._copies._environments, states, strict=True):
-        copy.unwrapped.x = state[0]
-    assert start.shape == (2, 8)
-    for step in range(6):
-        actions = np.array([[0.1 * step], [-0.2]])
-        observations, _, dones, infos = rows.step(actions)
-        _, _, others, stats = copies.step(actions)
-        assert (dones == others).all()
-    # The first frames differ, as the start was set afterwards; the newest ones are the same.
-    for ours, theirs in zip(infos, stats, strict=True):
-        last = ours["terminal_observation"][-4:], theirs["terminal_observation"][-4:]
-        assert last[0] == pytest.approx(last[1], abs=1e-4)
-    # A new episode fills the stack with its start.
-    assert np.array_equal(observations[:, :2], observations[:, 6:])
 
 
 def test_native_is_refused_where_there_is_nothing_of_the_kind():

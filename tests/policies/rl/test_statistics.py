@@ -9,8 +9,8 @@ from kinemill.policies.environments.vector_env import EPISODE, Advanced, Rows
 from kinemill.policies.rl.episode_stats import EpisodeStats
 from kinemill.policies.rl.statistics import (
     Distribution,
-    Evaluated,
     evaluation_distributions,
+    evaluation_text,
     training_distributions,
 )
 from kinemill.task.protocols import NullReporter
@@ -37,8 +37,15 @@ def test_the_table_has_returns_lengths_actions_and_events():
     assert training_distributions([], ["push"]) == {}
 
     trials = Trials((1.0, 3.0), (True, False), (4, 8), (0, 1))
-    what = Evaluated(step=2048, pace=1234.5, count=2, success=0.5, is_best=True)
-    line, head, *rows = what.text(evaluation_distributions(trials) | distributions).splitlines()
+    text = evaluation_text(
+        evaluation_distributions(trials) | distributions,
+        step=2048,
+        pace=1234.5,
+        count=2,
+        success=0.5,
+        is_best=True,
+    )
+    line, head, *rows = text.splitlines()
     assert line == (
         "statistics at step 2,048: return 2 std 1 min 1 max 3, length 6, success 50%, "
         "2 training episodes, 1,234 steps/s, new best policy"

@@ -10,8 +10,7 @@ from torch import nn
 from kinemill.errors import BadInput
 from kinemill.policies.environments.evaluation import Recorded
 from kinemill.policies.environments.logs import write_episode
-from kinemill.policies.verification.action_curves import action_curves
-from kinemill.policies.verification.action_errors import measure_logs
+from kinemill.policies.verification.action_errors import action_curves, measure_logs
 from kinemill.policies.verification.evaluation import LogMeasurement, PolicyMeasurement
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task import make_task

@@ -6,8 +6,8 @@ MJCF of our own: 1 kg on two sliding joints, each driven toward the commanded ve
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.policies.environments._raster import Disc
 from kinemill.policies.environments.kinds._planar import Planar, Vector
-from kinemill.policies.environments.kinds._raster import Disc
 
 FASTEST = 0.5
 TOOL = 0.03  # m/s; m
@@ -35,14 +35,12 @@ MJCF = f"""
 class Gantry(Planar):
     """Commands two velocities."""
 
+    mjcf = MJCF
     action_names = ("x_command", "y_command")
     units = {
         **dict.fromkeys(("x", "y"), "m"),
         **dict.fromkeys(("x_rate", "y_rate", "x_command", "y_command"), "m/s"),
     }
-
-    def __init__(self, substeps: int, *, render: bool) -> None:
-        super().__init__(MJCF, substeps, render=render)
 
     @property
     def position(self) -> Vector:

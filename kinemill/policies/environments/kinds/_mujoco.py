@@ -9,21 +9,29 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import gymnasium
+import mujoco
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from kinemill.control.mujoco_batch import FACTORS, Floats, MujocoBatch, MujocoModel
+from kinemill.control.mujoco_batch import (
+    FACTORS,
+    Floats,
+    MujocoBatch,
+    MujocoModel,
+    check_parameters,
+)
 from kinemill.control.mujoco_model import RobotModel, quantity_names
 from kinemill.errors import BadInput
+from kinemill.policies.environments._raster import Bar, Disc, draw
 from kinemill.policies.environments.gym_types import Info, Options, Reset, Transition
-from kinemill.policies.environments.kinds._raster import Bar, Disc, draw
 from kinemill.policies.environments.vector_env import Advanced
 from kinemill.registry import nearest
 from kinemill.runtime import wrapped
 from kinemill.task.control import Reached
 from kinemill.task.expressions import Expression
 
+library: Any = mujoco  # it has no type stubs
 Ranges = Mapping[str, tuple[float, float]]
 
 
@@ -103,8 +111,7 @@ class MujocoRows:
         self.robot = robot
         self.rules = rules
         _check(robot, rules)
-        for name in randomize:
-            check_parameter(name)
+        check_parameters(randomize)
         self._parameters, self._randomize = tuple(FACTORS), dict(randomize)
         self._batch = MujocoBatch(robot.model, count, substeps)
         self._single = self._batch if count == 1 else MujocoBatch(robot.model, 1, substeps)
@@ -119,18 +126,13 @@ class MujocoRows:
         self.action_space = Box(low, high, dtype=np.float32)
         self.observation_space = Box(-np.inf, np.inf, (len(rules.observe),), np.float32)
 
-    def start(self, random: np.random.Generator) -> Floats:
-        """Draw the state (S,) that an episode begins with."""
+    def start(
+        self, random: np.random.Generator, factors: Mapping[str, float] | None = None
+    ) -> Floats:
+        """Draw the state (S,) that an episode begins with, and factors of parameters if None."""
         physics = self._start_state(random)
-        factors = {name: float(random.uniform(*ends)) for name, ends in self._randomize.items()}
-        return self.start_of(physics, factors)
-
-    def start_with(self, random: np.random.Generator, factors: Mapping[str, float]) -> Floats:
-        """Draw a state (S,); the factors of parameters are given."""
-        return self.start_of(self._start_state(random), factors)
-
-    def start_of(self, physics: Floats, factors: Mapping[str, float]) -> Floats:
-        """Return the state (S,) with a physics state (n,) and factors of parameters."""
+        if factors is None:
+            factors = {name: float(random.uniform(*ends)) for name, ends in self._randomize.items()}
         values = np.array([factors.get(name, 1.0) for name in self._parameters])
         self._single.scale(0, factors)
         if self._single is self._batch:
@@ -194,17 +196,6 @@ class MujocoRows:
         return state
 
 
-def check_parameter(name: str) -> None:
-    """Pass if a parameter can be randomized.
-
-    Raises:
-        BadInput: It is unknown.
-    """
-    if name not in FACTORS:
-        where = f"environment.randomize, variants: {name}"
-        raise BadInput(where, "is no parameter", fix=nearest(name, list(FACTORS)))
-
-
 def _check(robot: RobotModel, rules: Rules) -> None:
     names = quantity_names(robot)
     for name in sorted(used_names(rules)):
@@ -230,9 +221,6 @@ def _base_state(robot: RobotModel, rules: Rules, size: int) -> Floats:
     Raises:
         BadInput: The keyframe does not exist.
     """
-    import mujoco
-
-    library: Any = mujoco
     model = robot.model
     data = library.MjData(robot.model)
     if rules.keyframe is not None:
@@ -276,14 +264,13 @@ class MujocoEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         Raises:
             BadInput: A parameter is unknown.
         """
-        for name in parameters:
-            check_parameter(name)
+        check_parameters(parameters)
         self._factors = {name: float(value) for name, value in parameters.items()}
 
     def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
         super().reset(seed=seed, options=options)
-        self._row = self._rows.start_with(self.np_random, self._factors)
+        self._row = self._rows.start(self.np_random, self._factors)
         return self._rows.observe(self._row[None])[0], {}
 
     def step(self, action: NDArray[np.float32]) -> Transition:
@@ -308,9 +295,6 @@ def draw_robot(model: MujocoModel, row: Floats) -> NDArray[np.uint8]:
 
     `row` starts with a physics state.
     """
-    import mujoco
-
-    library: Any = mujoco
     data = library.MjData(model)
     data.qpos[:] = row[1 : 1 + model.nq]
     library.mj_kinematics(model, data)

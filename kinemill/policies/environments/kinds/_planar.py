@@ -15,11 +15,10 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from kinemill.control.mujoco_batch import check_parameters
 from kinemill.control.sim import mujoco
-from kinemill.errors import BadInput
+from kinemill.policies.environments._raster import Bar, Disc, Picture, draw
 from kinemill.policies.environments.gym_types import Options, Reset, Transition
-from kinemill.policies.environments.kinds._raster import Bar, Disc, Picture, draw
-from kinemill.registry import nearest
 
 USUAL = {"mass": 1.0, "friction": 1.0, "gain": 1.0, "delay": 0.0, "camera": 0.0, "light": 1.0}
 Vector = NDArray[np.float64]
@@ -30,20 +29,19 @@ class Planar(gymnasium.Env[Any, Any]):
     """A robot in a plane.
 
     Args:
-        mjcf: the robot; its actuators have limits.
         substeps: physics steps in a row of the task.
         render: whether `render()` gives pictures.
     """
 
+    mjcf: ClassVar[str]  # of the robot, whose actuators have limits
     observation_names: ClassVar[tuple[str, ...]] = ()
     action_names: ClassVar[tuple[str, ...]] = ()
     units: ClassVar[dict[str, str]] = {}
     reach: ClassVar[float] = 0.5  # m from the middle of a picture to its edge
 
-    def __init__(self, mjcf: str, substeps: int, *, render: bool) -> None:
-        self._library = mujoco()
-        self.model = self._library.MjModel.from_xml_string(mjcf)
-        self.data = self._library.MjData(self.model)
+    def __init__(self, substeps: int, *, render: bool) -> None:
+        self.model = mujoco().MjModel.from_xml_string(self.mjcf)
+        self.data = mujoco().MjData(self.model)
         self._substeps = substeps
         self.metadata = {"render_modes": ["rgb_array"]}
         self.render_mode = "rgb_array" if render else None
@@ -51,10 +49,8 @@ class Planar(gymnasium.Env[Any, Any]):
         self._nominal = {name: getattr(self.model, name).copy() for name in fields}
         self.parameters = dict(USUAL)
         self._waiting: deque[Vector] = deque()
-        low, high = self.model.actuator_ctrlrange.T
-        self._low = low
-        self._high = high
-        self.action_space = Box(low.astype(np.float32), high.astype(np.float32))
+        self._low, self._high = self.model.actuator_ctrlrange.T
+        self.action_space = Box(self._low.astype(np.float32), self._high.astype(np.float32))
         count = len(self.observation_names)
         self.observation_space = Box(-np.inf, np.inf, (count,), np.float32)
 
@@ -64,9 +60,7 @@ class Planar(gymnasium.Env[Any, Any]):
         Raises:
             BadInput: there is no such parameter.
         """
-        if unknown := [name for name in parameters if name not in USUAL]:
-            where = f"environment.randomize, variants: {unknown[0]}"
-            raise BadInput(where, "is no parameter", fix=nearest(unknown[0], list(USUAL)))
+        check_parameters(parameters, USUAL)
         self.parameters = {**USUAL, **parameters}
         mass, friction, gain = (self.parameters[name] for name in ("mass", "friction", "gain"))
         self.model.body_mass[:] = self._nominal["body_mass"] * mass
@@ -78,9 +72,9 @@ class Planar(gymnasium.Env[Any, Any]):
     def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode; all that is drawn follows from the seed."""
         super().reset(seed=seed, options=options)
-        self._library.mj_resetData(self.model, self.data)
+        mujoco().mj_resetData(self.model, self.data)
         self.data.qpos[:] = self.begin(self.np_random)
-        self._library.mj_forward(self.model, self.data)
+        mujoco().mj_forward(self.model, self.data)
         still = np.zeros(self.model.nu)
         self._waiting = deque([still] * round(self.parameters["delay"]))
         return self.observe(), {}
@@ -89,7 +83,7 @@ class Planar(gymnasium.Env[Any, Any]):
         """Hold a command for one row."""
         self._waiting.append(np.clip(np.asarray(action, float), self._low, self._high))
         self.data.ctrl[:] = self._waiting.popleft()
-        self._library.mj_step(self.model, self.data, self._substeps)
+        mujoco().mj_step(self.model, self.data, self._substeps)
         reward, over, success = self.evaluate()
         return self.observe(), reward, over, False, {"is_success": success}
 

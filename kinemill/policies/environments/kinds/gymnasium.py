@@ -56,14 +56,11 @@ def _redirect_mujoco(name: str) -> None:
     """Send MuJoCo's warnings to `logging`, not to stderr and a file in the working folder."""
     import gymnasium
 
-    registered = gymnasium.registry.get(name)
-    if registered is None or "mujoco" not in str(registered.entry_point):
-        return
-    import mujoco
-
     from kinemill.control.mujoco_batch import redirect_warnings
 
-    redirect_warnings(mujoco)
+    registered = gymnasium.registry.get(name)
+    if registered is not None and "mujoco" in str(registered.entry_point):
+        redirect_warnings()
 
 
 def _fix(name: str, error: Exception) -> str | None:

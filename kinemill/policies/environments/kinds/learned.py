@@ -105,7 +105,7 @@ class LearnedEnvironment(Environment):
             BadInput: there is no such model, or it is of other channels or of another time step.
         """
         if self.physics == "plant":
-            from kinemill.policies.environments._plant import make_plant_environment
+            from kinemill.policies.environments._controlled import make_plant_environment
 
             return make_plant_environment(task, self.steps, render=render)
         from gymnasium.wrappers import TimeLimit

@@ -5,7 +5,7 @@ Symbols: J joints.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -213,10 +213,9 @@ class LeggedEnvironment(Environment):
         """
         robots = self._robots(self.body(), task.dt, 1)
         clips = self.clip_table(task)
-        schedule = Schedule(self.push, self.push_every, self.command_every)
         if clips is not None:
-            return ClipEnv(robots, clips, self.clip_error, schedule, render=render)
-        return LeggedEnv(robots, self.commands, schedule, render=render)
+            return ClipEnv(robots, clips, self, render=render)
+        return LeggedEnv(robots, self.commands, self, render=render)
 
     def many(self, task: Task, count: int, device: Any) -> LeggedRobots:
         """Return robots to train in, for a training on a torch device.
@@ -238,28 +237,13 @@ class LeggedEnvironment(Environment):
         return LeggedRobots(body, gauge, count, dt, **engine)
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Periodic disturbances and commands.
-
-    Attributes:
-        push: largest velocity change, m/s.
-        push_every: s between two pushes.
-        command_every: s between two commands; None: one an episode.
-    """
-
-    push: float
-    push_every: float
-    command_every: float | None = None
-
-
 class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     """Observes attitude, rates, joints and command; takes joint targets.
 
     Args:
         robots: one robot.
         commands: forward and left velocity, m/s, and turning rate, rad/s, or ranges of them.
-        schedule: pushes, and changes of the command.
+        settings: pushes, and changes of the command.
         render: whether `render()` returns images.
     """
 
@@ -269,7 +253,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self,
         robots: LeggedRobots,
         commands: list[Command],
-        schedule: Schedule,
+        settings: LeggedEnvironment,
         *,
         render: bool = False,
     ) -> None:
@@ -277,8 +261,9 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.robots = robots
         self.dt = robots.dt
         self.commands = commands
-        self._push, self._push_rows = schedule.push, max(1, round(schedule.push_every / self.dt))
-        self._command_rows = round((schedule.command_every or 0.0) / self.dt)
+        self._push = settings.push
+        self._push_rows = max(1, round(settings.push_every / self.dt))
+        self._command_rows = round((settings.command_every or 0.0) / self.dt)
         self.observation_names = body.observation_names
         self.action_names = body.action_names
         self.units = _units(body)
@@ -351,8 +336,7 @@ class ClipEnv(LeggedEnv):
     Args:
         robots: one robot.
         clips: to track.
-        tolerance: error of the joints at which the reward is 1/e, rad.
-        schedule: pushes, and changes of the command.
+        settings: scale of the reward, pushes, and changes of the command.
         render: whether `render()` returns images.
     """
 
@@ -360,15 +344,14 @@ class ClipEnv(LeggedEnv):
         self,
         robots: LeggedRobots,
         clips: ClipTable,
-        tolerance: float,
-        schedule: Schedule,
+        settings: LeggedEnvironment,
         *,
         render: bool = False,
     ) -> None:
         commands: list[Command] = [(x, y, yaw) for x, y, yaw in clips.commands.tolist()]
-        super().__init__(robots, commands, schedule, render=render)
+        super().__init__(robots, commands, settings, render=render)
         self.clips = clips
-        self._tolerance = tolerance
+        self._tolerance = settings.clip_error
         self.clip = 0
         self._errors = 0.0
 

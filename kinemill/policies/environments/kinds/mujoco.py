@@ -7,8 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from kinemill.control.mujoco_batch import MujocoModel
-from kinemill.control.mujoco_model import RobotModel, command_range, load_model, model_sources
+from kinemill.control.mujoco_model import (
+    RobotModel,
+    command_range,
+    load_model,
+    model_sources,
+    steps_in,
+)
 from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Env
 from kinemill.policies.environments.kinds._mujoco import MujocoEnv, MujocoRows, Rules, used_names
@@ -140,7 +145,8 @@ class MujocoEnvironment(Environment):
         sensors = [name for name in robot.quantities if name.startswith("sensor_")]
         observe = rules.observe or (*robot.joints, *sensors)
         rules = replace(rules, observe=observe, actions=self._limits(robot))
-        return MujocoRows(robot, rules, count, self._substeps(task.dt, robot.model), randomize)
+        substeps = steps_in(task.dt, robot.model, f"environment.model: {self.model}")
+        return MujocoRows(robot, rules, count, substeps, randomize)
 
     def _limits(self, robot: RobotModel) -> dict[str, Range]:
         """Return the lowest and highest command of each actuator that acts.
@@ -165,11 +171,3 @@ class MujocoEnvironment(Environment):
                 raise BadInput(where, "has no limits", expected="a lowest and highest", fix=fix)
             limits[name] = ends
         return limits
-
-    def _substeps(self, dt: float, model: MujocoModel) -> int:
-        step = float(model.opt.timestep)
-        substeps = round(dt / step)
-        if substeps < 1 or abs(substeps * step - dt) > 1e-9:
-            fix = f"set dt to a multiple of {step} s, such as {4 * step:g}"
-            raise BadInput(f"dt: {dt}", "does not fit the physics of the model", fix=fix)
-        return substeps

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.policies.environments._raster import Bar, Disc
 from kinemill.policies.environments.evaluation import Agent
 from kinemill.policies.environments.gym_types import Env
 from kinemill.policies.environments.kinds._gantry import TOOL, Gantry, toward
-from kinemill.policies.environments.kinds._raster import Bar, Disc
 from kinemill.task import KINDS, Environment, Task
 
 START = -0.45

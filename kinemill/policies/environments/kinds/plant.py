@@ -21,6 +21,6 @@ class PlantEnvironment(Environment):
         Raises:
             BadInput: the task has no `control` part, or its channels are not the plant's.
         """
-        from kinemill.policies.environments._plant import make_plant_environment
+        from kinemill.policies.environments._controlled import make_plant_environment
 
         return make_plant_environment(task, self.steps, render=render)

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.policies.environments._raster import Bar, Disc
 from kinemill.policies.environments.evaluation import Agent
 from kinemill.policies.environments.gym_types import Env
 from kinemill.policies.environments.kinds._planar import Planar, Vector
-from kinemill.policies.environments.kinds._raster import Bar, Disc
 from kinemill.task import KINDS, Environment, Task
 
 LINK = 0.2
@@ -64,6 +64,7 @@ class Reach(Environment):
 class ReachArm(Planar):
     """Observes two angles, two rates and the target; commands two torques."""
 
+    mjcf = MJCF
     observation_names = ("shoulder", "elbow", "shoulder_rate", "elbow_rate", "target_x", "target_y")
     action_names = ("shoulder_torque", "elbow_torque")
     units = {
@@ -74,7 +75,7 @@ class ReachArm(Planar):
     }
 
     def __init__(self, substeps: int, *, render: bool) -> None:
-        super().__init__(MJCF, substeps, render=render)
+        super().__init__(substeps, render=render)
         self.target: Vector = np.zeros(2)
         self._steps_near = 0
 

@@ -11,11 +11,11 @@ from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 from pydantic import Field
 
+from kinemill.policies.environments._raster import Bar, Color, Disc
 from kinemill.policies.environments.evaluation import Agent
 from kinemill.policies.environments.gym_types import Env
 from kinemill.policies.environments.kinds._gantry import Gantry, toward
 from kinemill.policies.environments.kinds._planar import Vector
-from kinemill.policies.environments.kinds._raster import Bar, Color, Disc
 from kinemill.task import KINDS, Environment, Pixels, Task, Width
 
 COLORS: dict[str, Color] = {

@@ -5,13 +5,13 @@ Symbols: J joints, F feet, K points of a sole.
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.control.mujoco_batch import MujocoModel
-from kinemill.control.sim import mujoco
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.robot_file import (
     Robot,
@@ -22,6 +22,7 @@ from kinemill.policies.environments.legged.robot_file import (
 )
 from kinemill.registry import nearest
 
+library: Any = mujoco  # it has no type stubs
 Floats = NDArray[np.float64]
 
 _TRUNK = 7  # numbers of the free joint: position and quaternion
@@ -154,7 +155,6 @@ def load_body(path: Path, options: RobotOptions = _DEFAULT_OPTIONS) -> Body:
             in stance.
     """
     robot = read_robot(path, options)
-    library = mujoco()
     model = robot.model
     stance = robot.stance
     level = np.zeros(9)
@@ -170,7 +170,7 @@ def load_body(path: Path, options: RobotOptions = _DEFAULT_OPTIONS) -> Body:
         level=level.reshape(3, 3),
         center=_trunk_center(robot),
         step=float(model.opt.timestep),
-        feet=_feet(library, robot, options.feet, f"environment.robot: {path}"),
+        feet=_feet(robot, options.feet, f"environment.robot: {path}"),
         servos=tuple(servo_of(model, index) for index in range(model.nu)),
     )
 
@@ -178,8 +178,8 @@ def load_body(path: Path, options: RobotOptions = _DEFAULT_OPTIONS) -> Body:
 def _trunk_center(robot: Robot) -> Floats:
     """Return the mass center of the trunk and of what is fixed to it, in its frame, (3,) m."""
     model = robot.model
-    data = mujoco().MjData(model)
-    mujoco().mj_kinematics(model, data)
+    data = library.MjData(model)
+    library.mj_kinematics(model, data)
     fixed = np.flatnonzero(model.body_weldid == model.body_weldid[robot.trunk])
     mass = model.body_mass[fixed]
     if not mass.sum():
@@ -189,9 +189,7 @@ def _trunk_center(robot: Robot) -> Floats:
     return (center - data.xpos[robot.trunk]) @ rotation
 
 
-def _feet(
-    library: ModuleType, robot: Robot, named: tuple[str, ...], where: str
-) -> tuple[Foot, ...]:
+def _feet(robot: Robot, named: tuple[str, ...], where: str) -> tuple[Foot, ...]:
     """Return the named feet; without names, the bodies that are lowest in stance."""
     model = robot.model
     data = library.MjData(robot.model)
@@ -206,7 +204,7 @@ def _feet(
     if not touching:
         expected = "shapes that collide (contype, conaffinity) on its feet"
         raise BadInput(where, "has no part that can touch the ground", expected=expected)
-    points = {body: _points(library, model, body) for body in touching}
+    points = {body: _points(model, body) for body in touching}
     heights = {
         body: (at @ data.xmat[body].reshape(3, 3).T + data.xpos[body])[:, 2] - radii
         for body, (at, radii) in points.items()
@@ -220,7 +218,7 @@ def _feet(
     for body in feet:
         at, radii = points[body]
         rows = _corners(at @ data.xmat[body].reshape(3, 3).T, heights[body], near)
-        links = _links(library, model, body, robot.trunk)
+        links = _links(model, body, robot.trunk)
         made.append(Foot(_name(model, body), links, at[rows], radii[rows]))
     return tuple(made)
 
@@ -239,14 +237,14 @@ def _touching_bodies(model: MujocoModel, trunk: int) -> list[int]:
     )
 
 
-def _points(library: ModuleType, model: MujocoModel, body: int) -> tuple[Floats, Floats]:
+def _points(model: MujocoModel, body: int) -> tuple[Floats, Floats]:
     """Return the points (N, 3) and radii (N,), m, whose hull are the shapes of a body."""
     at = list[Floats]()
     radii = list[Floats]()
     for geom in np.flatnonzero(model.geom_bodyid == body):
         if not (model.geom_contype[geom] or model.geom_conaffinity[geom]):
             continue
-        local, radius = _shape(library, model, int(geom))
+        local, radius = _shape(model, int(geom))
         rotation = np.zeros(9)
         library.mju_quat2Mat(rotation, model.geom_quat[geom])
         at.append(local @ rotation.reshape(3, 3).T + model.geom_pos[geom])
@@ -254,7 +252,7 @@ def _points(library: ModuleType, model: MujocoModel, body: int) -> tuple[Floats,
     return np.concatenate(at), np.concatenate(radii)
 
 
-def _shape(library: ModuleType, model: MujocoModel, geom: int) -> tuple[Floats, float]:
+def _shape(model: MujocoModel, geom: int) -> tuple[Floats, float]:
     """Return points (N, 3) in the frame of a shape, m, and the radius around them, m."""
     kind = library.mjtGeom(int(model.geom_type[geom]))
     size = model.geom_size[geom]
@@ -280,16 +278,16 @@ def _corners(at: Floats, heights: Floats, near: float) -> NDArray[np.intp]:
     return np.array(rows)
 
 
-def _links(library: ModuleType, model: MujocoModel, body: int, trunk: int) -> tuple[_Link, ...]:
+def _links(model: MujocoModel, body: int, trunk: int) -> tuple[_Link, ...]:
     """Return the chain of links from the trunk to a body."""
     links = list[_Link]()
     while body != trunk:
-        links = [*_links_of(library, model, body), *links]
+        links = [*_links_of(model, body), *links]
         body = int(model.body_parentid[body])
     return tuple(links)
 
 
-def _links_of(library: ModuleType, model: MujocoModel, body: int) -> list[_Link]:
+def _links_of(model: MujocoModel, body: int) -> list[_Link]:
     """Return a body's place in its parent with its first joint, and its other joints."""
     rotation = np.zeros(9)
     library.mju_quat2Mat(rotation, model.body_quat[body])

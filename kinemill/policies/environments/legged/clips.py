@@ -144,6 +144,7 @@ def _rows(clip: Clip, body: Body, dt: float) -> Floats:
     radii = np.array([foot.radii for foot in body.feet])
     height = (radii - np.einsum("nj,nfkj->nfk", level[:, 2], soles)).max(axis=(-1, -2))[:, None]
     yaw_rate = np.einsum("nj,nj->n", level[:, 2], turn)
+    half = min(round(0.5 * _SMOOTH / dt), (period - 1) // 2)
     parts = [
         joints,
         _slope(joints, dt, loops=clip.loops),
@@ -151,7 +152,7 @@ def _rows(clip: Clip, body: Body, dt: float) -> Floats:
         attitude,
         turn,
         height,
-        _bearing_velocity(feet, yaw_rate, dt, loops=clip.loops),
+        bearing_velocity(feet, yaw_rate, dt, half, loops=clip.loops),
         _slope(height, dt, loops=clip.loops),
     ]
     rows = np.concatenate(parts, axis=1)
@@ -172,21 +173,23 @@ def _slope(values: Floats, dt: float, *, loops: bool) -> Floats:
     return np.gradient(values, dt, axis=0)
 
 
-def _bearing_velocity(feet: Floats, yaw_rate: Floats, dt: float, *, loops: bool) -> Floats:
+def bearing_velocity(
+    feet: Floats, yaw_rate: Floats | float, dt: float, half: int, *, loops: bool
+) -> Floats:
     """Return the velocity of the trunk (n, 2), m/s, at which the foot on the ground does not slip.
 
     Args:
-        feet: (n, F, 3) relative to the trunk, along its heading, m.
-        yaw_rate: (n,) rad/s.
-        dt: s.
-        loops: whether the first row follows the last.
+        feet: in the level frame of the trunk, (n, F, 3) m.
+        yaw_rate: (n,) rad/s, or that of all rows.
+        dt: s between two rows.
+        half: rows to either side over which the velocity is averaged.
+        loops: whether the first row follows the last one.
     """
     speed = _slope(feet.reshape(len(feet), -1), dt, loops=loops).reshape(feet.shape)[..., :2]
-    turning = np.stack([-feet[..., 1], feet[..., 0]], axis=-1) * yaw_rate[:, None, None]
+    turning = np.stack([-feet[..., 1], feet[..., 0]], axis=-1) * np.reshape(yaw_rate, (-1, 1, 1))
     load = np.exp(-(feet[..., 2] - feet[..., 2].min(axis=1, keepdims=True)) / _LIFT)
     load = load / load.sum(axis=1, keepdims=True)
     velocity = -((speed + turning) * load[..., None]).sum(axis=1)
-    half = min(round(0.5 * _SMOOTH / dt), (len(feet) - 1) // 2)
     padded = np.pad(velocity, ((half, half), (0, 0)), mode="wrap" if loops else "edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=0)
     return windows.mean(axis=-1)

@@ -12,18 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.control.mujoco_batch import MujocoModel
-from kinemill.control.sim import mujoco
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.video import Scene
 from kinemill.registry import nearest
 
+library: Any = mujoco  # it has no type stubs
 Floats = NDArray[np.float64]
 Gains = tuple[float, float]  # N·m/rad and N·m·s/rad
 
@@ -89,21 +89,20 @@ def read_robot(path: Path, options: RobotOptions) -> Robot:
         BadInput: The file does not exist, cannot be read, is not one robot with hinge joints, or
             has motors with unknown gains; or an option names a part that it does not have.
     """
-    library = mujoco()
     where = f"environment.robot: {path}"
-    spec = _read(library, path, where)
+    spec = _read(path, where)
     for mesh in spec.meshes:
         mesh.maxhullvert = min(mesh.maxhullvert, _HULL) if mesh.maxhullvert > 0 else _HULL
-    trunk = _trunk(library, spec, where)
+    trunk = _trunk(spec, where)
     original = _compiled(spec, where)
-    stance, attitude = _keyframe(library, original)
+    stance, attitude = _keyframe(original)
     for element in [*spec.keys, *spec.sensors, *spec.actuators]:
         spec.delete(element)
     _lock(spec, trunk, options.locked)
-    joints = _hinges(library, trunk, where)
-    _serve(library, spec, original, options.gains, where)
-    _contacts(library, spec, trunk, self_collision=options.self_collision)
-    _simplify(library, spec, _compiled(spec, where))
+    joints = _hinges(trunk, where)
+    _serve(spec, original, options.gains, where)
+    _contacts(spec, trunk, self_collision=options.self_collision)
+    _simplify(spec, _compiled(spec, where))
     model = _compiled(spec, where)
     qpos = model.qpos0.copy()
     for joint in range(1, model.njnt):
@@ -122,16 +121,15 @@ def read_robot(path: Path, options: RobotOptions) -> Robot:
 
 def read_scene(path: Path, joints: Sequence[str]) -> Scene:
     """Read a model file for pictures of a robot that `read_robot` accepts."""
-    library = mujoco()
     where = f"environment.robot: {path}"
-    spec = _read(library, path, where)
-    trunk = _trunk(library, spec, where)
+    spec = _read(path, where)
+    trunk = _trunk(spec, where)
     plane = library.mjtGeom.mjGEOM_PLANE
     if not any(geom.type == plane for geom in spec.geoms):
         spec.worldbody.add_geom(type=plane, size=[0.0, 0.0, 1.0])
     model = _compiled(spec, where)
     rest = model.qpos0.copy()
-    angles = _keyframe(library, model)[0]
+    angles = _keyframe(model)[0]
     for name, angle in angles.items():
         rest[model.joint(name).qposadr[0]] = angle
     first = int(model.jnt_qposadr[model.body_jntadr[model.body(trunk.name).id]])
@@ -139,7 +137,7 @@ def read_scene(path: Path, joints: Sequence[str]) -> Scene:
     return Scene(model, rest, np.array(columns, np.intp))
 
 
-def _read(library: ModuleType, path: Path, where: str) -> MujocoModel:
+def _read(path: Path, where: str) -> MujocoModel:
     if not path.is_file():
         raise BadInput(where, "no such file", expected="an MJCF or URDF file")
     try:
@@ -159,7 +157,7 @@ def _compiled(spec: MujocoModel, where: str) -> MujocoModel:
         raise BadInput(where, problem, expected="a model that MuJoCo compiles") from error
 
 
-def _trunk(library: ModuleType, spec: MujocoModel, where: str) -> MujocoModel:
+def _trunk(spec: MujocoModel, where: str) -> MujocoModel:
     """Return the body with the free joint; one is added to a robot that has none."""
     free = [joint for joint in spec.joints if joint.type == library.mjtJoint.mjJNT_FREE]
     if len(free) > 1:
@@ -177,7 +175,7 @@ def _trunk(library: ModuleType, spec: MujocoModel, where: str) -> MujocoModel:
     return roots[0]
 
 
-def _keyframe(library: ModuleType, model: MujocoModel) -> tuple[dict[str, float], Floats | None]:
+def _keyframe(model: MujocoModel) -> tuple[dict[str, float], Floats | None]:
     """Return joint angles of standing by joint, and the trunk's quaternion (4,), of a keyframe."""
     kind = library.mjtObj.mjOBJ_KEY
     keys = [library.mj_name2id(model, kind, name) for name in STANCES]
@@ -208,7 +206,7 @@ def _lock(spec: MujocoModel, trunk: MujocoModel, patterns: tuple[str, ...]) -> N
             spec.delete(joint)
 
 
-def _hinges(library: ModuleType, trunk: MujocoModel, where: str) -> list[str]:
+def _hinges(trunk: MujocoModel, where: str) -> list[str]:
     """Return the names of the joints, all of which are hinges."""
     free = library.mjtJoint.mjJNT_FREE
     hinge = library.mjtJoint.mjJNT_HINGE
@@ -224,7 +222,6 @@ def _hinges(library: ModuleType, trunk: MujocoModel, where: str) -> list[str]:
 
 
 def _serve(
-    library: ModuleType,
     spec: MujocoModel,
     original: MujocoModel,
     gains: Mapping[str, Gains],
@@ -238,15 +235,15 @@ def _serve(
     for joint in joints:
         pattern = next((key for key in gains if fnmatchcase(joint.name, key)), "")
         used_patterns.add(pattern)
-        servo = _servo(library, original, joint.name, gains.get(pattern))
-        if gains.get(pattern) or not _has_position_servo(library, original, joint.name):
+        servo = _servo(original, joint.name, gains.get(pattern))
+        if gains.get(pattern) or not _has_position_servo(original, joint.name):
             # Euler's method is implicit in the damping of joints, not in that of actuators: with
             # damping that becomes the servo's it diverges at kv dt > 2 I.
             spec.option.integrator = library.mjtIntegrator.mjINT_IMPLICITFAST
         if servo is None:
             unknown.append(joint.name)
         else:
-            _add_servo(library, spec, original, joint, servo)
+            _add_servo(spec, original, joint, servo)
     if unknown:
         names = ", ".join(unknown)
         fix = f"state them: environment.gains: {{{unknown[0]}: [KP, KV]}}, or environment.locked"
@@ -260,9 +257,7 @@ def _serve(
             raise BadInput("environment.gains", problem, fix=fix)
 
 
-def _add_servo(
-    library: ModuleType, spec: MujocoModel, original: MujocoModel, joint: Any, servo: Servo
-) -> None:
+def _add_servo(spec: MujocoModel, original: MujocoModel, joint: Any, servo: Servo) -> None:
     index = original.joint(joint.name).id
     if original.jnt_stiffness[index] > 0.0:  # now gains of the servo
         joint.stiffness, joint.damping = np.zeros(3), np.zeros(3)
@@ -284,12 +279,10 @@ def _add_servo(
         added.forcerange = (-servo.limit, servo.limit)
 
 
-def _servo(
-    library: ModuleType, model: MujocoModel, joint: str, gains: Gains | None
-) -> Servo | None:
+def _servo(model: MujocoModel, joint: str, gains: Gains | None) -> Servo | None:
     """Return the servo of a joint: from `gains`, from the file, or made of its motor; else None."""
     index = model.joint(joint).id
-    actuator = _actuator(library, model, index)
+    actuator = _actuator(model, index)
     if actuator is None:
         return Servo(*gains, None) if gains else None
     gear = abs(float(model.actuator_gear[actuator, 0]))
@@ -306,18 +299,18 @@ def _servo(
         dof = model.jnt_dofadr[index]
         return Servo(float(model.jnt_stiffness[index]), float(model.dof_damping[dof]), limit)
     kp = limit / _FULL_FORCE
-    return Servo(kp, 2.0 * np.sqrt(kp * _inertia(library, model, index)), limit)
+    return Servo(kp, 2.0 * np.sqrt(kp * _inertia(model, index)), limit)
 
 
-def _actuator(library: ModuleType, model: MujocoModel, joint: int) -> int | None:
+def _actuator(model: MujocoModel, joint: int) -> int | None:
     """Return the index of the first actuator of a joint."""
     is_own = model.actuator_trntype == int(library.mjtTrn.mjTRN_JOINT)
     actuators = np.flatnonzero(is_own & (model.actuator_trnid[:, 0] == joint))
     return int(actuators[0]) if len(actuators) else None
 
 
-def _has_position_servo(library: ModuleType, model: MujocoModel, joint: str) -> bool:
-    actuator = _actuator(library, model, model.joint(joint).id)
+def _has_position_servo(model: MujocoModel, joint: str) -> bool:
+    actuator = _actuator(model, model.joint(joint).id)
     return actuator is not None and bool(model.actuator_biasprm[actuator, 1] < 0.0)
 
 
@@ -344,7 +337,7 @@ def _largest_torque(model: MujocoModel, actuator: int, joint: int, gear: float) 
     return min(limits, default=None)
 
 
-def _inertia(library: ModuleType, model: MujocoModel, joint: int) -> float:
+def _inertia(model: MujocoModel, joint: int) -> float:
     """Return the inertia about a joint at the file's own position, kg·m²."""
     data = library.MjData(model)
     dof = int(model.jnt_dofadr[joint])
@@ -356,9 +349,7 @@ def _inertia(library: ModuleType, model: MujocoModel, joint: int) -> float:
     return float(response[0, dof])
 
 
-def _contacts(
-    library: ModuleType, spec: MujocoModel, trunk: MujocoModel, *, self_collision: bool
-) -> None:
+def _contacts(spec: MujocoModel, trunk: MujocoModel, *, self_collision: bool) -> None:
     """Enable collisions of the robot with the ground, and add ground if there is none."""
     plane = library.mjtGeom.mjGEOM_PLANE
     of_robot = {element.id for element in trunk.find_all("geom")}
@@ -377,7 +368,7 @@ def _contacts(
         spec.worldbody.add_geom(type=plane, size=[0.0, 0.0, 1.0], contype=1, conaffinity=1)
 
 
-def _simplify(library: ModuleType, spec: MujocoModel, model: MujocoModel) -> None:
+def _simplify(spec: MujocoModel, model: MujocoModel) -> None:
     """Delete shapes without contacts and textures, and replace meshes by their convex hulls."""
     for body in spec.bodies:
         if model.body_mass[body.id] > 0.0:

@@ -7,17 +7,15 @@ import math
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.control.mujoco_batch import FACTORS, scale_model
+from kinemill.control.mujoco_batch import FACTORS, check_parameters, scale_model
 from kinemill.errors import BadInput
-from kinemill.policies.environments.legged.body import Body, Floats
+from kinemill.policies.environments.legged.body import Body, Floats, library
 from kinemill.policies.environments.legged.clips import ClipPose, Pose, rotations
 from kinemill.policies.environments.legged.physics import LeggedPhysics, MujocoThreads
-from kinemill.registry import nearest
 
 SMOOTH = 0.3  # s over which velocities are averaged: each step makes the trunk sway
 _TILT = 0.6  # cosine of the trunk's tilt at which a robot has fallen
@@ -74,16 +72,13 @@ class LeggedRobots:
         dt: float,
         physics: Callable[[Body, int, int], LeggedPhysics] = MujocoThreads,
     ) -> None:
-        import mujoco
-
-        self._library: Any = mujoco
         self.body = body
         self.gauge = gauge
         substeps = max(1, math.ceil(dt / body.step - 1e-9))
         body.model.opt.timestep = dt / substeps
         self.dt, self.physics = dt, physics(body, count, substeps)
         self._nominal = copy(self.physics.models[0])
-        self._data = self._library.MjData(self._nominal)
+        self._data = library.MjData(self._nominal)
         size = 7 + len(body.joints)
         self.position, self.velocity = np.zeros((count, size)), np.zeros((count, size - 1))
         self.command, self.mean, self.smooth = (np.zeros((count, 3)) for _ in range(3))
@@ -99,10 +94,9 @@ class LeggedRobots:
             BadInput: A parameter is unknown, or latency or noise is out of range. `push` is
                 accepted and has no effect here.
         """
+        check_parameters(factors, PARAMETERS)
         for name, value in factors.items():
             where = f"environment.randomize, variants: {name}"
-            if name not in PARAMETERS:
-                raise BadInput(where, "is no parameter", fix=nearest(name, list(PARAMETERS)))
             if name == "latency" and not 0.0 <= value <= 1.0:
                 raise BadInput(where, f"is {value:g}", expected="0 to 1 time steps")
             if name == "noise" and value < 0.0:

@@ -19,12 +19,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.control.mujoco_batch import MujocoModel
 from kinemill.errors import BadInput
 
+library: Any = mujoco  # it has no type stubs
 Floats = NDArray[np.float64]
 
 SIZE = (240, 240)  # height and width of one robot's picture, px
@@ -68,9 +70,6 @@ def render_video(
     Raises:
         BadInput: No offscreen graphics are available.
     """
-    import mujoco
-
-    library: Any = mujoco
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         library.mj_saveModel(scene.model, str(folder / "robot.mjb"))
@@ -111,9 +110,6 @@ def _unavailable(graphics: str, reason: str) -> BadInput:
 
 def _main(folder: Path) -> None:
     """Render within the budget: the time of the first picture limits their number."""
-    import mujoco
-
-    library: Any = mujoco
     model = library.MjModel.from_binary_path(str(folder / "robot.mjb"))
     with np.load(folder / "poses.npz", allow_pickle=False) as arrays:
         poses = arrays["poses"]
@@ -123,12 +119,12 @@ def _main(folder: Path) -> None:
         model.vis.headlight.ambient[:], model.vis.headlight.diffuse[:] = 0.4, 0.6
     rows = poses.shape[1]
     with library.Renderer(model, *SIZE) as renderer:
-        camera = _camera(library, height)
+        camera = _camera(height)
         data = library.MjData(model)
 
         def picture(row: int) -> NDArray[np.uint8]:
             return np.concatenate(
-                [_picture(library, renderer, camera, data, pose[row], trunk) for pose in poses],
+                [_picture(renderer, camera, data, pose[row], trunk) for pose in poses],
                 axis=1,
             )
 
@@ -141,7 +137,7 @@ def _main(folder: Path) -> None:
     np.savez(folder / "video.npz", allow_pickle=False, pictures=np.stack(pictures), stride=stride)
 
 
-def _camera(library: Any, height: float) -> Any:
+def _camera(height: float) -> Any:
     camera = library.MjvCamera()
     camera.distance = _DISTANCE * height
     camera.azimuth = _AZIMUTH
@@ -150,7 +146,7 @@ def _camera(library: Any, height: float) -> Any:
 
 
 def _picture(
-    library: Any, renderer: Any, camera: Any, data: Any, pose: Floats, trunk: NDArray[np.intp]
+    renderer: Any, camera: Any, data: Any, pose: Floats, trunk: NDArray[np.intp]
 ) -> NDArray[np.uint8]:
     """Return a picture (H, W, 3) of a pose (Q,), with the trunk at columns (2,) in its middle."""
     data.qpos[:], camera.lookat[:2] = pose, pose[trunk]

@@ -1,10 +1,8 @@
 """Actions within [-1, 1], scaled to the limits of the robot."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 from kinemill.errors import BadInput
-from kinemill.policies.environments.gym_types import Env
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task import WRAPPERS, TorchModule, Wrapper
 
@@ -19,27 +17,19 @@ class ActionScaling(Wrapper):
     scope = "policy"
     type: Literal["action_scaling"] = "action_scaling"
 
-    def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
-        """Return the environment with actions in [-1, 1].
+    def module(self, layout: PolicyLayout, inputs: int) -> TorchModule:
+        """Return the module that scales actions.
 
         Raises:
-            BadInput: its actions are choices, or have no limits.
+            BadInput: an action is a choice, or has no limits.
         """
-        import numpy as np
-        from gymnasium.spaces import Box
-        from gymnasium.wrappers import RescaleAction
-
-        del estimates
-        space = environment.action_space
-        if not isinstance(space, Box) or not space.is_bounded():
-            where = "environment.wrappers: action_scaling"
-            raise BadInput(where, f"actions are {space}", expected="continuous ones with limits")
-        ends = np.ones(space.shape, np.float32)
-        return RescaleAction(environment, -ends, ends)
-
-    def module(self, layout: PolicyLayout, inputs: int) -> TorchModule:
-        """Return the same in torch."""
         from kinemill.policies.environments.graph import Scaled
 
+        choices = dict(zip(layout.actions, layout.choices, strict=False))
+        for name in layout.actions:
+            if choices.get(name) or name not in layout.limits:
+                where = f"environment.wrappers: action_scaling: {name}"
+                problem = "is a choice" if choices.get(name) else "has no limits"
+                raise BadInput(where, problem, expected="continuous actions with limits")
         limits = [layout.limits[name] for name in layout.actions]
         return Scaled(inputs, list(zip(*limits, strict=True)))

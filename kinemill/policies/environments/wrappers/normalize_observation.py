@@ -1,13 +1,13 @@
 """Observations in spreads from their mean, both estimated before training and fixed then."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kinemill.policies.environments.gym_types import Env
+from kinemill.errors import BadInput
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task import WRAPPERS, Steps, TorchModule, Wrapper
 
 _LEAST = 1e-4  # minimum standard deviation, in the number's unit
@@ -33,32 +33,20 @@ class NormalizeObservation(Wrapper):
 
     def estimate(self, observations: object) -> dict[str, NDArray[np.float32]]:
         """Return mean (D,) and spread (D,) of observations (N, D)."""
-        import numpy as np
-
         rows = np.asarray(observations, dtype=np.float64)
         std = np.maximum(rows.std(axis=0), _LEAST)
         return {"mean": rows.mean(axis=0).astype(np.float32), "std": std.astype(np.float32)}
 
-    def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
-        """Return the environment with normalized vectors."""
-        import numpy as np
+    def module(self, layout: PolicyLayout, inputs: int) -> TorchModule:
+        """Return the module that normalizes vectors, mean and spread as buffers.
 
-        from kinemill.policies.environments._vector import OnVector, box, vector_space
-        from kinemill.policies.environments.graph import CLIP
-
-        space = vector_space(environment, "environment.wrappers: normalize_observation")
-        mean = np.asarray(estimates.get("mean", np.zeros(space.shape)), np.float32)
-        std = np.asarray(estimates.get("std", np.ones(space.shape)), np.float32)
-
-        def change(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-            return np.clip((vector - mean) / std, -CLIP, CLIP).astype(np.float32)
-
-        ends = np.full(space.shape, CLIP, np.float32)
-        return OnVector(environment, box(-ends, ends), change)
-
-    def module(self, layout: object, inputs: int) -> TorchModule:
-        """Return the same in torch, mean and spread as buffers."""
+        Raises:
+            BadInput: the environment observes no numbers.
+        """
         from kinemill.policies.environments.graph import Normalized
 
-        del layout
+        if not layout.observation:
+            where = "environment.wrappers: normalize_observation"
+            fix = "leave it out: the environment observes images alone"
+            raise BadInput(where, "expects numbers", fix=fix)
         return Normalized(inputs)

@@ -1,26 +1,21 @@
 """Off-policy algorithms: shared settings of algorithms with a replay buffer."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from kinemill.policies.rl.learner import Learner, Site
+from kinemill.policies.rl.algorithms._library import LibraryAlgorithm
+from kinemill.policies.rl.learner import Site
 from kinemill.policies.rl.objective import Reinforcement
 from kinemill.task.bounds import Count, Steps, StepsOrZero, Weight, Width
-from kinemill.task.reinforcement import DISCOUNTS, Algorithm, Head
+from kinemill.task.reinforcement import DISCOUNTS, Head
 
 
-class Replaying(Algorithm):
-    """Shared settings of off-policy algorithms; an update draws `learn.batch_size` steps.
+class Replaying(LibraryAlgorithm):
+    """Shared settings of off-policy algorithms; an update draws `learn.batch_size` steps."""
 
-    Attributes:
-        acts_by: name of the acting network in a policy of the library.
-    """
-
-    acts_by: ClassVar[str] = "actor"
+    features_by: ClassVar[str] = "actor.features_extractor"
     uses_batches: ClassVar[bool] = True
     reads_images: ClassVar[bool] = True
     gamma: float = Field(
@@ -51,8 +46,9 @@ class Replaying(Algorithm):
         default=64, description="features of a model that is not a plain perceptron"
     )
 
-    def usual(self, learn: Reinforcement) -> dict[str, Any]:
-        """Return the shared settings under the names of stable-baselines3."""
+    def settings(self, site: Site) -> dict[str, Any]:
+        """Return the settings under the names of stable-baselines3."""
+        learn = site.learn
         return {
             "gamma": self.gamma,
             "tau": self.tau,
@@ -68,54 +64,24 @@ class Replaying(Algorithm):
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
 
-    @abstractmethod
-    def layers(self, policy: Any) -> list[object]:
-        """Return the layers of the acting network in a policy of the library, in order."""
-
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
         from kinemill.policies.rl.sb3 import actor_network
 
         return actor_network(learn, inputs, outputs, self.features)
 
-    def copied(self, learn: Reinforcement, policy: Any) -> Any:
-        """Return a copy of the acting network in a policy of the library."""
-        from gymnasium.spaces.utils import flatdim
-
-        from kinemill.policies.rl.networks import ModelCore, copy_layers
-
-        inputs = policy.observation_space.shape[0]
-        outputs = flatdim(policy.action_space)
-        core = self.core(learn, inputs, outputs)
-        layers = self.layers(policy)
-        if isinstance(core, ModelCore):
-            extractor = getattr(policy, self.acts_by).features_extractor.extractor
-            core.extractor.load_state_dict(extractor.state_dict())
-            copy_layers(layers, [core.head])
-        else:
-            copy_layers(layers, core.layers)
-        return core.eval()
-
-    def made(
-        self, site: Site, model: Callable[..., object], settings: Mapping[str, object]
-    ) -> Learner:
-        """Return a learner with stable-baselines3's class `model`."""
+    def policy_class(self, site: Site, policy: type[object]) -> type[object]:
+        """Return the policy class of a library algorithm, with the critics of the task."""
         from kinemill.policies.rl.sb3 import (
-            LibraryLearner,
             has_normalized_critic,
             has_own_critic,
             with_critic,
             with_layer_norm,
         )
 
-        library: Any = model
-        policy = library.policy_aliases["MlpPolicy"]
         if has_own_critic(site.learn):
-            policy = with_critic(policy, site.learn, self.features)
-        elif has_normalized_critic(site.learn):
-            policy = with_layer_norm(policy)
-        build: Callable[..., Any] = partial(library, **{"policy": policy, **settings})
-        return LibraryLearner(site, build, lambda policy: self.copied(site.learn, policy))
+            return with_critic(policy, site.learn, self.features)
+        return with_layer_norm(policy) if has_normalized_critic(site.learn) else policy
 
 
 class OffPolicy(Replaying):
@@ -188,9 +154,9 @@ class Stochastic(OffPolicy):
             raise ValueError(f"{message} {self.train_freq}; noise is also drawn after each update")
         return self
 
-    def usual(self, learn: Reinforcement) -> dict[str, Any]:
-        """Return the shared settings under the names of stable-baselines3."""
-        settings: dict[str, Any] = {**super().usual(learn), "ent_coef": self.ent_coef}
+    def settings(self, site: Site) -> dict[str, Any]:
+        """Return the settings under the names of stable-baselines3."""
+        settings: dict[str, Any] = {**super().settings(site), "ent_coef": self.ent_coef}
         if self.sde_sample_freq is not None:
             settings |= {"use_sde": True, "sde_sample_freq": self.sde_sample_freq}
             # The exported network does not clip the mean.

@@ -1,23 +1,23 @@
 """On-policy algorithms: shared settings of algorithms that train on the newest steps only."""
 
-from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from kinemill.policies.rl.learner import Learner, Site
+from kinemill.policies.rl.algorithms._library import LibraryAlgorithm
+from kinemill.policies.rl.learner import Site
 from kinemill.policies.rl.objective import Reinforcement
 from kinemill.task.bounds import Count, Weight, Width
-from kinemill.task.reinforcement import DISCOUNTS, Algorithm
+from kinemill.task.reinforcement import DISCOUNTS
 
 
-class ActorCritic(Algorithm):
+class ActorCritic(LibraryAlgorithm):
     """Shared settings of on-policy algorithms."""
 
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices", "mixed")
     reads_images: ClassVar[bool] = True
     multi_agent: ClassVar[bool] = True
+    features_by: ClassVar[str] = "pi_features_extractor"
     num_envs = 8
     n_steps: Count = Field(
         default=128, description="steps per environment between updates", examples=[32, 128, 512]
@@ -48,30 +48,21 @@ class ActorCritic(Algorithm):
         default=64, description="features of a shared model, or of one that is no plain perceptron"
     )
 
-    def policy_class(self, site: Site, library: Any) -> Any:
+    def policy_class(self, site: Site, policy: type[object]) -> type[object]:
         """Return the policy class of a library algorithm for the task's kind of actions."""
-        from kinemill.policies.rl.mixed_actions import mixed_policy, turn_policy
-        from kinemill.policies.rl.privileged import with_privileged_critic
+        from kinemill.policies.rl.actor_critics import mixed_policy, with_privileged_critic
         from kinemill.policies.rl.sb3 import has_own_critic, with_critic
 
-        policy = library.policy_aliases["MlpPolicy"]
         layout = site.layout
-        if layout.agents:
+        kind: Any = policy
+        if layout.agents or layout.is_mixed:
             choices = layout.choices or (0,) * len(layout.actions)
-            policy = turn_policy(layout.agents, choices)
-        elif layout.is_mixed:
-            policy = mixed_policy(layout.choices)
+            kind = mixed_policy(choices, layout.agents)
         if site.privileged:
-            return with_privileged_critic(policy, site.privileged)
-        return (
-            with_critic(policy, site.learn, self.features) if has_own_critic(site.learn) else policy
-        )
+            return with_privileged_critic(kind, site.privileged)
+        return with_critic(kind, site.learn, self.features) if has_own_critic(site.learn) else kind
 
-    @abstractmethod
-    def build(self, site: Site) -> Callable[..., object]:
-        """Return a function (env, learning_rate, device, seed) -> stable-baselines3 model."""
-
-    def rollouts(self, site: Site) -> dict[str, Any]:
+    def _rollouts(self, site: Site) -> dict[str, Any]:
         """Return the library's settings of a rollout buffer with agents or with mirror images."""
         if site.mirror is not None:
             from kinemill.policies.rl.rollout_buffers import MirroredRollouts
@@ -85,12 +76,14 @@ class ActorCritic(Algorithm):
         arguments = {"environment": site.environment, "agents": len(site.layout.agents)}
         return {"rollout_buffer_class": AgentRollouts, "rollout_buffer_kwargs": arguments}
 
-    def usual(self, learn: Reinforcement) -> dict[str, Any]:
-        """Return the shared settings under the names of stable-baselines3."""
+    def settings(self, site: Site) -> dict[str, Any]:
+        """Return the settings under the names of stable-baselines3."""
+        learn = site.learn
         frequency = self.sde_sample_freq
         sde = {} if frequency is None else {"use_sde": True, "sde_sample_freq": frequency}
         return {
             **sde,
+            **self._rollouts(site),
             "n_steps": self.n_steps,
             "gamma": self.gamma,
             "gae_lambda": self.gae_lambda,
@@ -118,20 +111,9 @@ class ActorCritic(Algorithm):
         is_shared = self.critic == "shared"
         return actor_network(learn, inputs, outputs, self.features, is_shared=is_shared)
 
-    def copied(self, learn: Reinforcement, policy: Any) -> Any:
-        """Return a copy of the actor's network in a policy of the library."""
-        from kinemill.policies.rl.networks import ModelCore, copy_layers
-
-        head = policy.action_net
-        privileged = getattr(policy, "privileged", 0)
-        inputs = policy.observation_space.shape[0] - privileged
-        core = self.core(learn, inputs, head.out_features)
-        if isinstance(core, ModelCore):
-            core.extractor.load_state_dict(policy.pi_features_extractor.extractor.state_dict())
-            core.head.load_state_dict(head.state_dict())
-        else:
-            copy_layers([*policy.mlp_extractor.policy_net, head], core.layers)
-        return core.eval()
+    def layers(self, policy: Any) -> list[object]:
+        """Return the layers of the actor of a policy of the library, in order."""
+        return [*policy.mlp_extractor.policy_net, policy.action_net]
 
     def has_privileged_critic(self, learn: Reinforcement) -> bool:
         """Return whether actor and critic are separate plain perceptrons."""
@@ -171,11 +153,3 @@ class ActorCritic(Algorithm):
     def compatible(self, algorithm: str) -> bool:
         """Return whether an algorithm's networks are the same."""
         return algorithm in ("ppo", "a2c", "maskable_ppo")
-
-    def learner(self, site: Site) -> Learner:
-        """Return the learner."""
-        from kinemill.policies.rl.sb3 import LibraryLearner
-
-        return LibraryLearner(
-            site, self.build(site), lambda policy: self.copied(site.learn, policy)
-        )

@@ -49,10 +49,10 @@ class ValueBased(Replaying):
             return policy_kwargs(learn, list(models[0].hidden_sizes))
         return policy_kwargs(learn, [], self.features)
 
-    def shared(self, site: Site) -> dict[str, Any]:
-        """Return the shared settings under the names of stable-baselines3."""
+    def settings(self, site: Site) -> dict[str, Any]:
+        """Return the settings under the names of stable-baselines3."""
         learn = site.learn
-        return self.usual(learn) | {
+        return super().settings(site) | {
             "max_grad_norm": learn.grad_clip if learn.grad_clip is not None else float("inf"),
             "target_update_interval": self.target_update_interval,
             "exploration_initial_eps": self.exploration_initial_eps,

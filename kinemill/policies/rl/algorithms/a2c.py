@@ -1,8 +1,6 @@
 """Advantage actor-critic (Mnih et al., 2016): one optimizer step per rollout."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +14,7 @@ from kinemill.task.reinforcement import ALGORITHMS
 class A2C(ActorCritic):
     """Advantage actor-critic: short rollouts of many copies; the smallest on-policy baseline."""
 
+    library: ClassVar[str] = "stable_baselines3:A2C"
     single_steps: ClassVar[bool] = True
     type: Literal["a2c"] = "a2c"
     n_steps: Count = Field(
@@ -32,15 +31,9 @@ class A2C(ActorCritic):
         examples=[False, True],
     )
 
-    def build(self, site: Site) -> Callable[..., object]:
-        """Return the constructor of the library's model."""
-        import stable_baselines3
-
-        settings = {
-            **self.usual(site.learn),
-            **self.rollouts(site),
+    def settings(self, site: Site) -> dict[str, Any]:
+        """Return the settings under the names of stable-baselines3."""
+        return super().settings(site) | {
             "use_rms_prop": False,  # the task's optimizer
             "normalize_advantage": self.normalize_advantage,
         }
-        policy = self.policy_class(site, stable_baselines3.A2C)
-        return partial(stable_baselines3.A2C, policy, **settings)

@@ -3,7 +3,6 @@
 from typing import Any, ClassVar, Literal
 
 from kinemill.policies.rl.algorithms._value_based import ValueBased
-from kinemill.policies.rl.learner import Learner, Site
 from kinemill.task import ALGORITHMS
 
 
@@ -11,15 +10,10 @@ from kinemill.task import ALGORITHMS
 class DQN(ValueBased):
     """Deep Q-network: off-policy, for one choice per step."""
 
-    acts_by: ClassVar[str] = "q_net"
+    library: ClassVar[str] = "stable_baselines3:DQN"
+    features_by: ClassVar[str] = "q_net.features_extractor"
     type: Literal["dqn"] = "dqn"
 
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the network in a policy of the library, in order."""
         return [*policy.q_net.q_net]
-
-    def learner(self, site: Site) -> Learner:
-        """Return the learner."""
-        import stable_baselines3
-
-        return self.made(site, stable_baselines3.DQN, self.shared(site))

@@ -1,11 +1,8 @@
 """PPO with action masking (Huang and Ontañón, 2022): forbidden choices have probability 0."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import ClassVar, Literal
 
 from kinemill.policies.rl.algorithms.ppo import PPO
-from kinemill.policies.rl.learner import Site
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -16,16 +13,10 @@ class MaskablePPO(PPO):
     The environment observes `action_mask` (M,): 1 for each allowed choice, else 0.
     """
 
+    library: ClassVar[str] = "sb3_contrib:MaskablePPO"
     acts: ClassVar[tuple[str, ...]] = ("choice", "choices")
     masked: ClassVar[bool] = True
     needs_mask: ClassVar[bool] = True
     single_steps: ClassVar[bool] = False
     multi_agent: ClassVar[bool] = False  # PPO masks the choices of agents
     type: Literal["maskable_ppo"] = "maskable_ppo"
-
-    def build(self, site: Site) -> Callable[..., object]:
-        """Return the constructor of the library's model."""
-        import sb3_contrib
-
-        policy = self.policy_class(site, sb3_contrib.MaskablePPO)
-        return partial(sb3_contrib.MaskablePPO, policy, **self.settings(site.learn))

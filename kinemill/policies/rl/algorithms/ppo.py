@@ -1,14 +1,11 @@
 """Proximal policy optimization (Schulman et al., 2017): several passes over the newest steps."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from kinemill.policies.rl.algorithms._on_policy import ActorCritic
 from kinemill.policies.rl.learner import Site
-from kinemill.policies.rl.objective import Reinforcement
 from kinemill.task import ALGORITHMS, Count, Ratio
 
 
@@ -19,6 +16,7 @@ class PPO(ActorCritic):
     An optimizer step uses `learn.batch_size` environment steps.
     """
 
+    library: ClassVar[str] = "stable_baselines3:PPO"
     uses_batches: ClassVar[bool] = True
     single_steps: ClassVar[bool] = True
     type: Literal["ppo"] = "ppo"
@@ -37,18 +35,10 @@ class PPO(ActorCritic):
         default=True, description="scale the advantages of a batch to mean 0, standard deviation 1"
     )
 
-    def build(self, site: Site) -> Callable[..., object]:
-        """Return the constructor of the library's model."""
-        import stable_baselines3
-
-        policy = self.policy_class(site, stable_baselines3.PPO)
-        settings = self.settings(site.learn) | self.rollouts(site)
-        return partial(stable_baselines3.PPO, policy, **settings)
-
-    def settings(self, learn: Reinforcement) -> dict[str, Any]:
-        """Return all settings by the library's names."""
-        return self.usual(learn) | {
-            "batch_size": learn.batch_size,
+    def settings(self, site: Site) -> dict[str, Any]:
+        """Return the settings under the names of stable-baselines3."""
+        return super().settings(site) | {
+            "batch_size": site.learn.batch_size,
             "n_epochs": self.n_epochs,
             "clip_range": self.clip_range,
             "target_kl": self.target_kl,

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from kinemill.policies.rl.algorithms._value_based import ValueBased
-from kinemill.policies.rl.learner import Learner, Site
+from kinemill.policies.rl.learner import Site
 from kinemill.task import ALGORITHMS, Width
 
 
@@ -13,7 +13,8 @@ from kinemill.task import ALGORITHMS, Width
 class QRDQN(ValueBased):
     """DQN that learns quantiles of the return: off-policy, for one choice per step."""
 
-    acts_by: ClassVar[str] = "quantile_net"
+    library: ClassVar[str] = "sb3_contrib:QRDQN"
+    features_by: ClassVar[str] = "quantile_net.features_extractor"
     type: Literal["qrdqn"] = "qrdqn"
     n_quantiles: Width = Field(
         default=50, description="quantiles of the return, per choice", examples=[10, 50, 200]
@@ -24,13 +25,11 @@ class QRDQN(ValueBased):
         *hidden, last = policy.quantile_net.quantile_net
         return [*hidden, mean_layer(last, self.n_quantiles)]
 
-    def learner(self, site: Site) -> Learner:
-        """Return the learner."""
-        import sb3_contrib
-
-        settings = self.shared(site)
+    def settings(self, site: Site) -> dict[str, Any]:
+        """Return the settings under the names of sb3-contrib."""
+        settings = super().settings(site)
         settings["policy_kwargs"] |= {"n_quantiles": self.n_quantiles}
-        return self.made(site, sb3_contrib.QRDQN, settings)
+        return settings
 
 
 def mean_layer(layer: Any, quantiles: int) -> Any:

@@ -1,7 +1,5 @@
 """PPO with an LSTM in actor and critic, for partially observed environments."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -18,6 +16,8 @@ from kinemill.task import ALGORITHMS, Width
 class RecurrentPPO(PPO):
     """PPO with an LSTM, for partially observed environments; its state is the policy's carry."""
 
+    library: ClassVar[str] = "sb3_contrib:RecurrentPPO"
+    policy_alias: ClassVar[str] = "MlpLstmPolicy"
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices")
     recurrent: ClassVar[bool] = True
     single_steps: ClassVar[bool] = False
@@ -28,18 +28,16 @@ class RecurrentPPO(PPO):
         default=64, description="hidden units of the LSTM of the actor and of the critic"
     )
 
-    def build(self, site: Site) -> Callable[..., object]:
-        """Return the constructor of the library's model.
+    def settings(self, site: Site) -> dict[str, Any]:
+        """Return the settings under the names of sb3-contrib.
 
         Raises:
             BadInput: The layers above the LSTM are not a plain perceptron.
         """
-        import sb3_contrib
-
         self._require_perceptron(site.learn)
-        settings = self.settings(site.learn)
+        settings = super().settings(site)
         settings["policy_kwargs"] |= {"lstm_hidden_size": self.lstm_hidden_size}
-        return partial(sb3_contrib.RecurrentPPO, "MlpLstmPolicy", **settings)
+        return settings
 
     def _require_perceptron(self, learn: Reinforcement) -> MLP:
         from kinemill.policies.rl.sb3 import plain_models
@@ -55,7 +53,7 @@ class RecurrentPPO(PPO):
         """Return the actor's network.
 
         Raises:
-            BadInput: As `build`.
+            BadInput: As `settings`.
         """
         from kinemill.policies.rl.networks import LSTMCore
 

@@ -1,9 +1,8 @@
 """Soft actor-critic (Haarnoja et al., 2018): maximize return and entropy from a replay buffer."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from kinemill.policies.rl.algorithms._off_policy import Stochastic
-from kinemill.policies.rl.learner import Learner, Site
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -11,10 +10,5 @@ from kinemill.task.reinforcement import ALGORITHMS
 class SAC(Stochastic):
     """Soft actor-critic: off-policy, for continuous actions where samples are expensive."""
 
+    library: ClassVar[str] = "stable_baselines3:SAC"
     type: Literal["sac"] = "sac"
-
-    def learner(self, site: Site) -> Learner:
-        """Return the learner."""
-        import stable_baselines3
-
-        return self.made(site, stable_baselines3.SAC, self.usual(site.learn))

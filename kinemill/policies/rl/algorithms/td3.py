@@ -1,11 +1,11 @@
 """Twin delayed deterministic policy gradient (Fujimoto et al., 2018)."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from kinemill.policies.rl.algorithms._off_policy import OffPolicy
-from kinemill.policies.rl.learner import Learner, Site
+from kinemill.policies.rl.learner import Site
 from kinemill.task import ALGORITHMS, Count, RatioOrZero
 
 
@@ -16,6 +16,7 @@ class TD3(OffPolicy):
     Noises are in halves of an action's range.
     """
 
+    library: ClassVar[str] = "stable_baselines3:TD3"
     type: Literal["td3"] = "td3"
     action_noise: RatioOrZero = Field(
         default=0.1, description="noise on the actions in training", examples=[0.1, 0.2, 0.4]
@@ -28,17 +29,15 @@ class TD3(OffPolicy):
         """Return the layers of the actor of a policy of the library, in order."""
         return list(policy.actor.mu)
 
-    def learner(self, site: Site) -> Learner:
-        """Return the learner."""
+    def settings(self, site: Site) -> dict[str, Any]:
+        """Return the settings under the names of stable-baselines3."""
         import numpy as np
-        import stable_baselines3
         from stable_baselines3.common.noise import NormalActionNoise
 
         count = site.environment.action_space.shape[0]
-        settings = self.usual(site.learn) | {
+        return super().settings(site) | {
             "action_noise": NormalActionNoise(np.zeros(count), np.full(count, self.action_noise)),
             "target_policy_noise": self.target_policy_noise,
             "target_noise_clip": self.target_noise_clip,
             "policy_delay": self.policy_delay,
         }
-        return self.made(site, stable_baselines3.TD3, settings)

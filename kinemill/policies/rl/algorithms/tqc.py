@@ -1,11 +1,11 @@
 """Truncated quantile critics (Kuznetsov et al., 2020): SAC without the highest quantiles."""
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from kinemill.policies.rl.algorithms._off_policy import Stochastic
-from kinemill.policies.rl.learner import Learner, Site
+from kinemill.policies.rl.learner import Site
 from kinemill.task.bounds import CountOrZero, Width
 from kinemill.task.reinforcement import ALGORITHMS
 
@@ -14,17 +14,16 @@ from kinemill.task.reinforcement import ALGORITHMS
 class TQC(Stochastic):
     """SAC with quantile critics, truncated against overestimation; for continuous actions."""
 
+    library: ClassVar[str] = "sb3_contrib:TQC"
     type: Literal["tqc"] = "tqc"
     n_quantiles: Width = Field(default=25, description="quantiles of the return, per critic")
     top_quantiles_to_drop_per_net: CountOrZero = Field(
         default=2, description="highest quantiles left out, in each critic", examples=[0, 2, 5]
     )
 
-    def learner(self, site: Site) -> Learner:
-        """Return the learner."""
-        import sb3_contrib
-
-        settings = self.usual(site.learn)
+    def settings(self, site: Site) -> dict[str, Any]:
+        """Return the settings under the names of sb3-contrib."""
+        settings = super().settings(site)
         settings["top_quantiles_to_drop_per_net"] = self.top_quantiles_to_drop_per_net
         settings["policy_kwargs"] |= {"n_quantiles": self.n_quantiles}
-        return self.made(site, sb3_contrib.TQC, settings)
+        return settings

@@ -9,9 +9,13 @@ import torch
 from kinemill.augment.mirror import Mirror
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.clips import COMMAND_UNITS
-from kinemill.policies.motion.mirror_inputs import mirror_inputs
 from kinemill.policies.motion.motion_tracking import Tracking
-from kinemill.policies.motion.policy_inputs import PRIVILEGED, input_size, policy_inputs
+from kinemill.policies.motion.policy_inputs import (
+    PRIVILEGED,
+    input_size,
+    mirror_inputs,
+    policy_inputs,
+)
 from kinemill.runtime.policy_layout import PolicyLayout
 
 JOINTS = ("left_hip", "left_knee", "right_hip", "right_knee", "neck_yaw")

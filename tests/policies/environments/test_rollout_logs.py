@@ -7,9 +7,9 @@ import pytest
 from gymnasium.spaces import Box
 
 from kinemill.errors import BadInput
-from kinemill.policies.environments.demonstrations import DartNoise, demonstrations
 from kinemill.policies.environments.evaluation import try_policy
-from kinemill.policies.rl.learner_context import _random_observations
+from kinemill.policies.environments.rollout_logs import DartNoise, demonstrations
+from kinemill.policies.rl.learner_context import _random_episodes
 from kinemill.task import load_task
 from tests.conftest import EXAMPLES
 from tests.policies.environments import plants
@@ -96,7 +96,7 @@ def test_environments_are_closed_after_an_error_and_where_a_consumer_stops(tmp_p
         try_policy(task, plants.Toward(), [0])
     assert len(closed) == 3
     with pytest.raises(ZeroDivisionError):
-        _random_observations(task, [], 5, 0)
+        _random_episodes(task, 5, 0)
     assert len(closed) == 4
 
 

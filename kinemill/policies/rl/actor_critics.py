@@ -1,23 +1,28 @@
-"""Actions with both numbers and choices: a product of Gaussian and categorical distributions.
+"""Actor-critic policies of stable-baselines3: mixed actions, turns of agents, privileged critics.
 
-Symbols: B batch, A actions, M choices, D numbers observed, O outputs of the network: one per
-number, one per choice.
+Actions with both numbers and choices have a product of Gaussian and categorical distributions.
+
+A critic may observe more than the actor (asymmetric actor-critic, Pinto et al., 2018): a simulator
+knows what a robot does not measure, such as its velocity and the friction of the ground. Values are
+then more accurate, and the policy needs fewer steps; only the actor is exported.
+
+Symbols: B batch, A actions, M choices, D numbers observed, E columns of an observation, of which
+the last ones are privileged, O outputs of the network: one per number, one per choice.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from stable_baselines3.common.distributions import DiagGaussianDistribution
+from stable_baselines3.common.distributions import DiagGaussianDistribution, Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import Tensor, nn
 from torch.distributions import Categorical, Normal
 
+from kinemill.policies.rl.actor import forbid_choices
 from kinemill.runtime.agents import Agent
-
-NEVER = -1e8  # logit of a forbidden choice, as in sb3-contrib
 
 
 class MixedDistribution(DiagGaussianDistribution):
@@ -58,15 +63,13 @@ class MixedDistribution(DiagGaussianDistribution):
         """
         std = log_std.exp()
         number = 0
-        column = 0
         self._parts: list[Any] = []
         self._used = used
-        for count, part in zip(self._choices, split(mean_actions, self._choices), strict=True):
+        allowed = forbid_choices(mean_actions, self._choices, mask)
+        parts = allowed.split([count or 1 for count in self._choices], dim=1)
+        for count, part in zip(self._choices, parts, strict=True):
             if count:
-                allowed = None if mask is None else mask[:, column : column + count]
-                column += count
-                logits = part if allowed is None else part.masked_fill(allowed < 0.5, NEVER)
-                self._parts.append(Categorical(logits=logits))
+                self._parts.append(Categorical(logits=part))
             else:
                 self._parts.append(Normal(part[:, 0], std[number]))
                 number += 1
@@ -103,37 +106,20 @@ class MixedDistribution(DiagGaussianDistribution):
         return torch.stack(modes, dim=1)
 
 
-def split(outputs: Tensor, choices: Sequence[int]) -> tuple[Tensor, ...]:
-    """Split outputs (B, O) by action: (B, 1) for a number, (B, count) for choices."""
-    return outputs.split([count or 1 for count in choices], dim=1)
+def mixed_policy(choices: Sequence[int], agents: Sequence[Agent] = ()) -> type[ActorCriticPolicy]:
+    """Return stable-baselines3's actor-critic policy with a `MixedDistribution`.
 
-
-def mixed_policy(choices: Sequence[int]) -> type[ActorCriticPolicy]:
-    """Return stable-baselines3's actor-critic policy with a `MixedDistribution`."""
-
-    class MixedPolicy(ActorCriticPolicy):
-        """Actor-critic policy of numbers and choices."""
-
-        def _build(self, lr_schedule: Callable[[float], float]) -> None:
-            self.action_dist = MixedDistribution(choices)
-            super()._build(lr_schedule)
-
-    return MixedPolicy
-
-
-def turn_policy(agents: Sequence[Agent], choices: Sequence[int]) -> type[ActorCriticPolicy]:
-    """Return the actor-critic policy of agents that act in turns.
-
-    Its input rows are observations (B, D) of `kinemill.runtime.agents`, then masks (B, M) if some
-    turns forbid choices. Only the actions of the agent that acts in a turn count. `agents` are in
-    the order of the one-hot at the start of a row; an action with 0 choices is a number.
+    The rows of agents that act in turns are observations (B, D) of `kinemill.runtime.agents`, then
+    masks (B, M) if some turns forbid choices. Only the actions of the agent that acts in a turn
+    count. `agents` are in the order of the one-hot at the start of a row; an action with 0 choices
+    is a number.
     """
-    width = max(agent.columns[1] for agent in agents)
+    width = max((agent.columns[1] for agent in agents), default=0)
     spans = [range(*agent.actions) for agent in agents]
     used = torch.tensor([[k in span for k in range(len(choices))] for span in spans]).float()
 
-    class TurnPolicy(ActorCriticPolicy):
-        """Actor-critic policy of agents that act in turns."""
+    class MixedPolicy(ActorCriticPolicy):
+        """Actor-critic policy of numbers and choices, and of agents that act in turns."""
 
         def _build(self, lr_schedule: Callable[[float], float]) -> None:
             self.action_dist = MixedDistribution(choices)
@@ -147,7 +133,9 @@ def turn_policy(agents: Sequence[Agent], choices: Sequence[int]) -> type[ActorCr
                 self._rows = obs
             return super().extract_features(obs, features_extractor)
 
-        def _get_action_dist_from_latent(self, latent_pi: Tensor) -> MixedDistribution:
+        def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
+            if not agents:
+                return super()._get_action_dist_from_latent(latent_pi)
             turns = self._rows[:, : len(agents)]
             mask = self._rows[:, width:]
             return MixedDistribution(choices).proba_distribution(
@@ -158,4 +146,50 @@ def turn_policy(agents: Sequence[Agent], choices: Sequence[int]) -> type[ActorCr
                 turns.float() @ used.to(turns.device),
             )
 
-    return TurnPolicy
+    return MixedPolicy
+
+
+class FirstColumns(nn.Module):
+    """The columns that an actor observes.
+
+    Args:
+        count: number of them.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return the first columns of `rows` (B, E), (B, count)."""
+        return rows[:, : self._count]
+
+
+def with_privileged_critic(
+    policy: type[ActorCriticPolicy], privileged: int
+) -> type[ActorCriticPolicy]:
+    """Return a subclass of an actor-critic policy of stable-baselines3.
+
+    Only the critic sees the last `privileged` columns. Actor and critic are separate plain
+    perceptrons.
+    """
+    count = privileged
+
+    class PrivilegedCriticPolicy(policy):
+        """Actor-critic policy whose actor does not see the last columns."""
+
+        privileged = count
+
+        def _build_mlp_extractor(self) -> None:
+            super()._build_mlp_extractor()
+            networks: Any = self.mlp_extractor
+            observed = self.features_dim - count
+            layers = [*networks.policy_net]
+            if layers:
+                wide = layers[0]
+                layers[0] = nn.Linear(observed, wide.out_features, device=wide.weight.device)
+            else:
+                networks.latent_dim_pi = observed
+            networks.policy_net = nn.Sequential(FirstColumns(observed), *layers)
+
+    return PrivilegedCriticPolicy
