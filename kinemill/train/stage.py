@@ -21,7 +21,7 @@ from kinemill.store.machine import check_processes
 from kinemill.store.remote_sync import bring_checkpoint
 from kinemill.task import Task, WarmStart
 from kinemill.tracking.metric_logger import logged
-from kinemill.train.checkpoint import INDEX, Retention, clear
+from kinemill.train.checkpoint import INDEX, clear
 from kinemill.train.context import PORTFOLIO, Listeners, Trained, TrainingContext
 from kinemill.train.devices import determined, pick_device
 from kinemill.train.resume import key_of, note_inputs
@@ -117,7 +117,7 @@ def run(
     if not is_built:
         _broadcast(b"")
     rmtree(folder / PORTFOLIO, ignore_errors=True)
-    clear(folder, Retention.of(task.learn))
+    clear(folder, task.learn.keep)
     return artifact
 
 

@@ -10,7 +10,7 @@ import torch
 from benchmarks import _exports
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.interface import describe
-from kinemill.export.step_files import Extras, write_model
+from kinemill.export.step_files import write_model
 from kinemill.task.document import Task
 from kinemill.task.export import Export
 from kinemill.train.layout import layout_of
@@ -35,8 +35,8 @@ DESCRIPTION = {
 def write_step(step: Step, folder: Path, described=DESCRIPTION, **settings) -> Path:
     """Export a step to a folder, with the settings of `export`."""
     folder.mkdir(parents=True, exist_ok=True)
-    extras = Extras(Export(**settings))
-    write_model(copy.deepcopy(step), describe(described, step), folder, extras)
+    export = Export(**settings)
+    write_model(copy.deepcopy(step), describe(described, step), folder, export)
     return folder
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from kinemill.errors import BadInput, Blocked
 from kinemill.export.interface import describe
 from kinemill.export.step import export_any
-from kinemill.export.step_files import Extras, write_model
+from kinemill.export.step_files import write_model
 from kinemill.runtime import load
 from kinemill.store import file_digest
 from kinemill.task.export import Export
@@ -256,7 +256,7 @@ def test_the_first_comparison_is_on_rows_of_training(tmp_path):
     step = random_step("mlp", 1, network=Steep())
     _, rows = own_rows()
     rows = dataclasses.replace(rows, segments=[1e-5 * rows.values], std=1e-5 * rows.std)
-    write_model(copy.deepcopy(step), describe(DESCRIPTION, step), tmp_path, Extras(Export(), rows))
+    write_model(copy.deepcopy(step), describe(DESCRIPTION, step), tmp_path, Export(), rows)
     far = load(tmp_path, non_finite="pass").rollout(
         np.ones((1, 1, 2), np.float32),
         np.ones((1, 0, 1), np.float32),
