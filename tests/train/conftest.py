@@ -40,10 +40,15 @@ class Recorder(NullReporter):
             raise KeyboardInterrupt
 
 
+def prepared(task, dataset, start=None):
+    """Return a new module, its objective and the settings of its training."""
+    return *task.learn.prepare(task, dataset, dataset, CPU, start), task.learn
+
+
 def assert_resumes(prepare, folder, stop_at=30):
     """Check that an interrupted training ends, bit for bit, as one that was not interrupted.
 
-    `prepare` returns a new module, its objective and the settings. Returns the state at the end,
+    `prepare` returns what `prepared` does. Returns the state at the end,
     and the groups of tensors and the numbers of the last checkpoint.
     """
 
