@@ -1,6 +1,6 @@
 """Base classes of the parts of a task file."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict
@@ -59,9 +59,7 @@ def leaves(value: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield from leaves(items[key], f"{prefix}.{key}" if prefix else str(key))
 
 
-def unknown_names(
-    names: Iterable[str], valid: Sequence[str], what: str, *where: str | int
-) -> Problems:
+def unknown_names(names: Iterable[str], valid: list[str], what: str, *where: str | int) -> Problems:
     """Return a problem for each of `names` that is not one of `valid`; `what` they should be."""
     return [
         ((*where, name), f"no {what} {name!r}; {nearest(name, valid)}")
