@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, not finished, or not writable, and which of them are retention."""
+"""Checkpoints that are damaged, not finished, or not writable, and which of them are kept."""
 
 import ast
 import json
@@ -24,7 +24,7 @@ from kinemill.train.checkpoint import (
     write_checkpoint,
 )
 from kinemill.train.loop import fit
-from tests.train.conftest import QUIET, pendulum_task
+from tests.train.conftest import QUIET, pendulum_task, prepared
 
 
 def groups(value: float = 1.0):
@@ -190,21 +190,18 @@ def fault(monkeypatch):
 @pytest.fixture(scope="module")
 def whole(packed, tmp_path_factory):
     """The weights and curves of a training that nothing disturbs."""
-    state, best = fit(*learning(packed), learn(), tmp_path_factory.mktemp("whole"), QUIET)
+    state, best = trained(packed, tmp_path_factory.mktemp("whole"))
     return state.history, best
 
 
-def learn():
-    return pendulum_task(patience=None, save_every=10, ema=0.9).learn
-
-
-def learning(packed):
-    return learn().prepare(pendulum_task(), packed, packed, torch.device("cpu"))
+def trained(packed, folder):
+    task = pendulum_task(patience=None, save_every=10, ema=0.9)
+    return fit(*prepared(task, packed), folder, QUIET)
 
 
 def test_a_training_passes_every_fault_point(packed, tmp_path, fault):
     fault("count")
-    fit(*learning(packed), learn(), tmp_path, QUIET)
+    trained(packed, tmp_path)
     assert set(fault_injection.passings()) == fault_points()
 
 
@@ -221,10 +218,10 @@ def test_a_disk_that_takes_no_more_is_an_error_and_costs_nothing_that_was_there(
     with pytest.raises(
         TrainingFailed, match=rf"checkpoint-000000030: could not be written \({why}"
     ):
-        fit(*learning(packed), learn(), tmp_path, QUIET)
+        trained(packed, tmp_path)
     assert set(steps_in(tmp_path)) >= ({20} if point == "checkpoint.dropped" else {10, 20})
     assert read_checkpoint(tmp_path)[1]["step"] in (20, 30)
-    state, best = fit(*learning(packed), learn(), tmp_path, QUIET)
+    state, best = trained(packed, tmp_path)
     assert state.history == whole[0]
     assert all(torch.equal(best[name], value) for name, value in whole[1].items())
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

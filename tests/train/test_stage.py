@@ -107,7 +107,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(packed, tmp_path)
         calls.append(1)
         return objective.loss(*arguments) * (torch.nan if len(calls) > 25 else 1.0)
 
-    with pytest.raises(TrainingFailed, match=r"step 25: loss nan.*lower learn\.optimizer\.lr"):
+    with pytest.raises(TrainingFailed, match=r"step 25, .*: loss nan.*lower learn\.optimizer\.lr"):
         fit(module, replace(objective, loss=loss), learn, tmp_path, QUIET)
     assert state_in(tmp_path)["step"] == 20
     assert all(torch.isfinite(value).all() for value in module.state_dict().values())

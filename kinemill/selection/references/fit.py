@@ -7,7 +7,6 @@ Symbols: N rows, H history, T horizon, S states, A actions, F terms, O outputs, 
 structure and history.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
@@ -48,7 +46,7 @@ from kinemill.train.readout import fit_readout
 from kinemill.train.scaling import scale_of
 from kinemill.train.step import Step
 from kinemill.train.step import make_step as make
-from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, described, description_of
+from kinemill.train.warm_start import described, description_of, write_trained
 
 UNSTABLE = "no member stays bounded in free runs over rows left out of its fit"
 
@@ -207,13 +205,8 @@ def _reference(
         windows = make_windows(dataset, "train", step.layout, 1)
         fit_readout(step, windows, torch.arange(len(windows)))
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        task = spec.task_of(fitted)
-        about = description_of(task, (dataset, dataset), digest)
-        about["structure"] = fitted.structure.name
-        (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n")
-        weights = {name: value.contiguous() for name, value in step.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
+        about = description_of(spec.task_of(fitted), (dataset, dataset), digest)
+        write_trained(folder, about | {"structure": fitted.structure.name}, step.state_dict())
     return Reference.of(StepPredictor(step), selected.errors, fitted.ridge, folder)
 
 
