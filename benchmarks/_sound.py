@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.export.interface import describe
-from kinemill.export.step_files import Extras, write_model
+from kinemill.export.step_files import write_model
 from kinemill.runtime.interface import Dtype
 from kinemill.task.document import Task
 from kinemill.task.export import Export as ExportSettings
@@ -208,8 +208,8 @@ class Sound:
         """Export it to an empty folder, and return the lines of the verdict."""
         step = self.step()
         interface = describe(self.robot.description(), step)
-        extras = Extras(ExportSettings(precision=precision), self.robot.dataset)
-        write_model(step, interface, folder, extras)
+        settings = ExportSettings(precision=precision)
+        write_model(step, interface, folder, settings, self.robot.dataset)
         rows = self.robot.dataset
         return run_checks(DynamicsSubject(folder, step, rows, Verify(), interface)).gates
 

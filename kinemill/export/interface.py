@@ -8,7 +8,7 @@ from importlib.metadata import version
 from kinemill.export._graph import DISAGREEMENT, ESTIMATED, OPSET, OUTPUTS
 from kinemill.export.io_document import ChannelSpec, FileSpec, IoDocument, TensorSpec
 from kinemill.export.step import TrainedStep, carries
-from kinemill.runtime import Belief, Conformal, Interface
+from kinemill.runtime import Conformal, Interface
 from kinemill.store import Json
 from kinemill.train.ensemble import Ensemble
 
@@ -37,7 +37,7 @@ def describe(model: Json, step: TrainedStep) -> Interface:
         carry=carries(step),
         dataset=model["dataset"],
         versions={name: version(name) for name in LIBRARIES},
-        belief=_belief(step),
+        belief=step.belief if isinstance(step, Ensemble) else None,
         outputs=tuple(layout.output_channels),
         derived=dict(layout.derived),
         memory=layout.history,
@@ -54,18 +54,6 @@ def beliefs(interface: Interface) -> int:
     """Return the number of carries at the end of the list that warm-up does not update."""
     names = [item.name for item in interface.carry]
     return len(names) - names.index(interface.belief.offsets) if interface.belief else 0
-
-
-def _belief(step: TrainedStep) -> Belief | None:
-    """Return the carries that hold the uncertainty of an ensemble, or None."""
-    if not isinstance(step, Ensemble):
-        return None
-    belief = step.belief
-    has_elements = [0 not in shape for shape in step.carry_shapes]
-    # Empty carries are not exported, so a name counts only the carries with elements before it.
-    names = [f"carry_{sum(has_elements[:index])}" for index in range(len(has_elements))]
-    covariance = "" if belief.covariance is None else names[belief.covariance]
-    return Belief(belief.members, names[belief.offsets], covariance, belief.measured)
 
 
 def with_conformal(interface: Interface, conformal: Conformal | None) -> Interface:

@@ -29,7 +29,7 @@ def run(task: Task, home: Home, model: ArtifactRef, dataset: ArtifactRef | None 
         from kinemill.dataset import load_dataset
         from kinemill.export.conformal import conform
         from kinemill.export.interface import describe, with_conformal
-        from kinemill.export.step_files import Extras, write_model
+        from kinemill.export.step_files import write_model
         from kinemill.train import load_model
         from kinemill.train.warm_start import described
 
@@ -45,13 +45,13 @@ def run(task: Task, home: Home, model: ArtifactRef, dataset: ArtifactRef | None 
             summary = policy.write_policy(step, interface, folder, task.export, lineage, more)
             return to_json_value(summary)
         rows = load_dataset(home, dataset) if dataset else None
-        extras = Extras(task.export, rows, {"model": model.digest})
         interface = describe(document, step)
         if task.export.conformal:
             conformal = conform(step, interface, rows)
             conformal = replace(conformal, online=task.export.conformal == "online")
             interface = with_conformal(interface, conformal)
-        return to_json_value(write_model(step, interface, folder, extras))
+        lineage = {"model": model.digest}
+        return to_json_value(write_model(step, interface, folder, task.export, rows, lineage))
 
     return get_or_build(home, "onnx_model", task.name, inputs(task, model, dataset), build)
 

@@ -9,7 +9,7 @@ Symbols: N cases, H history, T horizon, S states, A actions.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +44,6 @@ from kinemill.task.export import Export
 STEPS = 3
 GROSS = 100.0  # of the first comparison: steps, times the tolerance of a runtime
 
-Graphs = tuple[onnx.GraphProto, onnx.GraphProto | None]  # the step, and the estimator if any
-
 _MOST = 8
 _HORIZON = 25
 _TOLERANCE = 1e-5  # smallest tolerance, in standard deviations of a channel, as in verification
@@ -53,39 +51,35 @@ _TOLERANCE = 1e-5  # smallest tolerance, in standard deviations of a channel, as
 _Arrays = dict[str, NDArray[np.float32]]
 
 
-@dataclass(frozen=True)
-class Extras:
-    """Optional inputs of an export.
-
-    Attributes:
-        settings: the `export` part of the task.
-        rows: dataset of the parity cases.
-        lineage: digests of the inputs of the model, for its metadata.
-    """
-
-    settings: Export = field(default_factory=Export)
-    rows: PackedDataset | None = None
-    lineage: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
 def write_model(
-    step: TrainedStep, interface: Interface, folder: Path, extras: Extras | None = None
+    step: TrainedStep,
+    interface: Interface,
+    folder: Path,
+    settings: Export | None = None,
+    rows: PackedDataset | None = None,
+    lineage: Mapping[str, str] | None = None,
 ) -> ExportSummary:
     """Write the files of a step into `folder`, compare them with it, and return the summary.
+
+    Args:
+        step: the trained step.
+        interface: its channels, units and shapes.
+        folder: an empty folder.
+        settings: the `export` part of the task.
+        rows: dataset of the parity cases; None draws random ones.
+        lineage: digests of the inputs of the model, for its metadata.
 
     Raises:
         Blocked: The exported step returns NaN, or differs from the trained one.
     """
-    extras = extras or Extras()
-    settings = extras.settings
+    settings = settings or Export()
     interface = replace(interface, dtype=settings.precision)
-    core = trace(step, interface)
-    metadata = _metadata(interface, extras)
-    graphs = core, trace_estimator(step, interface)
-    files = _models(graphs, interface, metadata)
-    _write(folder, files)
+    metadata = _metadata(interface, settings, lineage or {})
+    files = _models(trace(step, interface), trace_estimator(step, interface), interface, metadata)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
     _check_loads(interface, folder)
-    cases = _make_cases(step, interface, extras.rows)
+    cases = _make_cases(step, interface, rows)
     _compare(folder, cases)
     np.savez(folder / CASES, allow_pickle=False, **cases)
     c99 = write_c99(folder, files["step.onnx"]) if settings.c99 else None
@@ -101,33 +95,29 @@ def write_model(
     )
 
 
-def _metadata(interface: Interface, extras: Extras) -> dict[str, str]:
+def _metadata(interface: Interface, settings: Export, lineage: Mapping[str, str]) -> dict[str, str]:
     """Return the metadata of a model: interface, safe action, lineage, precision."""
-    lineage = {"dataset": interface.dataset, **extras.lineage}
     more: dict[str, object] = {
-        "safe_action": safe_action(
-            interface.actions, interface.limits, extras.settings.safe_action
-        ),
-        "lineage": lineage,
+        "safe_action": safe_action(interface.actions, interface.limits, settings.safe_action),
+        "lineage": {"dataset": interface.dataset, **lineage},
         "precision": "fp32" if interface.dtype == "float32" else "fp64",
     }
     return interface.to_metadata() | {name: json.dumps(value) for name, value in more.items()}
 
 
-def _models(graphs: Graphs, interface: Interface, metadata: Mapping[str, str]) -> dict[str, bytes]:
+def _models(
+    core: onnx.GraphProto,
+    estimator: onnx.GraphProto | None,
+    interface: Interface,
+    metadata: Mapping[str, str],
+) -> dict[str, bytes]:
     """Return step and rollout by file name."""
-    core, estimator = graphs
     version = interface.versions["kinemill"]
     made = {
         "step.onnx": step_model(core, interface, version, metadata),
         "rollout.onnx": rollout_model(core, interface, version, metadata, estimator),
     }
     return {name: model.SerializeToString(deterministic=True) for name, model in made.items()}
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
 
 
 def warm_up() -> None:

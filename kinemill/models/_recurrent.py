@@ -1,8 +1,5 @@
 """Settings that the recurrent networks share."""
 
-from abc import abstractmethod
-from collections.abc import Callable
-
 from pydantic import Field
 
 from kinemill.models._layers import Bias, Dropout, LayerNorm
@@ -18,14 +15,11 @@ class Recurrent(Model):
     bias: Bias = True
     layer_norm: LayerNorm = False
 
-    @abstractmethod
-    def network_class(self) -> Callable[..., TorchModule]:
-        """Return the subclass of `kinemill.models.networks.recurrent.RecurrentNetwork`."""
-
     def build(self, inputs: int, outputs: int, history: int) -> TorchModule:
         """Make the network; its memory replaces the history."""
         from kinemill.models.networks.layers import LayerOptions
+        from kinemill.models.networks.recurrent import NETWORKS
 
         del history
         options = LayerOptions.of(self)
-        return self.network_class()(inputs, outputs, self.hidden_size, self.layers, options)
+        return NETWORKS[self.type](inputs, outputs, self.hidden_size, self.layers, options)

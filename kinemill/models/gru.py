@@ -1,10 +1,10 @@
 """Gated recurrent units (Cho et al., 2014, with the reset gate after the product as in cuDNN)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from kinemill.models._recurrent import Recurrent
-from kinemill.task import MODELS, Candidate, TaskFacts, TorchModule
+from kinemill.task import MODELS, Candidate, TaskFacts
 
 
 @MODELS.register("gru")
@@ -24,9 +24,3 @@ class GRU(Recurrent):
             "optimizer": {"lr": 3e-3},
         }
         return [Candidate(f"gru, history {rows}", settings, trains=True)]
-
-    def network_class(self) -> Callable[..., TorchModule]:
-        """Return `GRUNetwork`."""
-        from kinemill.models.networks.recurrent import GRUNetwork
-
-        return GRUNetwork

@@ -75,4 +75,6 @@ class Latent(EncodedStateModel):
         """Make the `LatentNetwork`."""
         from kinemill.models.networks.latent import LatentNetwork
 
-        return LatentNetwork(self, shape)
+        network = LatentNetwork(shape, self.size, self.hidden_size, self.lag, self.activation)
+        network.fits_sequences = self.start == "subspace"
+        return network

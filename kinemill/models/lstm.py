@@ -1,10 +1,9 @@
 """Long short-term memory (Hochreiter and Schmidhuber, 1997, with the forget gate of Gers, 2000)."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from kinemill.models._recurrent import Recurrent
-from kinemill.task import MODELS, TorchModule
+from kinemill.task import MODELS
 
 
 @MODELS.register("lstm")
@@ -12,9 +11,3 @@ class LSTM(Recurrent):
     """An LSTM network; for longer memories than `gru`, with more weights."""
 
     type: Literal["lstm"] = "lstm"
-
-    def network_class(self) -> Callable[..., TorchModule]:
-        """Return `LSTMNetwork`."""
-        from kinemill.models.networks.recurrent import LSTMNetwork
-
-        return LSTMNetwork

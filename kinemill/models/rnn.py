@@ -1,13 +1,12 @@
 """The plain recurrent network (Elman, 1990): h' = act(W x + U h + b)."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from pydantic import Field
 
 from kinemill.models._layers import Activation
 from kinemill.models._recurrent import Recurrent
-from kinemill.task import MODELS, TorchModule
+from kinemill.task import MODELS
 
 
 @MODELS.register("rnn")
@@ -18,9 +17,3 @@ class RNN(Recurrent):
     activation: Activation = Field(
         default="tanh", description="activation function of the hidden units"
     )
-
-    def network_class(self) -> Callable[..., TorchModule]:
-        """Return `RNNNetwork`."""
-        from kinemill.models.networks.recurrent import RNNNetwork
-
-        return RNNNetwork

@@ -47,4 +47,4 @@ class Storages(EncodedStateModel):
         """Make the `StoragesNetwork`."""
         from kinemill.models.networks.storages import StoragesNetwork
 
-        return StoragesNetwork(self, shape)
+        return StoragesNetwork(shape, self.count, self.lag, self.points)

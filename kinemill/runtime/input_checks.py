@@ -1,6 +1,6 @@
 """Input checks before ONNX Runtime, which aborts the process at an empty batch or Scan."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,15 @@ class Axis:
     size: int | None = None
     channels: tuple[str, ...] = ()
     limits: tuple[tuple[float, float], ...] = ()
+
+
+def axis_of(
+    name: str, channels: tuple[str, ...], limits: Mapping[str, tuple[float, float]]
+) -> Axis:
+    """Return the axis of channels with the limits of those that have some."""
+    has_limits = not limits.keys().isdisjoint(channels)
+    pairs = tuple(limits.get(channel, (-np.inf, np.inf)) for channel in channels)
+    return Axis(name, len(channels), channels, pairs if has_limits else ())
 
 
 def as_input(

@@ -6,7 +6,7 @@ Symbols: B batch, H history, T horizon, S states, A actions.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kinemill.runtime.input_checks import Array, Axis, as_input
+from kinemill.runtime.input_checks import Array, Axis, as_input, axis_of
 from kinemill.runtime.interface import Interface
 
 
@@ -27,8 +27,8 @@ class Inputs:
         limits = interface.limits if bounded else {}
         self._measured = [interface.states.index(name) for name in interface.measured]
         self._states = states = len(interface.states)
-        self._state = _axis("states", interface.states, limits)
-        self._action = _axis("actions", interface.actions, limits)
+        self._state = axis_of("states", interface.states, limits)
+        self._action = axis_of("actions", interface.actions, limits)
         past = interface.history - 1
         actions = len(interface.actions)
         self._history = (self._batch, Axis("history", interface.history), self._state)
@@ -101,8 +101,3 @@ class Inputs:
         (batch, *history_sizes), (same, *past_sizes), (too, horizon, width) = shapes
         sizes = (*history_sizes, *past_sizes, width)
         return batch == same == too and batch > 0 and horizon > 0 and sizes == self._sizes
-
-
-def _axis(name: str, channels: tuple[str, ...], limits: dict[str, tuple[float, float]]) -> Axis:
-    pairs = tuple(limits.get(channel, (-np.inf, np.inf)) for channel in channels)
-    return Axis(name, len(channels), channels, pairs if limits else ())

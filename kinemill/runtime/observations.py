@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from kinemill.errors import BadInput
 from kinemill.runtime.agents import Turns
 from kinemill.runtime.initial_state import channel_index
-from kinemill.runtime.input_checks import Array, Axis, as_input, same_batch, to_array
+from kinemill.runtime.input_checks import Array, Axis, as_input, axis_of, same_batch, to_array
 from kinemill.runtime.native_spaces import encode, fits
 from kinemill.runtime.policy_interface import PolicyInterface
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
@@ -35,10 +35,8 @@ class ObservationReader:
         self._choices_of = interface.choices
         self._finite = finite
         names = self._layout.observation
-        by_name = self._layout.limits if bounded else {}
-        pairs = tuple(by_name.get(name, (-np.inf, np.inf)) for name in names)
-        limits = pairs if any(name in by_name for name in names) else ()
-        self._numbers = Axis("observed numbers", len(names), names, limits)
+        limits = self._layout.limits if bounded else {}
+        self._numbers = axis_of("observed numbers", names, limits)
         self._choices = Axis("choices", self._layout.mask)
         self.turns = Turns(self._layout.agents) if self._layout.agents else None
 

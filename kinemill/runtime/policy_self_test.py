@@ -3,7 +3,7 @@
 Symbols: N cases, T steps, A actions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -19,21 +19,28 @@ Arrays = dict[str, NDArray[Any]]
 _PREFIX = "input."
 
 
-def read_cases(path: Path) -> Arrays:
+def read_cases(
+    path: Path, names: Sequence[str] = ("action", "allowed"), dtype: type | None = None
+) -> Arrays:
     """Return the stored cases of a policy: `input.*` (N, T, ...), `action`, `allowed` (N, T, A).
+
+    Args:
+        path: the file.
+        names: required arrays; the last two are the results and their tolerance.
+        dtype: type of all arrays; None: as stored.
 
     Raises:
         CorruptArtifact: The file is missing or invalid.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            cases = {name: np.asarray(stored[name]) for name in stored.files}
-        action = cases["action"]
-        allowed = cases["allowed"]
+            cases = {name: np.asarray(stored[name], dtype) for name in stored.files}
+        *_, results, allowed = (cases[name] for name in names)
     except (OSError, KeyError, ValueError, BadZipFile) as error:
         message = f"cannot be read ({error})"
         raise CorruptArtifact(path, message, expected="parity cases") from error
-    if not action.size or action.shape != allowed.shape or not np.isfinite(allowed).all():
+    is_empty = any(not len(part) for part in cases.values())
+    if is_empty or results.shape != allowed.shape or not np.isfinite(allowed).all():
         raise CorruptArtifact(path, "holds no case", expected="parity cases")
     return cases
 
@@ -45,9 +52,10 @@ def parity(policy: Policy, cases: Arrays) -> list[Line]:
     """
     batched = play(policy, inputs_of(cases))
     alone = [play(policy, inputs_of(cases, slice(n, n + 1))) for n in range(len(batched))]
+    runs = {"policy parity": batched, "policy parity, batch 1": np.concatenate(alone)}
     return [
-        compared("policy parity", batched, cases),
-        compared("policy parity, batch 1", np.concatenate(alone), cases),
+        compared(name, np.abs(actions.astype(np.float64) - cases["action"]), cases["allowed"])
+        for name, actions in runs.items()
     ]
 
 
@@ -69,16 +77,14 @@ def play(policy: Policy, inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[n
     return np.stack(actions, axis=1)
 
 
-def compared(name: str, actions: NDArray[np.float32], cases: Arrays) -> Line:
-    """Compare actions (N, T, A) with those of the cases; any NaN fails."""
-    allowed = cases["allowed"]
-    off = np.abs(actions.astype(np.float64) - cases["action"])
-    passed = bool((off <= allowed).all() and np.isfinite(actions).all())
+def compared(name: str, off: NDArray[Any], allowed: NDArray[Any]) -> Line:
+    """Compare differences (N, T, C) with the tolerance of each number; any NaN fails."""
+    passed = bool((off <= allowed).all())  # false for NaN
     # Discrete actions have a tolerance of 0: any difference is then a huge share.
     share = np.where(off > 0.0, off / np.where(allowed > 0.0, allowed, np.finfo(float).tiny), 0.0)
-    worst = float(np.max(np.where(np.isfinite(share), share, np.inf), initial=0.0))
-    message = f"{worst:.0%} of the tolerance" if worst < 1e6 else "other choices, or none"
-    message = f"{message}, {len(actions)} cases of {actions.shape[1]} steps"
+    worst = float(np.max(np.where(np.isfinite(off), share, np.inf), initial=0.0))
+    message = f"{worst:.0%} of the tolerance" if worst < 1e6 else "other values, or none"
+    message = f"{message}, {len(off)} cases of {off.shape[1]} steps"
     return line(name, passed, message, "at most the rounding error")
 
 

@@ -9,12 +9,12 @@ Symbols: N cases, H history, T horizon, S states, A actions.
 import hashlib
 import platform
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.errors import BadInput
+from kinemill.runtime import policy_self_test
 from kinemill.runtime.input_checks import Array
 from kinemill.runtime.integrity import (
     IO,
@@ -28,7 +28,6 @@ from kinemill.runtime.integrity import (
 from kinemill.runtime.interface import wrapped
 from kinemill.runtime.loader import load
 from kinemill.runtime.model_safety import refuse_folder, refuse_model
-from kinemill.runtime.policy_self_test import try_policy
 from kinemill.runtime.simulator import Simulator
 from kinemill.runtime.timing import CALLS, Json, Latencies, Line, line, timed
 
@@ -63,7 +62,7 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
         return report  # a changed file is never run
     model = load(folder, non_finite="pass")
     acts = (folder / POLICY).is_file()
-    more, times = (try_policy if acts else try_simulator)(model, folder, calls)
+    more, times = (policy_self_test.try_policy if acts else try_simulator)(model, folder, calls)
     lines += more
     if bound_ms is not None:
         p99 = times["act" if acts else "rollout"]["p99"]
@@ -156,15 +155,7 @@ def read_cases(folder: Path) -> Arrays:
         CorruptArtifact: The file is missing or invalid.
     """
     names = (*INPUTS, "next_states", "allowed")
-    try:
-        with np.load(folder / CASES, allow_pickle=False) as stored:
-            cases = {name: np.asarray(stored[name], np.float32) for name in names}
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
-        message = f"cannot be read ({error})"
-        raise CorruptArtifact(folder / CASES, message, expected="parity cases") from error
-    if any(not len(part) for part in cases.values()) or not np.isfinite(cases["allowed"]).all():
-        raise CorruptArtifact(folder / CASES, "holds no case", expected="parity cases")
-    return cases
+    return policy_self_test.read_cases(folder / CASES, names, np.float32)
 
 
 def parity(simulator: Simulator, cases: Arrays) -> list[Line]:
@@ -198,15 +189,9 @@ def _stepped(
 def _compared(name: str, predicted: Array, simulator: Simulator, cases: Arrays) -> Line:
     """Compare (N, K, S) with the first K steps of the cases; any NaN fails."""
     steps = predicted.shape[1]
-    expected = cases["next_states"][:, :steps]
-    allowed = cases["allowed"][:, :steps]
     angle = simulator.interface.is_angle
-    off = np.abs(wrapped(predicted - expected, angle))
-    passed = bool((off <= allowed).all() and np.isfinite(predicted).all())
-    share = off / np.where(allowed > 0.0, allowed, 1.0)
-    worst = float(np.max(np.where(np.isfinite(share), share, np.inf), initial=0.0))
-    message = f"{worst:.0%} of the tolerance, {len(predicted)} cases of {steps} steps"
-    return line(name, passed, message, "at most the rounding error")
+    off = np.abs(wrapped(predicted - cases["next_states"][:, :steps], angle))
+    return policy_self_test.compared(name, off, cases["allowed"][:, :steps])
 
 
 def latency(simulator: Simulator, cases: Arrays, calls: int) -> Latencies:

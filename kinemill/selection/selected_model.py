@@ -120,7 +120,8 @@ def _select(
         name: member.folder for name, member in members.items() if member.folder is not None
     }
     if results:
-        order = [TRAINED, *sorted(folders.keys() - {TRAINED}, key=lambda name: members[name].score)]
+        scores = {name: members[name].facts.score for name in folders.keys() - {TRAINED}}
+        order = [TRAINED, *sorted(scores, key=lambda name: scores[name])]
         why = "the best candidate of the portfolio on rows left out of its fit"
     else:
         results, why = _compare(task, rows, folders)
@@ -205,7 +206,7 @@ def _publish(
             reference=selected.selected,
             parameters=sum(value.numel() for value in load_model(folder).parameters()),
             monitor="validation/score",
-            best=member.score,
+            best=member.facts.score,
             trained=TrainedModel(trained.path, trained.digest),
         )
         return to_json_value(summary)

@@ -18,7 +18,7 @@ from kinemill.task.bounds import (
     Seconds,
 )
 from kinemill.task.expressions import Expression
-from kinemill.task.settings import MEDIA, Settings
+from kinemill.task.settings import MEDIA, Problems, Settings
 from kinemill.task.units import check_unit, factor, is_derivative
 from kinemill.task.web_overrides import LOCAL
 
@@ -222,18 +222,6 @@ class Channel(ComputedKeys):
             return {"unit": "1", **cast(dict[str, Any], value)}
         return value
 
-    @model_validator(mode="after")
-    def _is_computed_soundly(self) -> "Channel":
-        if wrong := _computed_problem(self):
-            raise ValueError(wrong)
-        return self
-
-    @model_validator(mode="after")
-    def _fits_its_role(self) -> "Channel":
-        if wrong := _unfit_for_role(self):
-            raise ValueError(wrong)
-        return self
-
     @field_validator("limits", "observed_range")
     @classmethod
     def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -244,16 +232,13 @@ class Channel(ComputedKeys):
         return value
 
     @model_validator(mode="after")
-    def _units_convert(self) -> "Channel":
-        if self.kind == "angle" and self.unit != "rad":
-            message = (
-                f"an angle has the unit rad, not {self.unit!r}; set the log's unit in `source`"
-            )
-            raise ValueError(message)
-        if self.kind == "quaternion" and self.unit != "1":
-            message = f"an element of a quaternion has the unit 1, not {self.unit!r}"
-            raise ValueError(message)
-        if wrong := unit_problem(self.source, self.unit):
+    def _keys_agree(self) -> "Channel":
+        wrong = _computed_problem(self) or _unfit_for_role(self)
+        if not wrong and self.kind == "angle" and self.unit != "rad":
+            wrong = f"an angle has the unit rad, not {self.unit!r}; set the log's unit in `source`"
+        elif not wrong and self.kind == "quaternion" and self.unit != "1":
+            wrong = f"an element of a quaternion has the unit 1, not {self.unit!r}"
+        if wrong := wrong or unit_problem(self.source, self.unit):
             raise ValueError(wrong)
         return self
 
@@ -335,9 +320,9 @@ def rotations(channels: Mapping[str, Channel]) -> list[tuple[str, ...]]:
     return [tuple(names[at : at + _ELEMENTS]) for at in range(0, len(names), _ELEMENTS)]
 
 
-def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...], str]]:
+def problems_between(channels: dict[str, Channel]) -> Problems:
     """Return the problems (where, message) of names, parents, cycles and units."""
-    problems: list[tuple[tuple[str, ...], str]] = []
+    problems: Problems = []
     problems += [
         (
             ("channels", group[0], "kind"),
@@ -346,8 +331,9 @@ def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...]
         for group in rotations(channels)
         if len(group) != _ELEMENTS
     ]
+    parents = {name: channel.derivative_of for name, channel in channels.items()}
     for name, channel in channels.items():
-        parent = channel.derivative_of
+        parent = parents[name]
         where = ("channels", name, "of" if channel.derived else "derivative_of")
         if wrong := _wrong_name(name):
             problems.append((where[:2], wrong))
@@ -359,7 +345,7 @@ def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...]
             problems.append(
                 (where, f"unknown channel {parent!r}; {nearest(parent, list(channels))}")
             )
-        elif not channel.derived and _in_cycle(name, channels):
+        elif not channel.derived and leads_to_itself(name, parents):
             problems.append((where, f"{name!r} is indirectly the derivative of itself"))
         elif not is_derivative(channel.unit, channels[parent].unit):
             problems.append(
@@ -379,10 +365,11 @@ def _wrong_name(name: str) -> str | None:
     return None
 
 
-def _in_cycle(start: str, channels: dict[str, Channel]) -> bool:
+def leads_to_itself(start: str, following: Mapping[str, str | None]) -> bool:
+    """Return whether a name leads back to itself, from each name to the following one."""
     visited: set[str] = set()
     name: str | None = start
-    while name in channels and name not in visited:
+    while name is not None and name in following and name not in visited:
         visited.add(name)
-        name = channels[name].derivative_of
+        name = following[name]
     return name == start

@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 from kinemill.registry import nearest
 from kinemill.task.channels import Channel
 from kinemill.task.expressions import Expression
-from kinemill.task.settings import MEDIA
+from kinemill.task.settings import MEDIA, Problems
 from kinemill.task.units import is_derivative, rate_factor
 
 DEGREE = 3  # of the local polynomials of a derivative
 HIGHEST = 20.0
 SHARE = 0.2  # default cutoff: Hz, and of the sampling rate
 LONGEST = 32  # rows that a derivative is estimated from at run time, at most
-
-Problems = list[tuple[tuple[str, ...], str]]
 
 
 def is_computed(channel: Channel) -> bool:

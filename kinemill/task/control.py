@@ -25,7 +25,7 @@ from kinemill.task.channels import Channel
 from kinemill.task.expressions import FUNCTIONS, Expression, Formula
 from kinemill.task.hooks import from_task_folder
 from kinemill.task.plugins import Plugin, Settings, pick
-from kinemill.task.settings import Problems
+from kinemill.task.settings import Problems, unknown_names
 from kinemill.task.web_overrides import LOCAL
 
 
@@ -256,12 +256,10 @@ class Control(Settings):
         roles = {name: channel.role for name, channel in channels.items()}
         states = [name for name in roles if roles[name] == "state"]
         actions = [name for name in roles if roles[name] == "action"]
-        errors = _unknown(self.start, states, "state", "start")
-        errors += _unknown(self.max_rate, actions, "action", "max_rate")
-        errors += [
-            (("uncertainty", *where), text)
-            for where, text in _unknown(self.uncertainty.max_std, states, "state", "max_std")
-        ]
+        errors = unknown_names(self.start, states, "state", "start")
+        errors += unknown_names(self.max_rate, actions, "action", "max_rate")
+        uncertain = self.uncertainty.max_std
+        errors += unknown_names(uncertain, states, "state", "uncertainty", "max_std")
         if not actions:
             errors.append((("cost",), "control needs a channel of role action"))
         for name in actions:
@@ -293,11 +291,3 @@ class Control(Settings):
         if aim.kind is not None:
             return aim.kind == "angle"
         return aim.of in channels and channels[aim.of].kind == "angle"
-
-
-def _unknown(names: Mapping[str, object], valid: list[str], what: str, key: str) -> Problems:
-    return [
-        ((key, name), f"no {what} {name!r}; {nearest(name, valid)}")
-        for name in names
-        if name not in valid
-    ]

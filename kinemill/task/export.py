@@ -9,8 +9,7 @@ from kinemill.registry import nearest
 from kinemill.task.bounds import Quantity
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import Settings
-
-Problem = tuple[tuple[str | int, ...], str]
+from kinemill.task.settings import Problems
 
 
 class Export(Settings):
@@ -38,15 +37,15 @@ class Export(Settings):
         "late; default: the value within limits closest to 0",
     )
 
-    def unfit(self) -> list[Problem]:
+    def unfit(self) -> Problems:
         """Return the settings that do not apply to a policy."""
         what = "applies to dynamics models only; policies are exported in float32"
-        errors: list[Problem] = [(("precision",), what)] if self.precision != "float32" else []
+        errors: Problems = [(("precision",), what)] if self.precision != "float32" else []
         return errors + ([(("conformal",), what)] if self.conformal else [])
 
-    def problems(self, channels: Mapping[str, Channel]) -> list[Problem]:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems: C code of a float64 model, and unknown or invalid safe actions."""
-        errors = list[Problem]()
+        errors: Problems = []
         actions = [n for n, c in channels.items() if c.role == "action"]
         if self.c99 and self.precision == "float64":
             errors.append((("c99",), "needs a model in float32; precision is float64"))

@@ -5,7 +5,7 @@
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,15 +15,15 @@ from kinemill.errors import BadInput, TaskError
 from kinemill.registry import nearest
 from kinemill.store import Home, Json, publish_file, publish_json, read_json
 from kinemill.store.project import DEFS, project_root, tasks_folder
-from kinemill.task.channels import problems_between
+from kinemill.task.channels import Channel, problems_between
 from kinemill.task.component_file import component_tasks, name_of, place_of, read_task_file
 from kinemill.task.computed import computed_problems
 from kinemill.task.document import Task
 from kinemill.task.examples import example_tasks
-from kinemill.task.overrides import apply, leaves, nested
-from kinemill.task.plugins import Settings
+from kinemill.task.overrides import apply, nested
 from kinemill.task.problems import problems_of, spell_problem
 from kinemill.task.search import Problem, wrong_choices
+from kinemill.task.settings import Problems, Settings, children, leaves
 from kinemill.task.web_overrides import Context, Value, marked_values
 from kinemill.task.yaml import Document, Location, dump_yaml
 
@@ -175,12 +175,7 @@ def make_task(
 
 def _locations(value: object, at: Location = ()) -> Iterator[Location]:
     """Yield the location of every key and item of a value."""
-    items: Iterable[tuple[str | int, object]] = ()
-    if isinstance(value, dict):
-        items = cast("dict[str, object]", value).items()
-    elif isinstance(value, list):
-        items = enumerate(cast("list[object]", value))
-    for key, part in items:
+    for key, part in children(value):
         yield (*at, key)
         yield from _locations(part, (*at, key))
 
@@ -303,10 +298,8 @@ def _not_finite(value: object, at: Location = ()) -> Iterator[Problem]:
     """Yield the numbers that are not finite, including keys that accept any value."""
     if isinstance(value, float) and not math.isfinite(value):
         yield at, f"found {value}; expected a finite number"
-    elif isinstance(value, dict | list):
-        inner = enumerate(value) if isinstance(value, list) else value.items()
-        for key, item in inner:
-            yield from _not_finite(item, (*at, key))
+    for key, item in children(value):
+        yield from _not_finite(item, (*at, key))
 
 
 def _problems_under(settings: Mapping[str, object], value: Any, context: Context) -> list[Problem]:
@@ -333,32 +326,25 @@ def _scalar_above(value: object, key: str) -> str | None:
     return None
 
 
-def _problems(task: Task) -> list[Problem]:
+_PARTS = ("ingest", "dataset", "tune", "control", "loop", "export", "verify", "environment")
+
+
+def _problems(task: Task) -> Problems:
     """Return the problems that involve plug-ins and channels together."""
-    parts: list[tuple[Location, Settings]] = [
-        (("ingest",), task.ingest),
-        (("dataset",), task.dataset),
-        (("tune",), task.tune),
-    ]
     policy = task.learn.gives == "policy"
-    parts += [(("augment", index), item) for index, item in enumerate(task.augment)]
-    parts += [(("control",), task.control)] if task.control else []
-    parts += [(("loop",), task.loop)] if task.loop else []
-    parts += [(("export",), task.export), (("verify",), task.verify)]
-    parts += [(("environment",), task.environment)] if task.environment else []
-    modeled: list[tuple[Location, Settings]] = []
-    predicted: list[tuple[Location, Settings]] = []
-    (parts if policy else predicted).append((("learn",), task.learn))
-    checks = ((name, getattr(task.validation, name)) for name in type(task.validation).model_fields)
-    modeled.append((("promote",), task.promote))
-    modeled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
-    listed = task.validation.expectations
-    modeled += [(("validate", "expectations", index), item) for index, item in enumerate(listed)]
     # Checks use states and actions only; dynamics models also predict outputs.
     columns = {name: task.channels[name] for name in task.columns}
     with_outputs = columns | {name: task.channels[name] for name in task.outputs}
-    errors: list[tuple[Location, str]] = list(problems_between(task.channels))
-    errors += computed_problems(task.channels)
+    parts: list[tuple[Location, object, Mapping[str, Channel]]] = [
+        *(((name,), getattr(task, name), task.channels) for name in _PARTS),
+        *((("augment", index), item, task.channels) for index, item in enumerate(task.augment)),
+        (("learn",), task.learn, task.channels if policy else with_outputs),
+        (("promote",), task.promote, columns),
+    ]
+    checks = [((name,), item) for name, item in children(task.validation)]
+    checks += [(("expectations", i), e) for i, e in enumerate(task.validation.expectations)]
+    parts += [(("validate", *where), item, columns) for where, item in checks]
+    errors = problems_between(task.channels) + computed_problems(task.channels)
     if task.learn.from_logs and not task.channels:
         errors.append((("channels",), "is missing or empty"))
     if not task.learn.from_logs and task.environment is None:
@@ -379,8 +365,7 @@ def _problems(task: Task) -> list[Problem]:
     )
     errors += [(("promote", *where), what) for where, what in unfit]
     errors += [(("export", *where), what) for where, what in task.export.unfit() if policy]
-    scopes = ((task.channels, parts), (columns, modeled), (with_outputs, predicted))
-    for channels, items in scopes:
-        for where, part in items:
+    for where, part, channels in parts:
+        if isinstance(part, Settings):
             errors += [((*where, *inner), what) for inner, what in part.problems(channels)]
     return errors

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from kinemill.registry import nearest
 from kinemill.task.bounds import Count, Fraction, RatioOrZero, Seconds, Seed, Steps
 from kinemill.task.channels import Channel
-from kinemill.task.control import Problems, Range
+from kinemill.task.control import Range
 from kinemill.task.plugins import Settings
+from kinemill.task.settings import Problems, unknown_names
 
 
 class Loop(Settings):
@@ -56,10 +56,8 @@ class Loop(Settings):
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems: limits of channels that are no states, or in the wrong order."""
         states = [name for name, channel in channels.items() if channel.role == "state"]
-        errors: Problems = []
-        for name, (low, high) in self.limits.items():
-            if name not in states:
-                errors.append((("limits", name), f"no state {name!r}; {nearest(name, states)}"))
-            elif low >= high:
-                errors.append((("limits", name), f"{low:g} is not below {high:g}"))
-        return errors
+        return unknown_names(self.limits, states, "state", "limits") + [
+            (("limits", name), f"{low:g} is not below {high:g}")
+            for name, (low, high) in self.limits.items()
+            if name in states and low >= high
+        ]

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from kinemill.store import Json
 from kinemill.task.component_file import read_task_file
 from kinemill.task.loader import load_task, task_path
-from kinemill.task.overrides import leaves, nested
+from kinemill.task.overrides import nested
 from kinemill.task.presets import preset_overrides
+from kinemill.task.settings import children, leaves
 from kinemill.task.yaml import Location
 
 DEFAULT = "default"
@@ -59,11 +59,7 @@ def settings_with_origin(
 
 def _scalars(value: object, at: Location = ()) -> Iterator[tuple[str, object]]:
     """Yield the dotted key and the value of each scalar, and of each empty list or mapping."""
-    items: list[tuple[str | int, object]] = []
-    if isinstance(value, Mapping):
-        items = list(cast("Mapping[str | int, object]", value).items())
-    elif isinstance(value, list):
-        items = list(enumerate(cast("list[object]", value)))
+    items = children(value)
     if not items:
         yield ".".join(map(str, at)), value
     for key, part in items:

@@ -1,7 +1,7 @@
 """Overrides of a task file: `learn.model.type=gru`, with values as in the file."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -201,15 +201,6 @@ class _Merge:
         if dropped:
             key = ".".join((*at, "type"))
             self.notes.append(f"--set {key}={new}: dropped {', '.join(dropped)}, which {new} lacks")
-
-
-def leaves(changes: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the dotted key and the value of each override in a result of `nested`."""
-    for key, value in changes.items():
-        if isinstance(value, Mapping) and value:
-            yield from leaves(cast(Mapping[str, object], value), f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def blame(document: Document, overrides: Mapping[str, object], where: Location) -> tuple[str, bool]:

@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import Field, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import JsonSchemaValue
 
@@ -23,7 +23,7 @@ from kinemill.errors import BadInput, KinemillError
 from kinemill.registry import nearest
 from kinemill.task.bounds import Quantity
 from kinemill.task.own_module import line_of, read_source, run_module
-from kinemill.task.settings import Plugin
+from kinemill.task.settings import Plugin, children
 from kinemill.task.web_overrides import LOCAL, allow
 
 _NAME = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
@@ -110,19 +110,11 @@ def has_own_code(part: object) -> bool:
 
 def code_of(part: object, at: str = "") -> dict[str, dict[str, str]]:
     """Return overrides with the custom code of a task, for a copy of the task file alone."""
-    items: list[tuple[object, object]] = []
     if isinstance(part, Plugin) and "source" in type(part).model_fields:
         source: Any = part
         return {at: {"type": part.type, "source": source.source}}
-    if isinstance(part, BaseModel):
-        fields = type(part).model_fields
-        items = [(info.alias or name, getattr(part, name)) for name, info in fields.items()]
-    elif isinstance(part, Mapping):
-        items = list(cast(Mapping[object, object], part).items())
-    elif isinstance(part, list | tuple):
-        items = list(enumerate(cast(list[object], part)))
     overrides: dict[str, dict[str, str]] = {}
-    for key, below in items:
+    for key, below in children(part):
         overrides |= code_of(below, f"{at}.{key}" if at else str(key))
     return overrides
 

@@ -6,7 +6,7 @@ project; a file in `presets/` of the project replaces the one of the same name.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from kinemill.store import Json
 from kinemill.store.project import project_root
 from kinemill.task.document import Task
 from kinemill.task.examples import PRESETS
+from kinemill.task.settings import leaves
 from kinemill.task.yaml import read_yaml
 
 
@@ -96,17 +97,3 @@ def _foreign_key(task: Task, changed: Mapping[str, object]) -> str:
         if part in parts and not creates and not hasattr(parts[part], name):
             return f"{part}.{name}"
     return ""
-
-
-def leaves(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield dotted keys and values of nested settings, `type` first: it defines the other keys.
-
-    A preset thus changes its keys only.
-    """
-    for key in sorted(value, key=lambda name: name != "type"):
-        content = value[key]
-        if isinstance(content, Mapping):
-            # pyright: ignore[reportUnknownArgumentType]
-            yield from leaves(content, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", content

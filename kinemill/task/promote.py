@@ -193,9 +193,7 @@ class Promote(Settings):
             errors.append((("metric",), f"unknown metric {self.metric!r}; {suggestion}"))
         return errors
 
-    def unfit(
-        self, *, policy: bool, environment: bool, horizon: int
-    ) -> list[tuple[tuple[str, ...], str]]:
+    def unfit(self, *, policy: bool, environment: bool, horizon: int) -> Problems:
         """Return the rules that do not apply to the trained model.
 
         Args:
@@ -206,7 +204,7 @@ class Promote(Settings):
         longer = [
             steps for steps in self.horizons or [] if steps != FREE_RUN and int(steps) > horizon
         ]
-        errors: list[tuple[tuple[str, ...], str]] = [
+        errors: Problems = [
             (("horizons",), f"{steps} steps are more than verify.horizon, {horizon}")
             for steps in longer
         ]

@@ -1,7 +1,7 @@
 """Base classes of the parts of a task file."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,6 +34,38 @@ class Plugin(Settings):
     """Settings of one member of a family, selected by `type`."""
 
     type: str
+
+
+def children(part: object) -> list[tuple[str | int, Any]]:
+    """Return keys and values of settings, a mapping or a list; none of a scalar."""
+    if isinstance(part, BaseModel):
+        fields = type(part).model_fields.items()
+        return [(info.alias or name, getattr(part, name)) for name, info in fields]
+    if isinstance(part, Mapping):
+        return list(cast("Mapping[str, Any]", part).items())
+    return list(enumerate(cast("list[Any]", part))) if isinstance(part, list | tuple) else []
+
+
+def leaves(value: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and values of nested settings; an empty mapping below a key is a value.
+
+    `type` comes first, because it defines the other keys of a plug-in.
+    """
+    if not isinstance(value, Mapping) or (prefix and not value):
+        yield prefix, value
+        return
+    items = cast("Mapping[str, object]", value)
+    for key in sorted(items, key=lambda name: name != "type"):
+        yield from leaves(items[key], f"{prefix}.{key}" if prefix else str(key))
+
+
+def unknown_names(names: Iterable[str], valid: list[str], what: str, *where: str | int) -> Problems:
+    """Return a problem for each of `names` that is not one of `valid`; `what` they should be."""
+    return [
+        ((*where, name), f"no {what} {name!r}; {nearest(name, valid)}")
+        for name in names
+        if name not in valid
+    ]
 
 
 def unknown_channels(

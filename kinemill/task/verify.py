@@ -1,16 +1,15 @@
 """The `verify` part of a task file: verification of the exported model."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from kinemill.registry import nearest
 from kinemill.task.bounds import CountOrZero, Ratio, RowCount
 from kinemill.task.channels import Channel
-from kinemill.task.control import Problems
 from kinemill.task.expressions import Expression, Formula
 from kinemill.task.plugins import Settings
+from kinemill.task.settings import Problems, unknown_names
 
 
 class Energy(Settings):
@@ -79,18 +78,11 @@ class Verify(Settings):
         ]
         errors: Problems = []
         if self.energy:
-            names = Expression(self.energy.formula).names
-            errors += _unknown(names, states, "state", ("energy", "formula"))
+            names = sorted(Expression(self.energy.formula).names)
+            errors += unknown_names(names, states, "state", "energy", "formula")
         if self.symmetry:
-            errors += _unknown(self.symmetry.flip, channel_names, "channel", ("symmetry", "flip"))
+            flipped = self.symmetry.flip
+            errors += unknown_names(flipped, channel_names, "channel", "symmetry", "flip")
             paired = [name for pair in self.symmetry.swap for name in pair]
-            errors += _unknown(paired, channel_names, "channel", ("symmetry", "swap"))
+            errors += unknown_names(paired, channel_names, "channel", "symmetry", "swap")
         return errors
-
-
-def _unknown(names: Iterable[str], valid: list[str], what: str, where: tuple[str, ...]) -> Problems:
-    return [
-        (where, f"{name!r} is not a known {what}; {nearest(name, valid)}")
-        for name in sorted(names)
-        if name not in valid
-    ]

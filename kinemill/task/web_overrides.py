@@ -6,16 +6,17 @@ pages, GraphQL or `kinemill runs start`. The value is checked before any other u
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema, to_jsonable_python
 
 from kinemill.errors import BadInput
 from kinemill.task.hooks import file_of
+from kinemill.task.settings import children
 
 Value = tuple[str, str]  # the name of a field, and a value of it as JSON
 
@@ -115,12 +116,9 @@ def marked_values(part: object) -> Iterator[Value]:
                 yield name, _spell(getattr(part, name))
             else:
                 yield from marked_values(getattr(part, name))
-    elif isinstance(part, Mapping):
-        for value in cast(Mapping[Any, Any], part).values():
-            yield from marked_values(value)
-    elif isinstance(part, list | tuple):
-        for value in cast(list[Any], part):
-            yield from marked_values(value)
+        return
+    for _, value in children(part):
+        yield from marked_values(value)
 
 
 def within(folder: Path, requested: Path) -> Path:

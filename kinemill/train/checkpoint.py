@@ -13,7 +13,6 @@ import os
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,7 +22,7 @@ from kinemill.stop_request import check_stop, is_stop_requested
 from kinemill.store import Format, Json, aside_of, digest, fault_point, read_json
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.remote_sync import send_checkpoints
-from kinemill.task.learn import Learn
+from kinemill.task.learn import Keep, Learn
 
 INDEX = "checkpoint.json"
 TENSORS = "tensors.safetensors"
@@ -36,36 +35,15 @@ _DAMAGED = "damaged-"
 Groups = dict[str, dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Retention:
-    """Which checkpoints to keep.
+def _permanent(paths: list[Path], keep: Keep) -> set[Path]:
+    """Return which of the checkpoints, oldest first, are kept after the training.
 
-    Attributes:
-        last: number of newest checkpoints to keep.
-        every: steps; the first checkpoint after each multiple is permanent. None: none is.
+    They are the first ones after each multiple of `keep.every` steps.
     """
-
-    last: int = 2
-    every: int | None = None
-
-    @classmethod
-    def of(cls, learn: Learn) -> "Retention":
-        """Return the settings of `learn.keep`."""
-        return cls(learn.keep.last, learn.keep.every)
-
-    def to_delete(self, paths: list[Path]) -> list[Path]:
-        """Return which of the checkpoints, oldest first, to delete."""
-        permanent = self.permanent(paths)
-        return [checkpoint for checkpoint in paths[: -self.last] if checkpoint not in permanent]
-
-    def permanent(self, paths: list[Path]) -> set[Path]:
-        """Return which of the checkpoints, oldest first, are kept after the training."""
-        if self.every is None:
-            return set()
-        first = dict[int, Path]()
-        for checkpoint in paths:
-            first.setdefault(step_of(checkpoint) // self.every, checkpoint)
-        return {checkpoint for passed, checkpoint in first.items() if passed}
+    first = dict[int, Path]()
+    for checkpoint in paths:
+        first.setdefault(step_of(checkpoint) // keep.every if keep.every else 0, checkpoint)
+    return {checkpoint for passed, checkpoint in first.items() if passed}
 
 
 def is_due(step: int, saved: int, learn: Learn) -> bool:
@@ -87,16 +65,14 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir())
 
 
-def write_checkpoint(
-    folder: Path, tensors: Groups, state: Json, retention: Retention | None = None
-) -> None:
+def write_checkpoint(folder: Path, tensors: Groups, state: Json, keep: Keep | None = None) -> None:
     """Publish a checkpoint, verify it, then delete those that are not kept.
 
     Args:
         folder: folder of the training.
         tensors: tensors by group and name, on any device.
         state: state of the loop, as JSON; its `step` names the checkpoint.
-        retention: which older checkpoints to keep.
+        keep: which older checkpoints to keep; default: as in `Keep`.
 
     Raises:
         TrainingFailed: The disk is full or not writable; existing checkpoints stay.
@@ -108,9 +84,13 @@ def write_checkpoint(
         _publish(checkpoint, tensors, state)
         _verify(checkpoint)
         fault_point("checkpoint.verified")
-        for old in (retention or Retention()).to_delete(checkpoints(folder)):
-            _drop(old)
-            fault_point("checkpoint.dropped")
+        keep = keep or Keep()
+        paths = checkpoints(folder)
+        permanent = _permanent(paths, keep)
+        for old in paths[: -keep.last]:
+            if old not in permanent:
+                _drop(old)
+                fault_point("checkpoint.dropped")
     send_checkpoints(folder, INDEX)
     check_stop()
 
@@ -236,13 +216,12 @@ def open_checkpoint(checkpoint: Path) -> tuple[Groups, Json]:
     return unpack_tensors(content), state
 
 
-def clear(folder: Path, retention: Retention | None = None) -> None:
+def clear(folder: Path, keep: Keep | None = None) -> None:
     """Delete the checkpoints of a finished training except permanent ones; keep its logs.
 
     An empty folder is deleted as well.
     """
-    retention = retention or Retention()
-    permanent = retention.permanent(checkpoints(folder))
+    permanent = _permanent(checkpoints(folder), keep or Keep())
     for path in set(folder.iterdir()) - permanent:
         if path.name.startswith((_PREFIX, _ASIDE, _DAMAGED)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,6 +1,6 @@
 """Windows of packed episodes as tensors, gathered batch by batch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -189,12 +189,9 @@ def on_device(windows: Windows, device: torch.device) -> Windows:
             f"the rows of the dataset take {needed / GIB:.3g} GiB, and {memory}",
             fix="set learn.device: cpu, or select fewer recordings",
         )
-    return Windows(
-        windows.values.to(device),
-        windows.starts.to(device),
-        windows.history,
-        windows.horizon,
-        windows.states,
-        None if windows.outputs is None else windows.outputs.to(device),
-        None if windows.estimator is None else windows.estimator.to(device),
-    )
+    moved = {
+        name: part.to(device)
+        for name in ("values", "starts", "outputs", "estimator")
+        if (part := getattr(windows, name)) is not None
+    }
+    return replace(windows, **moved)

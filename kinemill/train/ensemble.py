@@ -9,32 +9,14 @@ predicted but not fed back, P covariance.
 """
 
 import copy
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from kinemill.runtime import Belief
 from kinemill.train.ensemble_member import Member
 from kinemill.train.layout import Layout
-
-
-@dataclass(frozen=True)
-class Belief:
-    """Indices in `carry_shapes` of the tensors that hold the uncertainty.
-
-    Attributes:
-        members: E.
-        offsets: index of the members' states minus the predicted state, (E, S).
-        covariance: index of the covariance that the members predict, (S, S); None without noise.
-        measured: variance of a measurement of each state, S numbers in squared units; empty
-            without noise.
-    """
-
-    members: int
-    offsets: int
-    covariance: int | None
-    measured: tuple[float, ...]
 
 
 class Ensemble(nn.Module):
@@ -95,13 +77,20 @@ class Ensemble(nn.Module):
 
     @property
     def belief(self) -> Belief:
-        """Indices of the uncertainty in the carry."""
-        inner = len(self.member.step.carry_shapes)
+        """Names of the carries that hold the uncertainty, in the exported files."""
+        # Empty carries are not exported, so a name counts only the carries with elements before it.
+        inner = sum(0 not in shape for shape in self.member.step.carry_shapes)
+        offsets = f"carry_{inner}"
         noise = self.member.noise
         if noise is None:
-            return Belief(self.members, inner, None, ())
+            return Belief(self.members, offsets, "", ())
         measured = noise.measured.detach().exp().mean(0) * self.state_std**2
-        return Belief(self.members, inner, inner + 1, tuple(measured.tolist()))
+        return Belief(self.members, offsets, f"carry_{inner + 1}", tuple(measured.tolist()))
+
+    @property
+    def offsets_index(self) -> int:
+        """Index of the members' offsets (E, S) in the carry; the covariance follows, if any."""
+        return len(self.member.step.carry_shapes)
 
     def initial_carry(self, batch: int) -> tuple[Tensor, ...]:
         """Return the initial carry: zeros, (B, ...) each."""
@@ -230,7 +219,7 @@ class Ensemble(nn.Module):
         """
         carry = self.warm_up(states, past_actions)
         state = states[:, -1]
-        belief = self.belief
+        measured = state.new_tensor(self.belief.measured)
         predicted = list[Tensor]()
         offsets = list[Tensor]()
         variances = list[Tensor]()
@@ -238,19 +227,17 @@ class Ensemble(nn.Module):
             state, *after = self(state, action, *carry)
             carry = tuple(after)
             predicted.append(state)
-            offsets.append(carry[belief.offsets])
-            variances.append(self._variance(carry, belief))
+            offsets.append(carry[self.offsets_index])
+            if self.member.noise is None:
+                variances.append(torch.zeros_like(state))
+            else:
+                covariance = carry[self.offsets_index + 1]
+                variances.append(covariance.diagonal(dim1=-2, dim2=-1) + measured)
         return (
             torch.stack(predicted, dim=1),
             torch.stack(offsets, dim=1),
             torch.stack(variances, dim=1),
         )
-
-    def _variance(self, carry: tuple[Tensor, ...], belief: Belief) -> Tensor:
-        if belief.covariance is None:
-            return torch.zeros_like(carry[-1])
-        variance = carry[belief.covariance].diagonal(dim1=-2, dim2=-1)
-        return variance + variance.new_tensor(belief.measured)
 
     def unroll(self, *data: Tensor) -> tuple[Tensor, Tensor]:
         """Roll out every member on its own batch, see `Member.unroll`; all (E, B, ...)."""

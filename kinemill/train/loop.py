@@ -19,7 +19,7 @@ from kinemill.task.learn import Learn
 from kinemill.task.protocols import Progress, Tracker
 from kinemill.train.amp import scaler_of
 from kinemill.train.batches import Batches, member_seed
-from kinemill.train.checkpoint import Retention, is_due, read_checkpoint, write_checkpoint
+from kinemill.train.checkpoint import is_due, read_checkpoint, write_checkpoint
 from kinemill.train.ddp import broadcast_tensors, process_group
 from kinemill.train.ema import Average
 from kinemill.train.memory import is_out_of_memory, out_of_memory, peaks
@@ -72,7 +72,8 @@ def fit(
     update = Steps(training, objective, learn, progress, batches)
     points = list[int]()  # points of the curve whose losses are still on the device
     began = time.monotonic() - state.seconds
-    _evaluate_start(training, objective, learn, tracker, watch)
+    if objective.evaluate_start and state.step == 0:
+        _evaluate(training, objective, learn, tracker, watch)
     is_over = False
     patience = math.inf if learn.patience is None else learn.patience
     while state.step < learn.total_steps and not is_over and state.waited < patience:
@@ -122,7 +123,7 @@ def _save(training: Training, learn: Learn, folder: Path, began: float) -> None:
     """Write a checkpoint in the process of rank zero."""
     if process_group().is_rank_zero:
         training.state.seconds = time.monotonic() - began
-        write_checkpoint(folder, *training.to_checkpoint(), Retention.of(learn))
+        write_checkpoint(folder, *training.to_checkpoint(), learn.keep)
 
 
 def _checked(state: State, objective: Objective) -> State:
@@ -162,14 +163,6 @@ def _begin(module: torch.nn.Module, learn: Learn, folder: Path, progress: Progre
         training.restore(*saved)
         progress.log_message(f"resuming from the checkpoint at step {training.state.step}")
     return training
-
-
-def _evaluate_start(
-    training: Training, objective: Objective, learn: Learn, tracker: Tracker, watch: Watch | None
-) -> None:
-    """Evaluate the initial weights of a new training, if the objective requests it."""
-    if objective.evaluate_start and training.state.step == 0:
-        _evaluate(training, objective, learn, tracker, watch)
 
 
 def _evaluate(

@@ -130,18 +130,7 @@ class Steps:
         """Make some of the next steps; return their number."""
         step = steps[0]
         if self._on_device is None and self._update is None:
-            self._decide()
-            if self._is_for_device():
-                self._on_device = DeviceSteps(
-                    self.training,
-                    self.objective,
-                    self.learn,
-                    self._batches,
-                    is_graph=self._is_graph,
-                )
-                self._report_how()
-            else:
-                self._update = self._made()
+            self._begin()
         if self._on_device is not None:
             with multiplied(self.learn.matmul):
                 try:
@@ -152,6 +141,21 @@ class Steps:
         if self._update is not None:
             self._losses.append(self._update(self._batches.at(step), step))
         return 1
+
+    def _begin(self) -> None:
+        """Choose the kind of the updates; a resumed training keeps whether they are compiled."""
+        state = self.training.state
+        if state.compiled is None:
+            state.compiled = is_to_be_compiled(self.training, self.objective, self.learn)
+        if self._is_for_device():
+            about = self.training, self.objective, self.learn, self._batches
+            self._on_device = DeviceSteps(*about, is_graph=self._is_graph)
+        else:
+            self._update = self._made()
+        if state.compiled:
+            self._progress.log_message("steps are compiled")
+        if self._on_device is not None and self._is_graph:
+            self._progress.log_message("steps are CUDA graphs")
 
     def _explained(self, fault: NotFinite, step: int) -> Diverged:
         at = step if fault.step is None else fault.step
@@ -212,20 +216,7 @@ class Steps:
             with multiplied(how):
                 return update(batch, step)
 
-        self._report_how()
         return multiplying if how != "highest" else update
-
-    def _report_how(self) -> None:
-        state = self.training.state
-        if state.compiled:
-            self._progress.log_message("steps are compiled")
-        if self._on_device is not None and self._is_graph:
-            self._progress.log_message("steps are CUDA graphs")
-
-    def _decide(self) -> None:
-        if self.training.state.compiled is None:
-            is_compiled = is_to_be_compiled(self.training, self.objective, self.learn)
-            self.training.state.compiled = is_compiled
 
 
 def reason_against(training: Training, objective: Objective, learn: Learn) -> str | None:

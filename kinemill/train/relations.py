@@ -14,6 +14,7 @@ from pydantic import Field
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task import Channel, Problems, Settings, Task
+from kinemill.task.channels import leads_to_itself
 from kinemill.task.units import factor, is_derivative, rate_factor
 
 Array = NDArray[np.float64]
@@ -173,6 +174,7 @@ def _of_relations(
     states = [name for name, channel in channels.items() if channel.role == "state"]
     predicted = {output.of: name for name, output in outputs.items()}
     whole = relations_of(channels, outputs, relations)
+    parents = {name: item.parent for name, item in whole.items()}
     for name, item in relations.items():
         where = ("relations", name)
         if name not in states:
@@ -182,21 +184,12 @@ def _of_relations(
             problems.append(((*where, "parent"), message))
         elif name in predicted:
             problems.append((where, f"{name!r} is already given by the output {predicted[name]!r}"))
-        elif _circles(name, whole):
+        elif leads_to_itself(name, parents):
             message = f"{name!r} follows from itself"
             problems.append(((*where, "parent"), message))
         elif wrong := _wrong_unit(item, channels[name].unit, channels[item.parent].unit):
             problems.append(((*where, "relation"), wrong))
     return problems
-
-
-def _circles(start: str, follows: Mapping[str, Follows]) -> bool:
-    visited: set[str] = set()
-    name = start
-    while name in follows and name not in visited:
-        visited.add(name)
-        name = follows[name].parent
-    return name == start
 
 
 def _wrong_unit(item: Follows, unit: str, parent: str) -> str | None:

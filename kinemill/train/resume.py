@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kinemill.errors import BadInput
 from kinemill.store import Home, Json, canonical, digest, peek, publish_json, read_json
+from kinemill.task.settings import leaves
 from kinemill.train.checkpoint import checkpoints, step_of
 
 INPUTS = "inputs.json"
@@ -71,22 +72,15 @@ def refuse_changes(folder: Path, inputs: Json) -> None:
 
 def changes(previous: Json, now: Json) -> list[str]:
     """Return the differing dotted keys of two nested documents: `learn.seed: 0 -> 1`."""
-    old = dict(_flat(previous))
-    new = dict(_flat(now))
+    old, new = (
+        {key.removeprefix("task."): value for key, value in leaves(inputs)}
+        for inputs in (previous, now)
+    )
     return [
         f"{key}: {_abbreviate(old.get(key, _NONE))} -> {_abbreviate(new.get(key, _NONE))}"
         for key in (*old, *(key for key in new if key not in old))
         if old.get(key, _NONE) != new.get(key, _NONE)
     ]
-
-
-def _flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
-    if not isinstance(value, dict) or not value:
-        yield prefix.removeprefix("task."), value
-        return
-    inner: Json = dict(value)  # pyright: ignore[reportUnknownArgumentType]
-    for key, part in inner.items():
-        yield from _flat(part, f"{prefix}.{key}" if prefix else key)
 
 
 def _abbreviate(value: object) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from kinemill.store import Json, digest
 from kinemill.store.provenance import git_commit
 from kinemill.task import Learn, Task
+from kinemill.task.settings import leaves
 from kinemill.task.yaml import dump_yaml
 
 CONFIG = "config.yaml"
@@ -69,13 +70,9 @@ def _version(name: str) -> str | None:
         return None
 
 
-def dotted(value: object, prefix: str = "") -> Json:
+def dotted(settings: Json) -> Json:
     """Return nested settings as dotted keys for MLflow; custom code is replaced by its digest."""
-    if prefix.endswith(".source") and isinstance(value, str):
-        return {prefix: digest(value)}
-    if not isinstance(value, dict) or not value:
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= dotted(inner, f"{prefix}.{key}" if prefix else str(key))
-    return flat
+    return {
+        key: digest(value) if key.endswith(".source") and isinstance(value, str) else value
+        for key, value in leaves(settings)
+    }

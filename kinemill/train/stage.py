@@ -21,13 +21,13 @@ from kinemill.store.machine import check_processes
 from kinemill.store.remote_sync import bring_checkpoint
 from kinemill.task import Task, WarmStart
 from kinemill.tracking.metric_logger import logged
-from kinemill.train.checkpoint import INDEX, Retention, clear
+from kinemill.train.checkpoint import INDEX, clear
 from kinemill.train.context import PORTFOLIO, Listeners, Trained, TrainingContext
 from kinemill.train.devices import determined, pick_device
 from kinemill.train.resume import key_of, note_inputs
 from kinemill.train.run_config import CONFIG, config_text, in_short
 from kinemill.train.summary import ModelSummary, StartModel
-from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS, description_of
+from kinemill.train.warm_start import CURVES, DESCRIPTION, description_of, write_trained
 
 VERSION = 14
 _UNHASHED_KEYS = (  # settings of `learn` that change the weights by rounding at most
@@ -109,15 +109,14 @@ def run(
             task if trained.learn is None else task.model_copy(update={"learn": trained.learn})
         )
         description = description_of(trained_task, data, dataset.digest)
-        text = json.dumps(description, indent=1, allow_nan=False)
-        (staging / DESCRIPTION).write_text(f"{text}\n")
+        write_trained(staging, description, trained.weights)
         return _publish_into(staging, trained, start)
 
     artifact = get_or_build(home, "model", task.name, key, build)
     if not is_built:
         _broadcast(b"")
     rmtree(folder / PORTFOLIO, ignore_errors=True)
-    clear(folder, Retention.of(task.learn))
+    clear(folder, task.learn.keep)
     return artifact
 
 
@@ -149,12 +148,8 @@ def _train(task: Task, data: object, context: TrainingContext) -> Trained:
 
 
 def _publish_into(staging: Path, trained: Trained, start: WarmStart | None) -> Json:
-    from safetensors.torch import save_file
-
     from kinemill.train.curves import draw_curves
 
-    weights = {name: value.cpu().contiguous() for name, value in trained.weights.items()}
-    save_file(weights, staging / WEIGHTS)
     (staging / CURVES).write_text(json.dumps(trained.history, allow_nan=False) + "\n")
     curves = draw_curves(trained.history, trained.best_step)
     (staging / "loss.png").write_bytes(curves.png())

@@ -1,5 +1,7 @@
 """Warm start: the files of a trained model, and a folder of them as the start of a training."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,16 @@ def description_of(task: Task, data: object, dataset_digest: str) -> Json:
         **task.learn.describe(task, data),
     }
     return FORMAT.stamp(about)
+
+
+def write_trained(folder: Path, description: Json, weights: Mapping[str, Any]) -> None:
+    """Write the files of a trained model, which `load_model` reads, into a new or empty folder."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(description, indent=1, allow_nan=False)
+    (folder / DESCRIPTION).write_text(f"{text}\n")
+    save_file({name: value.cpu().contiguous() for name, value in weights.items()}, folder / WEIGHTS)
 
 
 def kind_of(description: Json) -> Json:

@@ -166,11 +166,12 @@ def test_what_is_rejected_on_one_machine_is_rejected_on_the_other(bucket, homes,
 
 
 def test_the_newest_whole_checkpoint_is_fetched_and_older_ones_go(bucket, homes):
-    from kinemill.train.checkpoint import INDEX, Retention, read_checkpoint, write_checkpoint
+    from kinemill.task.learn import Keep
+    from kinemill.train.checkpoint import INDEX, read_checkpoint, write_checkpoint
 
     one, other = (home.runs / "arm" / "0123abcd" for home in homes)
     for step in (100, 200, 300):
-        write_checkpoint(one, tensors(step), {"step": step}, Retention(last=2))
+        write_checkpoint(one, tensors(step), {"step": step}, Keep(last=2))
     names = sorted({key.split("/")[4] for key in keys(bucket)})
     assert names == ["checkpoint-000000200", "checkpoint-000000300"]
     bucket.put_object(
@@ -180,7 +181,7 @@ def test_the_newest_whole_checkpoint_is_fetched_and_older_ones_go(bucket, homes)
     result, state = read_checkpoint(other)
     assert (state["step"], float(result["weights"]["w"][0])) == (300, 300.0)
     assert remote_sync.bring_checkpoint(other, INDEX) is None  # it is there
-    write_checkpoint(other, tensors(350), {"step": 350}, Retention(last=2))
+    write_checkpoint(other, tensors(350), {"step": 350}, Keep(last=2))
     assert remote_sync.bring_checkpoint(one, INDEX) == "checkpoint-000000350"
 
 
@@ -191,7 +192,8 @@ def tensors(step):
 
 
 def test_a_training_goes_on_while_the_store_is_down(bucket, homes, monkeypatch, caplog):
-    from kinemill.train.checkpoint import Retention, write_checkpoint
+    from kinemill.task.learn import Keep
+    from kinemill.train.checkpoint import write_checkpoint
 
     folder = homes[0].runs / "arm" / "0123abcd"
     up = os.environ["KINEMILL_REMOTE"]
@@ -199,10 +201,10 @@ def test_a_training_goes_on_while_the_store_is_down(bucket, homes, monkeypatch, 
     monkeypatch.setattr(object_store, "_FIRST_TRIES", 0.0)
     monkeypatch.setenv("KINEMILL_REMOTE", re.sub(r":\d+&", ":9&", up))
     with caplog.at_level(logging.WARNING):
-        write_checkpoint(folder, tensors(1), {"step": 1}, Retention(last=2))
+        write_checkpoint(folder, tensors(1), {"step": 1}, Keep(last=2))
     assert "the checkpoint is kept locally until the next upload" in caplog.text
     monkeypatch.setenv("KINEMILL_REMOTE", up)
-    write_checkpoint(folder, tensors(2), {"step": 2}, Retention(last=2))
+    write_checkpoint(folder, tensors(2), {"step": 2}, Keep(last=2))
     assert {key.split("/")[4][-1] for key in keys(bucket)} == {"1", "2"}
 
 

@@ -10,10 +10,12 @@ import torch
 from benchmarks import _exports
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.interface import describe
-from kinemill.export.step_files import Extras, write_model
+from kinemill.export.step_files import write_model
 from kinemill.task.document import Task
 from kinemill.task.export import Export
-from kinemill.train.layout import layout_of
+from kinemill.train.ensemble import Ensemble
+from kinemill.train.ensemble_member import Member, Noise
+from kinemill.train.layout import Layout, layout_of
 from kinemill.train.step import Step, make_step
 from tests.models.options import LEARN, LEAST
 
@@ -32,16 +34,19 @@ DESCRIPTION = {
 }
 
 
-def write_step(step: Step, folder: Path, described=DESCRIPTION, **settings) -> Path:
-    """Export a step to a folder, with the settings of `export`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    extras = Extras(Export(**settings))
-    write_model(copy.deepcopy(step), describe(described, step), folder, extras)
-    return folder
-
-
 def task_of(model: dict, history: int, **learn) -> Task:
     return _exports.task_of(model, history, learn)
+
+
+def scale_for(layout: Layout) -> dict[str, torch.Tensor]:
+    """Return the scale of a layout, in tensors of its own: a test may change those of its step."""
+    scale = dict(SCALE)
+    if layout.features != 4:
+        std = torch.linspace(0.5, 2.0, layout.features)
+        scale |= {"feature_mean": std - 1.0, "feature_std": std}
+    if len(layout.outputs) != 2:
+        scale |= {"output_mean": torch.zeros(1), "output_std": torch.tensor([9.0])}
+    return {name: values.clone() for name, values in scale.items()}
 
 
 def random_step(model: str | dict = "mlp", history: int = 4, network=None, **learn) -> Step:
@@ -50,26 +55,47 @@ def random_step(model: str | dict = "mlp", history: int = 4, network=None, **lea
     settings = {"type": model, **LEAST.get(model, {})} if isinstance(model, str) else model
     task = task_of(settings, history, **LEARN.get(settings["type"], {}), **learn)
     layout = layout_of(task)
-    scale = SCALE
-    if layout.features != 4:
-        std = torch.linspace(0.5, 2.0, layout.features)
-        scale = {**SCALE, "feature_mean": std - 1.0, "feature_std": std}
-    if len(layout.outputs) != 2:
-        scale = {**scale, "output_mean": torch.zeros(1), "output_std": torch.tensor([9.0])}
-    # Copies: a step keeps the tensors that it is given, and a test may change those of its step.
-    step = make_step(
-        task.learn.model, layout, {name: values.clone() for name, values in scale.items()}
-    )
+    step = make_step(task.learn.model, layout, scale_for(layout))
     step.network = network or step.network
     if settings["type"] in ("narx", "polynomial"):  # random products diverge within 25 steps
         step.network.head.weight.data *= 0.1
     return step.eval()
 
 
-def published(step: Step, folder: Path) -> Path:
+def ensemble_of(step: Step, members: int, *, noisy: bool = False) -> Ensemble:
+    """Return members with other weights each; the first has those of the step."""
+    layout, made = step.layout, []
+    for index in range(members):
+        copied = copy.deepcopy(step)
+        with torch.no_grad():
+            for value in copied.parameters():
+                value.mul_(1 - 0.2 * index)
+        noise = Noise(layout.features, len(layout.outputs), len(layout.states)) if noisy else None
+        made.append(Member(copied, noise))
+    return Ensemble(made).eval()
+
+
+def published(step: Step | Ensemble, folder: Path, described=DESCRIPTION, **settings) -> Path:
+    """Export a step to a folder, with the settings of `export`."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_model(copy.deepcopy(step), describe(DESCRIPTION, step), folder)
+    export = Export(**settings)
+    write_model(copy.deepcopy(step), describe(described, step), folder, export)
     return folder
+
+
+def angle_free(difference: np.ndarray) -> float:
+    """Return the largest difference; the first state is an angle, compared modulo a whole turn."""
+    turns = np.round(difference[..., 0] / (2 * np.pi)) * 2 * np.pi
+    return float(np.abs(difference - np.stack([turns, 0 * turns], -1)).max())
+
+
+def assert_fed_back(simulator, inputs, rolled) -> None:
+    """Check that a rollout is the step, fed back: not close to it, equal to it."""
+    states, past, actions = inputs
+    state, carry = states[:, -1], simulator.warm_up(states, past)
+    for k in range(actions.shape[1]):
+        state, *carry = simulator.step(state, actions[:, k], *carry)
+        np.testing.assert_array_equal(state, rolled[:, k])
 
 
 def batch(rows: int, history: int, horizon: int, seed: int = 0) -> tuple[torch.Tensor, ...]:

@@ -5,7 +5,6 @@ one is tested without an edit here. Each architecture is covered once; the whole
 slow.
 """
 
-import copy
 import ctypes
 import itertools
 import json
@@ -28,11 +27,10 @@ from kinemill.runtime import Interface, wrapped
 from kinemill.task.channels import Channel
 from kinemill.task.document import Task
 from kinemill.task.plugins import ENCODINGS, MODELS
-from kinemill.train.ensemble import Ensemble
-from kinemill.train.ensemble_member import Member, Noise
 from kinemill.train.layout import Window, layout_of
 from kinemill.train.relations import Integrator
 from kinemill.train.step import make_step
+from tests.export.conftest import ensemble_of
 from tests.models.options import OPTIONS
 
 pytestmark = pytest.mark.ci
@@ -83,7 +81,7 @@ def make(settings: dict, channels: dict, *, members: int = 0, **learn):
         "output_std": torch.linspace(0.05, 0.3, outputs),
     }
     step = make_step(task.learn.model, layout, scale)
-    step = (ensemble(step, members) if members else step).eval()
+    step = (ensemble_of(step, members, noisy=True) if members else step).eval()
     about = {
         "task": "robot",
         "dataset": "d" * 64,
@@ -91,18 +89,6 @@ def make(settings: dict, channels: dict, *, members: int = 0, **learn):
         "limits": {name: task.channels[name].limits for name in task.columns},
     }
     return step, describe(about, step)
-
-
-def ensemble(step, members: int) -> Ensemble:
-    made = []
-    for index in range(members):
-        network, layout = copy.deepcopy(step), step.layout
-        with torch.no_grad():
-            for value in network.parameters():
-                value.mul_(1 - 0.2 * index)
-        noise = Noise(layout.features, len(layout.outputs), len(layout.states))
-        made.append(Member(network, noise))
-    return Ensemble(made)
 
 
 @pytest.fixture(autouse=True)

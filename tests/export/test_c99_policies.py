@@ -4,9 +4,9 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -226,7 +226,7 @@ def test_c_that_acts_otherwise_is_refused(tmp_path, monkeypatch):
         source = generate(model)
         code = source.code.replace("action[i] = out[i]", "action[i] = 1.01f * out[i]")
         assert code != source.code
-        return SimpleNamespace(**{**vars(source), "code": code})
+        return replace(source, code=code)
 
     monkeypatch.setattr(parity, "generate_policy", wrong)
     with pytest.raises(Blocked, match=r"policy\.c: differs from the trained policy by up to"):

@@ -18,7 +18,7 @@ from kinemill.train.scaling import scale_of
 from kinemill.train.step import make_step
 from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.nan_propagation import propagate_nan
-from tests.export.conftest import write_step
+from tests.export.conftest import published
 from tests.train.conftest import packed as packed_fixture
 from tests.train.conftest import pendulum_task
 
@@ -41,12 +41,12 @@ def make(packed, model: dict, history: int, **learn):
 @pytest.fixture(scope="module")
 def mlp_folder(packed, tmp_path_factory):
     """Return the files of an MLP, which no test may change: an export takes 1.5 s."""
-    return write_step(make(packed, *CASES[0][:2]), tmp_path_factory.mktemp("mlp"))
+    return published(make(packed, *CASES[0][:2]), tmp_path_factory.mktemp("mlp"))
 
 
 @pytest.fixture(scope="module")
 def gru_folder(packed, tmp_path_factory):
-    return write_step(make(packed, *CASES[1][:2]), tmp_path_factory.mktemp("gru"))
+    return published(make(packed, *CASES[1][:2]), tmp_path_factory.mktemp("gru"))
 
 
 def windows(packed, rows: int, horizon: int, count: int = 9):
@@ -75,7 +75,7 @@ def test_positions_alone_are_what_a_rollout_needs(
 ):
     step = make(packed, model, history, **learn)
     written = {"mlp": mlp_folder, "gru": gru_folder} if not learn else {}
-    simulator = load(written.get(model["type"]) or write_step(step, tmp_path))
+    simulator = load(written.get(model["type"]) or published(step, tmp_path))
     assert simulator.history == max(history, 11)
     states, past, actions = windows(packed, simulator.history, 6)
     predicted = simulator.rollout(states[..., :1], past, actions)
@@ -159,7 +159,7 @@ def test_members_of_an_ensemble_start_from_one_estimate(packed, tmp_path):
     task = position_task(model={"type": "mlp", "hidden_sizes": [8]}, history=2, ensemble=2)
     layout = layout_of(task)
     step = assemble(task.learn, layout, scale_of(packed, layout)).eval()
-    simulator = load(write_step(step, tmp_path))
+    simulator = load(published(step, tmp_path))
     states, past, actions = windows(packed, simulator.history, 4)
     with torch.no_grad():
         recorded = step.estimate_history(torch.from_numpy(states), torch.from_numpy(past))
@@ -169,13 +169,13 @@ def test_members_of_an_ensemble_start_from_one_estimate(packed, tmp_path):
 
 def test_c_has_no_estimate_and_says_so(packed, mlp_folder, tmp_path):
     with pytest.raises(BadInput, match="velocity is estimated from measurements"):
-        write_step(make(packed, {"type": "mlp"}, 1), tmp_path, c99=True)
+        published(make(packed, {"type": "mlp"}, 1), tmp_path, c99=True)
     with pytest.raises(BadInput, match="velocity is estimated from measurements"):
         load(mlp_folder, engine="c")
 
 
 def test_float64_files_estimate_in_float64(packed, tmp_path):
-    folder = write_step(make(packed, {"type": "mlp"}, 1), tmp_path, precision="float64")
+    folder = published(make(packed, {"type": "mlp"}, 1), tmp_path, precision="float64")
     simulator = load(folder)
     states, *_ = windows(packed, simulator.history, 3)
     assert simulator.estimate(states.astype(np.float64)).dtype == np.float64

@@ -1,7 +1,5 @@
 """Exported ensembles of every architecture equal those in torch, and so do their members."""
 
-import copy
-
 import numpy as np
 import onnx
 import onnxruntime
@@ -9,37 +7,24 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.export.interface import describe
-from kinemill.export.step_files import write_model
 from kinemill.runtime import load
 from kinemill.task.plugins import MODELS
 from kinemill.train.ensemble import Ensemble
-from kinemill.train.ensemble_member import Member, Noise
-from tests.export.conftest import DESCRIPTION, batch, random_step
+from tests.export.conftest import (
+    angle_free,
+    assert_fed_back,
+    batch,
+    ensemble_of,
+    published,
+    random_step,
+)
 
 HISTORY = 4
 
 
 def ensemble(model: str, members: int, history: int = HISTORY, *, noisy: bool = False) -> Ensemble:
     """Return members with random weights; the first is that of `random_step`."""
-    step, made = random_step(model, history), []
-    for index in range(members):
-        copied = copy.deepcopy(step)
-        with torch.no_grad():
-            for value in copied.parameters():
-                value.mul_(1 - 0.2 * index)
-        made.append(Member(copied, Noise(4, 2, 2) if noisy else None))
-    return Ensemble(made).eval()
-
-
-def published(module: Ensemble, folder):
-    write_model(copy.deepcopy(module), describe(DESCRIPTION, module), folder)
-    return load(folder)
-
-
-def angle_free(difference: np.ndarray) -> float:
-    turns = np.round(difference[..., 0] / (2 * np.pi)) * 2 * np.pi
-    return float(np.abs(difference - np.stack([turns, 0 * turns], -1)).max())
+    return ensemble_of(random_step(model, history), members, noisy=noisy)
 
 
 # An export takes seconds; that all models run as ensembles in torch is in tests/train.
@@ -51,7 +36,7 @@ EVERY = [pytest.param(name, marks=MARKS.get(name, [pytest.mark.slow])) for name 
 @pytest.mark.parametrize("model", EVERY)
 def test_every_model_runs_as_an_ensemble_from_its_files(model, tmp_path):
     module = ensemble(model, 2)
-    simulator = published(module, tmp_path)
+    simulator = load(published(module, tmp_path))
     for rows, horizon in ((1, 1), (7, 25)):
         inputs = batch(rows, HISTORY, horizon)
         with torch.no_grad():
@@ -65,10 +50,7 @@ def test_every_model_runs_as_an_ensemble_from_its_files(model, tmp_path):
             assert angle_free(members[:, index] - alone[index]) < 5e-5
         assert offsets.abs().max() > 1e-4  # they differ, or this would show nothing
         check_disagreement(tmp_path, arguments, offsets.numpy())
-        state, carry = arguments[0][:, -1], simulator.warm_up(arguments[0], arguments[1])
-        for k in range(horizon):
-            state, *carry = simulator.step(state, arguments[2][:, k], *carry)
-            np.testing.assert_array_equal(state, result[:, k])
+        assert_fed_back(simulator, arguments, result)
 
 
 def check_disagreement(folder, inputs, offsets):
@@ -87,8 +69,7 @@ def noisy_files(history, folder):
     module = ensemble("mlp", 3, history, noisy=True)
     with torch.no_grad():
         module.member.noise.measured.copy_(torch.tensor([0.1, 0.2]).square().log())
-    published(module, folder)
-    return folder
+    return published(module, folder)
 
 
 @pytest.fixture(scope="module")

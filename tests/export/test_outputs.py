@@ -19,7 +19,7 @@ from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
 from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.nan_propagation import propagate_nan
-from tests.export.conftest import DESCRIPTION, SCALE, batch, task_of, write_step
+from tests.export.conftest import DESCRIPTION, batch, published, scale_for, task_of
 from tests.models.options import LEARN, OPTIONS
 
 OUTPUTS = {
@@ -42,19 +42,14 @@ def task_with_outputs(model: dict, history: int, **learn):
 def random_step_with_outputs(model: dict, history: int = 4, **learn):
     torch.manual_seed(5)
     task = task_with_outputs(model, history, **learn)
-    layout, scale = layout_of(task), dict(SCALE)
-    if layout.features != 4:
-        std = torch.linspace(0.5, 2.0, layout.features)
-        scale |= {"feature_mean": std - 1.0, "feature_std": std}
-    if len(layout.outputs) != 2:
-        scale |= {"output_mean": torch.zeros(1), "output_std": torch.tensor([9.0])}
-    scale = {name: entry.clone() for name, entry in scale.items()}
+    layout = layout_of(task)
+    scale = scale_for(layout)
     if learn.get("ensemble"):
         return assemble(task.learn, layout, scale).eval()
     return make_step(task.learn.model, layout, scale).eval()
 
 
-write = partial(write_step, described=DESCRIBED)
+write = partial(published, described=DESCRIBED)
 
 
 @pytest.fixture(scope="module")

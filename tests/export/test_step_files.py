@@ -15,12 +15,20 @@ from torch import nn
 from kinemill.errors import BadInput, Blocked
 from kinemill.export.interface import describe
 from kinemill.export.step import export_any
-from kinemill.export.step_files import Extras, write_model
+from kinemill.export.step_files import write_model
 from kinemill.runtime import load
 from kinemill.store import file_digest
 from kinemill.task.export import Export
 from kinemill.task.plugins import MODELS
-from tests.export.conftest import DESCRIPTION, batch, own_rows, published, random_step
+from tests.export.conftest import (
+    DESCRIPTION,
+    angle_free,
+    assert_fed_back,
+    batch,
+    own_rows,
+    published,
+    random_step,
+)
 from tests.models.options import LEAST, MORE, OPTIONS
 
 
@@ -30,12 +38,6 @@ def kinds_of(folder: Path) -> set[str]:
     for graph in graphs:
         graphs += [part.g for node in graph.node for part in node.attribute if part.HasField("g")]
     return {node.op_type for graph in graphs for node in graph.node}
-
-
-def angle_free(difference: np.ndarray) -> float:
-    """Return the largest difference; the first state is an angle, compared modulo a whole turn."""
-    turns = np.round(difference[..., 0] / (2 * np.pi)) * 2 * np.pi
-    return float(np.abs(difference - np.stack([turns, 0 * turns], -1)).max())
 
 
 # The defaults without a history, every option with one. An export takes seconds: those of one model
@@ -69,13 +71,7 @@ def test_every_model_runs_from_its_files_as_in_torch_for_any_batch(model, histor
         assert result.shape == (rows, horizon, 2)
         assert result.dtype == np.float32
         assert angle_free(result - expected) < 2e-5  # float32 rounding over 25 steps
-
-        # The rollout is the step, fed back: not close to it, equal to it.
-        states, past, actions = (part.numpy() for part in inputs)
-        state, carry = states[:, -1], simulator.warm_up(states, past)
-        for k in range(horizon):
-            state, *carry = simulator.step(state, actions[:, k], *carry)
-            np.testing.assert_array_equal(state, result[:, k])
+        assert_fed_back(simulator, [part.numpy() for part in inputs], result)
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +252,7 @@ def test_the_first_comparison_is_on_rows_of_training(tmp_path):
     step = random_step("mlp", 1, network=Steep())
     _, rows = own_rows()
     rows = dataclasses.replace(rows, segments=[1e-5 * rows.values], std=1e-5 * rows.std)
-    write_model(copy.deepcopy(step), describe(DESCRIPTION, step), tmp_path, Extras(Export(), rows))
+    write_model(copy.deepcopy(step), describe(DESCRIPTION, step), tmp_path, Export(), rows)
     far = load(tmp_path, non_finite="pass").rollout(
         np.ones((1, 1, 2), np.float32),
         np.ones((1, 0, 1), np.float32),

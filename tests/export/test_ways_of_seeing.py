@@ -11,7 +11,7 @@ from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.nan_propagation import propagate_nan
 from kinemill.verify.parity import Pair, compare, evaluate_step
 from kinemill.verify.test_inputs import window_probe
-from tests.export.conftest import batch, published, random_step
+from tests.export.conftest import assert_fed_back, batch, published, random_step
 
 HISTORY = 3
 WAYS = {
@@ -56,13 +56,7 @@ def test_it_passes_the_gates_of_verify(way, tmp_path):
     assert [item for item in result if not item.passed] == []
     assert len(result) >= 14  # every input of both files, at up to three places
 
-    # The rollout is the step, fed back, from the very first row on.
-    states, past, actions = probes[0].windows
-    rolled = simulator.rollout(states, past, actions)
-    state, carry = states[:, -1], simulator.warm_up(states, past)
-    for k in range(actions.shape[1]):
-        state, *carry = simulator.step(state, actions[:, k], *carry)
-        np.testing.assert_array_equal(state, rolled[:, k])
+    assert_fed_back(simulator, probes[0].windows, simulator.rollout(*probes[0].windows))
 
 
 class EveryActivation(nn.Module):

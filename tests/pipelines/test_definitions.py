@@ -9,7 +9,8 @@ import pytest
 
 from kinemill.errors import TaskError
 from kinemill.task import load_task
-from kinemill.task.overrides import leaves, nested
+from kinemill.task.overrides import nested
+from kinemill.task.settings import leaves
 from kinemill_dagster.assets import CHAIN
 from kinemill_dagster.assets.metadata import DESCRIPTIONS, build_metadata
 from kinemill_dagster.pipelines.chain import chain_job, definitions_of

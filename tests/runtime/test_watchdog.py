@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.export.step_files import Extras
 from kinemill.runtime import Watchdog, load
 from kinemill.task.export import Export
 from tests.export.conftest import DESCRIPTION, random_step
@@ -21,8 +20,8 @@ def simulator(tmp_path_factory):
     from kinemill.export.step_files import write_model
 
     step, folder = random_step("mlp"), tmp_path_factory.mktemp("model")
-    extras = Extras(Export(safe_action={"torque": SAFE}))
-    write_model(step, describe(DESCRIPTION, step), folder, extras)
+    settings = Export(safe_action={"torque": SAFE})
+    write_model(step, describe(DESCRIPTION, step), folder, settings)
     return load(folder)
 
 

@@ -104,7 +104,7 @@ def test_selection_of_a_model_that_loses_on_left_out_recordings_publishes_the_be
     assert summary.trained.digest == trained.ref.digest
     folder = open_ref(home, selected.ref)
     assert (folder / CURVES).is_file()
-    expected = load_references(home, references).items[selection.selected].history
+    expected = load_references(home, references).items[selection.selected].facts.history
     assert load_model(folder).history == expected
     again, repeated = select_model(TASK, home, trained, dataset, references)
     assert (again.ref, again.cached, repeated) == (selected.ref, True, selection)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from kinemill.errors import BadInput, TaskError
 from kinemill.task import load_task
-from kinemill.task.overrides import apply, leaves, nested
+from kinemill.task.overrides import apply, nested
+from kinemill.task.settings import leaves
 from kinemill_dagster.pipelines.run import run_config
 from kinemill_dagster.resources.task_resource import define_task_resource
 from tests.conftest import EXAMPLES

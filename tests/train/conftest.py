@@ -20,14 +20,17 @@ CPU, QUIET = torch.device("cpu"), (NullReporter(), NullReporter())
 
 
 class Recorder(NullReporter):
-    """Keep metrics and messages, and interrupt the training after a number of steps."""
+    """Keep metrics, texts and messages, and interrupt the training after a number of steps."""
 
     def __init__(self, stop_at=math.inf):
-        self.stop_at, self.metrics, self.messages = stop_at, {}, []
+        self.stop_at, self.metrics, self.texts, self.messages = stop_at, {}, {}, []
 
     def log_metrics(self, metrics, step):
         for name, value in metrics.items():
             self.metrics.setdefault(name, []).append((step, value))
+
+    def log_text(self, name, text):
+        self.texts[name] = text
 
     def log_message(self, message):
         self.messages.append(message)
@@ -37,10 +40,15 @@ class Recorder(NullReporter):
             raise KeyboardInterrupt
 
 
+def prepared(task, dataset, start=None):
+    """Return a new module, its objective and the settings of its training."""
+    return *task.learn.prepare(task, dataset, dataset, CPU, start), task.learn
+
+
 def assert_resumes(prepare, folder, stop_at=30):
     """Check that an interrupted training ends, bit for bit, as one that was not interrupted.
 
-    `prepare` returns a new module, its objective and the settings. Returns the state at the end,
+    `prepare` returns what `prepared` does. Returns the state at the end,
     and the groups of tensors and the numbers of the last checkpoint.
     """
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, not finished, or not writable, and which of them are retention."""
+"""Checkpoints that are damaged, not finished, or not writable, and which of them are kept."""
 
 import ast
 import json
@@ -11,11 +11,11 @@ import torch
 
 from kinemill.errors import CorruptArtifact, TrainingFailed
 from kinemill.store import fault_injection
+from kinemill.task.learn import Keep
 from kinemill.train import checkpoint
 from kinemill.train.checkpoint import (
     INDEX,
     TENSORS,
-    Retention,
     checkpoints,
     clear,
     is_due,
@@ -24,7 +24,7 @@ from kinemill.train.checkpoint import (
     write_checkpoint,
 )
 from kinemill.train.loop import fit
-from tests.train.conftest import QUIET, pendulum_task
+from tests.train.conftest import QUIET, pendulum_task, prepared
 
 
 def groups(value: float = 1.0):
@@ -35,10 +35,10 @@ def groups(value: float = 1.0):
     }
 
 
-def write(folder: Path, *steps: int, retention: Retention | None = None) -> None:
+def write(folder: Path, *steps: int, keep: Keep | None = None) -> None:
     for step in steps:
         state = {"step": step, "z": 0, "losses": [0.1, 1 / 3]}
-        write_checkpoint(folder, groups(step), state, retention)
+        write_checkpoint(folder, groups(step), state, keep)
 
 
 def steps_in(folder: Path) -> list[int]:
@@ -69,23 +69,21 @@ def test_a_state_that_json_cannot_hold_is_an_error_and_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("retention", "remaining", "forever"),
+    ("keep", "remaining", "forever"),
     [
-        (Retention(), [50, 60], []),
-        (Retention(last=1), [60], []),
-        (Retention(last=3), [40, 50, 60], []),
-        (Retention(last=1, every=20), [20, 40, 60], [20, 40, 60]),
-        (Retention(last=2, every=40), [40, 50, 60], [40]),
+        (Keep(), [50, 60], []),
+        (Keep(last=1), [60], []),
+        (Keep(last=3), [40, 50, 60], []),
+        (Keep(last=1, every=20), [20, 40, 60], [20, 40, 60]),
+        (Keep(last=2, every=40), [40, 50, 60], [40]),
         # The first ones after steps 25 and 50 are permanent.
-        (Retention(last=1, every=25), [30, 50, 60], [30, 50]),
+        (Keep(last=1, every=25), [30, 50, 60], [30, 50]),
     ],
 )
-def test_the_last_ones_and_every_so_many_steps_one_are_kept(
-    tmp_path, retention, remaining, forever
-):
-    write(tmp_path, 10, 20, 30, 40, 50, 60, retention=retention)
+def test_the_last_ones_and_every_so_many_steps_one_are_kept(tmp_path, keep, remaining, forever):
+    write(tmp_path, 10, 20, 30, 40, 50, 60, keep=keep)
     assert steps_in(tmp_path) == remaining
-    clear(tmp_path, retention)
+    clear(tmp_path, keep)
     assert steps_in(tmp_path) == forever
     assert tmp_path.exists() == bool(forever)
 
@@ -144,7 +142,7 @@ def test_when_none_is_whole_it_is_an_error_that_says_what_to_do(tmp_path):
 
 def test_an_old_one_goes_only_when_the_new_one_was_read_back_whole(tmp_path, monkeypatch):
     """A disk that gives back another bit than was written."""
-    write(tmp_path, 10, retention=Retention(last=1))
+    write(tmp_path, 10, keep=Keep(last=1))
 
     def settle(moves):
         flip(moves[0].aside / TENSORS, -1, 3)
@@ -153,7 +151,7 @@ def test_an_old_one_goes_only_when_the_new_one_was_read_back_whole(tmp_path, mon
 
     monkeypatch.setattr(checkpoint, "settle", settle)
     with pytest.raises(CorruptArtifact, match="has bytes that changed since it was written"):
-        write(tmp_path, 20, retention=Retention(last=1))
+        write(tmp_path, 20, keep=Keep(last=1))
     assert steps_in(tmp_path) == [10]
     assert read_checkpoint(tmp_path)[1]["step"] == 10
 
@@ -192,21 +190,18 @@ def fault(monkeypatch):
 @pytest.fixture(scope="module")
 def whole(packed, tmp_path_factory):
     """The weights and curves of a training that nothing disturbs."""
-    state, best = fit(*learning(packed), learn(), tmp_path_factory.mktemp("whole"), QUIET)
+    state, best = trained(packed, tmp_path_factory.mktemp("whole"))
     return state.history, best
 
 
-def learn():
-    return pendulum_task(patience=None, save_every=10, ema=0.9).learn
-
-
-def learning(packed):
-    return learn().prepare(pendulum_task(), packed, packed, torch.device("cpu"))
+def trained(packed, folder):
+    task = pendulum_task(patience=None, save_every=10, ema=0.9)
+    return fit(*prepared(task, packed), folder, QUIET)
 
 
 def test_a_training_passes_every_fault_point(packed, tmp_path, fault):
     fault("count")
-    fit(*learning(packed), learn(), tmp_path, QUIET)
+    trained(packed, tmp_path)
     assert set(fault_injection.passings()) == fault_points()
 
 
@@ -223,10 +218,10 @@ def test_a_disk_that_takes_no_more_is_an_error_and_costs_nothing_that_was_there(
     with pytest.raises(
         TrainingFailed, match=rf"checkpoint-000000030: could not be written \({why}"
     ):
-        fit(*learning(packed), learn(), tmp_path, QUIET)
+        trained(packed, tmp_path)
     assert set(steps_in(tmp_path)) >= ({20} if point == "checkpoint.dropped" else {10, 20})
     assert read_checkpoint(tmp_path)[1]["step"] in (20, 30)
-    state, best = fit(*learning(packed), learn(), tmp_path, QUIET)
+    state, best = trained(packed, tmp_path)
     assert state.history == whole[0]
     assert all(torch.equal(best[name], value) for name, value in whole[1].items())
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

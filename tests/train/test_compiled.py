@@ -11,7 +11,7 @@ from kinemill.train.compiled import compiled, has_compiler
 from kinemill.train.loop import fit
 from kinemill.train.optimizer_step import is_to_be_compiled
 from kinemill.train.training_state import Training
-from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task
+from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task, prepared
 
 needs_compiler = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to compile with")
 CLIP = 0.5
@@ -117,9 +117,7 @@ def test_auto_compiles_long_trainings_with_equal_steps(packed, settings, is_comp
 @needs_compiler
 def test_a_killed_compiled_training_goes_on_bit_for_bit(packed, tmp_path):
     task = pendulum_task(patience=None, compile="on")
-    state, *_ = assert_resumes(
-        lambda: (*task.learn.prepare(task, packed, packed, CPU), task.learn), tmp_path, 50
-    )
+    state, *_ = assert_resumes(lambda: prepared(task, packed), tmp_path, 50)
     assert state.compiled
 
 

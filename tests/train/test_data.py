@@ -14,7 +14,7 @@ from kinemill.train.layout import make_layout
 from kinemill.train.loop import fit
 from kinemill.train.scaling import scale_of
 from tests.dataset.packing import packed_of
-from tests.train.conftest import CPU, QUIET, assert_resumes
+from tests.train.conftest import QUIET, assert_resumes, prepared
 
 CHANNELS = {"x": {"role": "state", "unit": "m"}, "u": {"role": "action", "unit": "m"}}
 
@@ -70,8 +70,7 @@ def test_windows_stay_inside_their_episode_and_reach_its_last_row():
 def test_a_system_that_is_nothing_but_its_last_action_is_learned(tmp_path):
     """White noise drives it: any other row tells nothing, and the error would stay at 1 spread."""
     task, dataset = echo_task(), packed_echo()
-    module, objective = task.learn.prepare(task, dataset, dataset, CPU)
-    state, _ = fit(module, objective, task.learn, tmp_path, QUIET)
+    state, _ = fit(*prepared(task, dataset), tmp_path, QUIET)
     assert state.best < 0.1
 
 
@@ -79,8 +78,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(tmp_path):
     result = []
     for run, seed in enumerate((4, 4, 5)):
         task, dataset = echo_task(seed=seed, steps=20), packed_echo()
-        module, objective = task.learn.prepare(task, dataset, dataset, CPU)
-        _, best = fit(module, objective, task.learn, tmp_path / str(run), QUIET)
+        _, best = fit(*prepared(task, dataset), tmp_path / str(run), QUIET)
         result.append(best["network.head.weight"])
     assert torch.equal(result[0], result[1])
     assert not torch.equal(result[0], result[2])
@@ -134,4 +132,4 @@ def test_weighted_batches_follow_from_seed_and_step_alone():
 
 def test_a_balanced_training_goes_on_bit_for_bit(tmp_path):
     task, dataset = echo_task(steps=60, save_every=10, log_every=10, batch_size=16), weighted_echo()
-    assert_resumes(lambda: (*task.learn.prepare(task, dataset, dataset, CPU), task.learn), tmp_path)
+    assert_resumes(lambda: prepared(task, dataset), tmp_path)

@@ -14,11 +14,10 @@ import torch
 
 from kinemill.errors import BadInput
 from kinemill.store import fault_injection
-from kinemill.task.protocols import NullReporter
 from kinemill.train.checkpoint import checkpoints, read_checkpoint
 from kinemill.train.ddp import ProcessGroup, _select_backend, joined, process_group
 from kinemill.train.loop import fit
-from tests.train.conftest import pendulum_task
+from tests.train.conftest import Recorder, pendulum_task
 
 SETTINGS = {
     "patience": None,
@@ -28,19 +27,6 @@ SETTINGS = {
     "horizon_schedule": {"first": 2, "steps": 40},
     "save_every": 10,
 }
-
-
-class Recorder(NullReporter):
-    """Keeps what it is told."""
-
-    def __init__(self):
-        self.lines = []
-
-    def log_message(self, message):
-        self.lines.append(message)
-
-    def log_metrics(self, metrics, step):
-        self.lines.append([step, sorted(metrics)])
 
 
 def learn_in(folder: Path, world: dict[str, str], packed, settings) -> None:
@@ -55,7 +41,7 @@ def learn_in(folder: Path, world: dict[str, str], packed, settings) -> None:
         messages = Recorder()
         state, best = fit(*parts, task.learn, folder, (messages, messages))
     weights = {name: value.tolist() for name, value in best.items()}
-    result = [state.step, state.best, weights, messages.lines]
+    result = [state.step, state.best, weights, messages.messages]
     folder.with_suffix(".json").write_text(json.dumps(result))
 
 

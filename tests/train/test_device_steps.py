@@ -17,7 +17,7 @@ from kinemill.train.noise import Draws, KeyedNoise
 from kinemill.train.optimizer_step import Steps, one_by_one, reason_against_graph
 from kinemill.train.training_state import State, Training
 from tests.policies.imitation.test_ddp_policies import parts_of
-from tests.train.conftest import CPU, QUIET, Recorder, assert_resumes, pendulum_task
+from tests.train.conftest import CPU, QUIET, Recorder, assert_resumes, pendulum_task, prepared
 
 DROPPED = {"model": {"type": "mlp", "hidden_sizes": [16], "dropout": 0.2}}
 CASES = {
@@ -126,9 +126,7 @@ def test_no_garbage_is_collected_in_a_capture():
 
 def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, as_on_gpu, in_groups):
     task = pendulum_task(patience=None, compile="off", ema=0.9, save_every=15, **CASES["fp16"])
-    assert_resumes(
-        lambda: (*task.learn.prepare(task, packed, packed, CPU), task.learn), tmp_path, 40
-    )
+    assert_resumes(lambda: prepared(task, packed), tmp_path, 40)
 
 
 @pytest.mark.parametrize("learn", [{}, {"amp": "fp16"}], ids=["float32", "fp16"])
@@ -271,8 +269,7 @@ def test_compiled_steps_are_those_that_wait(packed, tmp_path, as_on_gpu):
     task = pendulum_task(patience=None, compile="on")
 
     def train(folder):
-        module, objective = task.learn.prepare(task, packed, packed, CPU)
-        return fit(module, objective, task.learn, tmp_path / folder, QUIET)[0]
+        return fit(*prepared(task, packed), tmp_path / folder, QUIET)[0]
 
     deferred = train("deferred")
     assert deferred.compiled

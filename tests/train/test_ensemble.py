@@ -77,7 +77,7 @@ def test_a_measured_state_brings_the_members_together(packed):
         first, *carry = module(states[:, 0], actions[:, 0], *module.initial_carry(6))
         moved = states[:, 1]
         after, *_ = module(moved, actions[:, 1], *carry)
-        fresh = [part if i != module.belief.offsets else 0 * part for i, part in enumerate(carry)]
+        fresh = [part if i != module.offsets_index else 0 * part for i, part in enumerate(carry)]
         expected, *_ = module(moved, actions[:, 1], *fresh)
         going_on, *_ = module(first, actions[:, 1], *carry)
         bunched, *_ = module(first, actions[:, 1], *fresh)

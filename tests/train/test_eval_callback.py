@@ -15,9 +15,7 @@ from kinemill.train.eval_callback import TorchSimulator, load_callback
 from kinemill.train.loop import fit
 from kinemill.train.run_config import CONFIG, in_short
 from tests.conftest import EXAMPLES
-from tests.train.conftest import pendulum_task, publish
-
-CPU, TASKS = torch.device("cpu"), EXAMPLES
+from tests.train.conftest import CPU, Recorder, pendulum_task, publish
 
 HOOK = """
 def swings(simulator, task):
@@ -37,20 +35,6 @@ def breaks(simulator, task):
 """
 
 
-class Recorder(NullReporter):
-    def __init__(self):
-        self.texts, self.metrics, self.said = {}, {}, []
-
-    def log_text(self, name, text):
-        self.texts[name] = text
-
-    def log_metrics(self, metrics, step):
-        self.metrics.update({(name, step): value for name, value in metrics.items()})
-
-    def log_message(self, message):
-        self.said.append(message)
-
-
 @pytest.fixture
 def hook(tmp_path):
     path = tmp_path / "hook.py"
@@ -67,7 +51,7 @@ def test_a_function_beside_the_task_is_asked_at_each_evaluation_with_the_weights
     state, best = fit(module, objective, task.learn, tmp_path, (recorder, NullReporter()), watch)
     assert state.history["eval/dt"] == [[2, task.dt], [4, task.dt]]
     assert state.history["eval/odd"] == [[2, None], [4, None]]
-    assert recorder.metrics["eval/last", 4] == state.history["eval/last"][1][1]
+    assert recorder.metrics["eval/last"][-1] == tuple(state.history["eval/last"][1])
     module.load_state_dict(best)  # the last ones are the best; averaged
     assert watch(module.eval())["eval/last"] == state.history["eval/last"][1][1]
 
@@ -120,7 +104,7 @@ def test_a_name_that_is_none_is_a_mistake_in_the_task():
 
 
 def test_a_file_is_named_relative_to_the_task(hook, tmp_path):
-    task = yaml.safe_load(TASKS.joinpath("pendulum.yaml").read_text())
+    task = yaml.safe_load(EXAMPLES.joinpath("pendulum.yaml").read_text())
     task["learn"]["eval_callback"] = "hook.py:swings"
     (tmp_path / "pendulum.yaml").write_text(yaml.safe_dump(task))
     result = load_task(tmp_path / "pendulum.yaml").learn.eval_callback
@@ -167,9 +151,9 @@ def test_a_run_writes_down_its_whole_configuration(home, packed, hook):
     assert result["run"]["device"] == "cpu"
     assert result["run"]["versions"]["torch"] == torch.__version__
     short = "dynamics with mlp, adamw at 0.001, cosine_warmup, batch 32 x 2, 20 steps, ema 0.9"
-    assert any(f"pendulum: {short}, seed 0; all settings: " in said for said in recorder.said)
-    assert ("eval/last", 20) in recorder.metrics
-    assert recorder.said[-1].startswith("peak memory: memory/host_peak_gib ")
+    assert any(f"pendulum: {short}, seed 0; all settings: " in text for text in recorder.messages)
+    assert recorder.metrics["eval/last"][-1][0] == 20
+    assert recorder.messages[-1].startswith("peak memory: memory/host_peak_gib ")
     assert in_short(pendulum_task(amp="bf16", deterministic=True).learn).endswith(
         "amp bf16, deterministic, seed 0"
     )

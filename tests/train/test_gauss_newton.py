@@ -163,13 +163,15 @@ def test_a_deadline_ends_it_with_the_best_parameters_so_far(packed, seconds, mon
             assert torch.equal(one, other)
 
 
-def test_the_time_limit_is_shared_by_all_initializations(packed, monkeypatch):
+@pytest.fixture
+def limits(monkeypatch):
+    """The time limit of each fit, which does nothing."""
     limits = []
+    monkeypatch.setattr(_dynamics_setup, "fit_rollouts", lambda *args: limits.append(args[4]))
+    return limits
 
-    def fit_rollouts(step, windows, which, settings, seconds):
-        limits.append(seconds)
 
-    monkeypatch.setattr(_dynamics_setup, "fit_rollouts", fit_rollouts)
+def test_the_time_limit_is_shared_by_all_initializations(packed, limits):
     model = {"type": "latent", "size": 2, "hidden_size": 3}
     newton = {"n_init": 3, "seconds": 12.0}
     task = pendulum_task(model=model, gauss_newton=newton, ensemble=2)
@@ -177,14 +179,8 @@ def test_the_time_limit_is_shared_by_all_initializations(packed, monkeypatch):
     assert limits == [2.0] * 6
 
 
-def test_a_warm_start_is_fitted_once_within_the_whole_time_limit(packed, monkeypatch):
+def test_a_warm_start_is_fitted_once_within_the_whole_time_limit(packed, limits, monkeypatch):
     """No second fit from random weights: a warm start costs one Gauss-Newton fit."""
-    limits = []
-
-    def fit_rollouts(step, windows, which, settings, seconds):
-        limits.append(seconds)
-
-    monkeypatch.setattr(_dynamics_setup, "fit_rollouts", fit_rollouts)
     monkeypatch.setattr(_dynamics_setup, "start_weights", lambda module, start, units: None)
     newton = {"n_init": 3, "seconds": 12.0}
     model = {"type": "rigid_body", "delay": 0}

@@ -4,8 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,35 +13,6 @@ from kinemill.store import fault_injection
 from kinemill.task.protocols import NullReporter
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task
-
-ROOT = Path(__file__).resolve().parents[2]
-CHILD = """
-import json, sys
-from kinemill.store.home import Home
-from kinemill.task.protocols import NullReporter
-from kinemill.store import ArtifactRef
-from kinemill.train import stage as train
-from tests.train.conftest import pendulum_task
-
-class Loud(NullReporter):
-    def advance(self, stage, done, total, note=""):
-        print(done, flush=True)
-
-ref = ArtifactRef.from_json(json.loads(sys.argv[1]))
-settings = dict(json.loads(sys.argv[2]))
-train.run(pendulum_task(**settings), Home.resolve(), ref, ref, (NullReporter(), Loud()))
-"""
-SETTINGS = {"steps": 600, "save_every": 3, "eval_every": 20, "log_every": 7, "patience": None}
-
-
-def start(home, ref):
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, json.dumps(ref.to_json()), json.dumps(SETTINGS)],
-        cwd=ROOT,
-        env=os.environ | {"KINEMILL_HOME": str(home.root)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 def learn_in(folder: Path, fault: str, messages: Path, packed) -> None:

@@ -287,8 +287,9 @@ WRONG = [
     ("derivative, parent: velocity", "derivative, parent: copy", r"cart.yaml:13: .*from itself"),
     ("equal, parent: position", "equal, parent: velocity", r"cart.yaml:14: .*m/s, not in m"),
     ("equal, parent: position", "derivative, parent: position", r"cart.yaml:14: .*m is not m per"),
+    ("of: velocity", "of: velocty", r"cart.yaml:16: .*did you mean 'velocity'\?"),
     ("of: velocity", "of: position", r"cart.yaml:13: .*given by the output 'acceleration'"),
-    ("    copy: {relation: equal, parent: position}\n", "", "nothing predicts 'copy'"),
+    ("    copy: {relation: equal, parent: position}\n", "", r":14: .*nothing predicts 'copy'"),
     ("semi_implicit", "rk4", r"cart.yaml:14: .*is equal; rk4 needs derivatives"),
     ("semi_implicit", "heun", r"cart.yaml:11: .*'rk4'"),
 ]

@@ -10,7 +10,7 @@ from kinemill.errors import BadInput
 from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.loop import fit
-from tests.train.conftest import CPU, QUIET, assert_resumes, publish
+from tests.train.conftest import CPU, QUIET, assert_resumes, prepared, publish
 from tests.train.test_data import echo_task, packed_echo
 
 ROWS = 300
@@ -30,8 +30,7 @@ def two_robots():
 
 def model_trained(folder, **learn):
     task, dataset = echo_task(**learn), two_robots()
-    module, objective = task.learn.prepare(task, dataset, dataset, CPU)
-    return fit(module, objective, task.learn, folder, QUIET)[0].best
+    return fit(*prepared(task, dataset), folder, QUIET)[0].best
 
 
 @pytest.mark.parametrize("extra", [{}, {"ensemble": 2}])
@@ -69,4 +68,4 @@ def test_robots_go_on_bit_for_bit(tmp_path):
         echo_task(robots="embedding", steps=40, save_every=10, log_every=10),
         two_robots(),
     )
-    assert_resumes(lambda: (*task.learn.prepare(task, dataset, dataset, CPU), task.learn), tmp_path)
+    assert_resumes(lambda: prepared(task, dataset), tmp_path)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,15 @@ from kinemill.train import stage as train
 from kinemill.train.batches import Batches
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.loop import fit
-from tests.train.conftest import CPU, QUIET, Recorder, assert_resumes, pendulum_task, publish
+from tests.train.conftest import (
+    CPU,
+    QUIET,
+    Recorder,
+    assert_resumes,
+    pendulum_task,
+    prepared,
+    publish,
+)
 
 
 def state_in(folder):
@@ -21,9 +31,7 @@ def state_in(folder):
 def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path):
     """Stopped at step 50 with a checkpoint at 40, it ends with the very same weights."""
     task = pendulum_task(patience=None)
-    state, *_ = assert_resumes(
-        lambda: (*task.learn.prepare(task, packed, packed, CPU), task.learn), tmp_path, 50
-    )
+    state, *_ = assert_resumes(lambda: prepared(task, packed), tmp_path, 50)
     assert state.step == 60
     assert [step for step, _ in state.history["train/loss"]] == [10, 20, 30, 40, 50, 60]
 
@@ -48,9 +56,7 @@ RESUMED = {
 @pytest.mark.parametrize("options", list(RESUMED))
 def test_an_interrupted_training_resumes_bit_for_bit_with_options(packed, tmp_path, options):
     task = pendulum_task(steps=40, **RESUMED[options])
-    _, tensors, _ = assert_resumes(
-        lambda: (*task.learn.prepare(task, packed, packed, CPU), task.learn), tmp_path
-    )
+    _, tensors, _ = assert_resumes(lambda: prepared(task, packed), tmp_path)
     assert ("average" in tensors) == ("ema" in RESUMED[options])
 
 
@@ -94,24 +100,22 @@ def test_another_way_to_the_weights_learns_models_of_its_kind_anew(home, packed,
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(packed, tmp_path):
-    learn = pendulum_task(patience=None, save_every=10).learn
-    module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
+    module, objective, learn = prepared(pendulum_task(patience=None, save_every=10), packed)
     calls = []
 
     def loss(*arguments):
         calls.append(1)
         return objective.loss(*arguments) * (torch.nan if len(calls) > 25 else 1.0)
 
-    broken = objective.__class__(loss, objective.evaluate, objective.monitor, objective.windows)
-    with pytest.raises(TrainingFailed, match=r"step 25: loss nan.*lower learn\.optimizer\.lr"):
-        fit(module, broken, learn, tmp_path, QUIET)
+    with pytest.raises(TrainingFailed, match=r"step 25, .*: loss nan.*lower learn\.optimizer\.lr"):
+        fit(module, replace(objective, loss=loss), learn, tmp_path, QUIET)
     assert state_in(tmp_path)["step"] == 20
     assert all(torch.isfinite(value).all() for value in module.state_dict().values())
 
 
 def test_the_watched_error_picks_the_weights(packed, tmp_path):
-    learn = pendulum_task(checkpoint="single_step", patience=None).learn
-    module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
+    task = pendulum_task(checkpoint="single_step", patience=None)
+    module, objective, learn = prepared(task, packed)
     state, best = fit(module, objective, learn, tmp_path, QUIET)
     series = state.history["validation/single_step"]
     assert state.best == min(value for _, value in series)
@@ -119,14 +123,17 @@ def test_the_watched_error_picks_the_weights(packed, tmp_path):
     assert objective.evaluate()["validation/single_step"] == pytest.approx(state.best, abs=1e-9)
 
 
+def judged(packed, folder, *errors, listeners=QUIET, **settings):
+    """Train with the errors that each evaluation gives; return the state at the end."""
+    module, objective, learn = prepared(pendulum_task(**settings), packed)
+    coming = iter(errors)
+    told = replace(objective, evaluate=lambda: {objective.monitor: next(coming)})
+    return fit(module, told, learn, folder, listeners)[0]
+
+
 def test_patience_stops_a_training_that_no_longer_improves(packed, tmp_path):
-    learn = pendulum_task(steps=1000, patience=2).learn
-    module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
-    errors = iter([3.0, 3.5, 1.0, 2.0, 2.0, 2.0])
-    stuck = objective.__class__(
-        objective.loss, lambda: {objective.monitor: next(errors)}, objective.monitor, 100
-    )
-    state, _ = fit(module, stuck, learn, tmp_path, QUIET)
+    errors = [3.0, 3.5, 1.0, 2.0, 2.0, 2.0]
+    state = judged(packed, tmp_path, *errors, steps=1000, patience=2)
     assert (state.step, state.best_step, state.best) == (100, 60, 1.0)
 
 
@@ -145,39 +152,24 @@ def test_windows_too_long_for_every_episode_are_an_error(packed):
 
 def test_patience_may_end_before_the_first_point_of_the_curve(packed, tmp_path):
     settings = {"steps": 1000, "patience": 1, "eval_every": 5, "log_every": 500}
-    learn = pendulum_task(**settings).learn
-    module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
-    stuck = objective.__class__(
-        objective.loss, lambda: {objective.monitor: 1.0}, objective.monitor, 100
-    )
-    state, _ = fit(module, stuck, learn, tmp_path, QUIET)
+    state = judged(packed, tmp_path, 1.0, 1.0, **settings)
     assert [step for step, _ in state.history["train/loss"]] == [10]
 
 
 @pytest.mark.parametrize("bad", [torch.inf, torch.nan])
 def test_validation_that_is_not_finite_is_a_gap_in_the_curve_and_never_best(packed, tmp_path, bad):
-    learn = pendulum_task(patience=None).learn
-    module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
-    errors = iter([bad, 2.0, bad])
-    watcher = Recorder()
-    shaky = objective.__class__(
-        objective.loss, lambda: {objective.monitor: next(errors)}, objective.monitor, 100
-    )
-    state, _ = fit(module, shaky, learn, tmp_path, (watcher, watcher))
+    watcher, monitor = Recorder(), "validation/multi_step"
+    listeners = watcher, watcher
+    state = judged(packed, tmp_path, bad, 2.0, bad, listeners=listeners, patience=None)
     assert (state.best, state.best_step) == (2.0, 40)
-    assert state.history[objective.monitor] == [[20, None], [40, 2.0], [60, None]]
-    assert watcher.metrics[objective.monitor] == [(40, 2.0)]
+    assert state.history[monitor] == [[20, None], [40, 2.0], [60, None]]
+    assert watcher.metrics[monitor] == [(40, 2.0)]
     assert state_in(tmp_path)["best"] == 2.0
 
 
 def test_a_model_that_never_stays_finite_in_validation_is_no_model(packed, tmp_path):
-    learn = pendulum_task(patience=None).learn
-    module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
-    lost = objective.__class__(
-        objective.loss, lambda: {objective.monitor: torch.inf}, objective.monitor, 100
-    )
     with pytest.raises(TrainingFailed, match=r"not finite in any evaluation up to step 60"):
-        fit(module, lost, learn, tmp_path, QUIET)
+        judged(packed, tmp_path, *[torch.inf] * 3, patience=None)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -216,9 +208,7 @@ def test_gradients_are_clipped_and_weights_decay(packed, tmp_path):
     assert torch.stack(norms).norm().item() == pytest.approx(1e-3, rel=1e-3)
 
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
-    flat = objective.__class__(
-        lambda *which: 0 * objective.loss(*which), objective.evaluate, objective.monitor, 100
-    )
+    flat = replace(objective, loss=lambda *which: 0 * objective.loss(*which))
     fit(module, flat, learn, tmp_path / "decay", QUIET)
     # Without a gradient only the decay is left: w (1 - 0.1 · 0.5).
     torch.testing.assert_close(module.network.head.weight, 0.95 * original)

@@ -10,7 +10,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store.home import Home
 from kinemill.train import TrainingJob, load_model, start_in
 from kinemill.train import stage as train
-from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task, publish
+from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task, prepared, publish
 
 
 @pytest.fixture(scope="module")
@@ -118,11 +118,7 @@ def test_a_folder_without_a_model_is_no_start(tmp_path):
 def test_starting_from_a_model_goes_on_bit_for_bit(earlier, packed, tmp_path):
     """The killed half's checkpoint counts, not the earlier weights again."""
     task = pendulum_task(start_from=earlier[1].address, steps=40)
-
-    def prepare():
-        return *task.learn.prepare(task, packed, packed, CPU, earlier[1]), task.learn
-
-    assert_resumes(prepare, tmp_path)
+    assert_resumes(lambda: prepared(task, packed, earlier[1]), tmp_path)
 
 
 def test_a_model_that_saw_other_features_is_refused(earlier, packed, tmp_path):

@@ -134,11 +134,11 @@ def test_names_that_are_no_channels_are_refused_by_the_task():
     )
     result = requests.problems(channels)
     assert [where for where, _ in result] == [
-        ("energy", "formula"),
-        ("energy", "formula"),
-        ("symmetry", "flip"),
+        ("energy", "formula", "angel"),
+        ("energy", "formula", "torque"),
+        ("symmetry", "flip", "toque"),
     ]
-    assert "'angel' is not a known state" in result[0][1]
+    assert "no state 'angel'" in result[0][1]
 
 
 def test_the_best_of_five_blocks_counts_and_percentiles_are_those_of_it(monkeypatch):

@@ -12,7 +12,7 @@ from kinemill.errors import BadInput
 from kinemill.export.bundle import seal
 from kinemill.export.c99.source import read
 from kinemill.export.interface import describe
-from kinemill.export.step_files import Extras, write_model
+from kinemill.export.step_files import write_model
 from kinemill.runtime import load
 from kinemill.runtime.self_test import verify
 from kinemill.task.export import Export
@@ -69,8 +69,8 @@ def test_float64_gives_back_what_float32_loses(tmp_path, title):
 @pytest.fixture(scope="module")
 def double(tmp_path_factory, pendulum):
     step, folder = random_step("mlp"), tmp_path_factory.mktemp("double")
-    extras = Extras(Export(precision="float64"), pendulum)
-    write_model(step, describe(DESCRIPTION, step), folder, extras)
+    settings = Export(precision="float64")
+    write_model(step, describe(DESCRIPTION, step), folder, settings, pendulum)
     return step, folder
 
 
@@ -120,6 +120,6 @@ def test_c99_is_float32_and_says_so(double):
 
 def test_an_operation_that_onnx_runtime_lacks_in_float64_is_named(tmp_path):
     step = random_step({"type": "mlp", "activation": "elu"})
-    extras = Extras(Export(precision="float64"))
+    settings = Export(precision="float64")
     with pytest.raises(BadInput, match="ONNX Runtime lacks Elu"):
-        write_model(step, describe(DESCRIPTION, step), tmp_path, extras)
+        write_model(step, describe(DESCRIPTION, step), tmp_path, settings)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from kinemill.errors import Blocked
 from kinemill.export.c99.compiler import compile_shared
-from kinemill.export.c99.policy_source import generate_policy, read_policy
+from kinemill.export.c99.policy_source import PolicyProgram, generate_policy, read_policy
 from kinemill.export.c99.source import Source, generate, sizes_of
 from kinemill.export.summary import C99Facts, LatencyPercentiles
-from kinemill.runtime import PolicyInterface, Simulator, load, wrapped
+from kinemill.runtime import Simulator, load, policy_self_test, wrapped
 from kinemill.runtime.integrity import ROLLOUT
 from kinemill.runtime.self_test import CASES, Arrays, read_cases
 from kinemill.runtime.timing import CALLS, timed
@@ -32,18 +32,21 @@ class Compiled:
     """A compiled step.c."""
 
     def __init__(self, folder: Path, source: Source) -> None:
-        library = compile_shared([folder / "step.c"])
-        self.at = getattr(library, f"{source.name}_step")  # takes four addresses
-        self.at.argtypes = [ctypes.c_void_p] * 4
-        self.at.restype = None
-        self.outputs = getattr(library, f"{source.name}_outputs", None)
-        if self.outputs is not None:
-            self.outputs.argtypes = [ctypes.c_void_p] * 4
-            self.outputs.restype = None
+        library, outputs = compile_shared([folder / "step.c"]), f"{source.name}_outputs"
+        self.at = _function(library, f"{source.name}_step", 4)
+        self.outputs = _function(library, outputs, 4) if hasattr(library, outputs) else None
 
     def __call__(self, state: Array, action: Array, carry: Array, after: Array) -> None:
         """Advance (S,), (A,), (C,); the carry is changed in place, `after` (S,) is filled."""
         self.at(*(part.ctypes.data for part in (state, action, carry, after)))
+
+
+def _function(library: ctypes.CDLL, name: str, addresses: int) -> Callable[..., None]:
+    """Return the function of a library that takes this number of addresses."""
+    function = getattr(library, name)
+    function.argtypes = [ctypes.c_void_p] * addresses
+    function.restype = None
+    return function
 
 
 def write_c99(folder: Path, step: bytes) -> C99Facts:
@@ -60,13 +63,8 @@ def write_c99(folder: Path, step: bytes) -> C99Facts:
     compiled = Compiled(folder, source)
     simulator = load(folder / ROLLOUT, non_finite="pass")
     difference = compare(compiled, simulator, read_cases(folder))
-    return C99Facts(
-        weights=source.weights,
-        scratch=source.scratch,
-        multiplications=source.multiplications,
-        difference=difference,
-        latency_us=_timed(compiled.at, [*(sizes := sizes_of(simulator.interface)), sizes[0]]),
-    )
+    sizes = sizes_of(simulator.interface)
+    return source.facts(difference, _timed(compiled.at, [*sizes, sizes[0]]))
 
 
 def write_policy_c99(folder: Path, policy: bytes) -> C99Facts:
@@ -77,48 +75,34 @@ def write_policy_c99(folder: Path, policy: bytes) -> C99Facts:
         Blocked: The C code differs from the trained policy.
     """
     source = generate_policy(policy)
-    interface = read_policy(policy).interface
+    program = read_policy(policy)
     (folder / "policy.c").write_text(source.code)
     (folder / "policy.h").write_text(source.header)
-    library = compile_shared([folder / "policy.c"])
-    act = getattr(library, f"{source.name}_act")
-    act.argtypes = [ctypes.c_void_p] * (len(interface.shapes()) + 2)
-    act.restype = None
-    sizes = [*(shape[0] for shape, _ in interface.shapes().values())]
-    sizes += [
-        sum(int(np.prod(item.shape)) for item in interface.carry),
-        len(interface.layout.actions),
-    ]
-    return C99Facts(
-        weights=source.weights,
-        scratch=source.scratch,
-        multiplications=source.multiplications,
-        difference=compare_policy(act, interface, folder),
-        latency_us=_timed(act, sizes),
-    )
+    sizes = [*program.sizes.values(), program.carried, len(program.interface.layout.actions)]
+    act = _function(compile_shared([folder / "policy.c"]), f"{source.name}_act", len(sizes))
+    return source.facts(compare_policy(act, program, folder), _timed(act, sizes))
 
 
-def compare_policy(act: Callable[..., None], interface: PolicyInterface, folder: Path) -> float:
+def compare_policy(act: Callable[..., None], program: PolicyProgram, folder: Path) -> float:
     """Run the parity cases (N, T, ...) of a bundle in C; return the largest difference.
 
     Raises:
         Blocked: An action differs by more than rounding.
     """
-    with np.load(folder / CASES, allow_pickle=False) as cases:
-        inputs = [cases[f"input.{name}"].astype(np.float32) for name in interface.shapes()]
-        expected = cases["action"]
-        allowed = cases["allowed"]
-    carried = sum(int(np.prod(item.shape)) for item in interface.carry)
+    cases = policy_self_test.read_cases(folder / CASES)
+    inputs = [cases[f"input.{name}"].astype(np.float32) for name in program.sizes]
+    expected = cases["action"]
+    allowed = cases["allowed"]
     result = np.empty(expected.shape, np.float32)
     for case, rows in enumerate(zip(*inputs, strict=True)):
-        carry = np.zeros(max(carried, 1), np.float32)
+        carry = np.zeros(max(program.carried, 1), np.float32)
         for step in range(expected.shape[1]):
             parts = [np.ascontiguousarray(row[step]) for row in rows]
             act(*(part.ctypes.data for part in (*parts, carry, result[case, step])))
     off = np.abs(result - expected)
     if not bool((off <= allowed).all()):
         raise Blocked(
-            f"{interface.task}: policy.c",
+            f"{program.interface.task}: policy.c",
             f"differs from the trained policy by up to {np.max(off):.3g}",
             expected="equal values up to rounding",
             fix="remove export.c99: C code has float32 only, and this policy may need float64 "

@@ -18,6 +18,7 @@ from kinemill.export.c99.codegen import functions
 from kinemill.export.c99.operations import OPERATIONS
 from kinemill.export.c99.program import Ids, Program, tidy
 from kinemill.export.c99.values import Values
+from kinemill.export.summary import C99Facts, LatencyPercentiles
 from kinemill.runtime import Interface
 
 BARE = "unguarded."
@@ -50,6 +51,10 @@ class Source:
         """Return the source whose sizes are those of its program."""
         sizes = 4 * core.numbers, 4 * core.elements, core.multiplications
         return cls(name, header, code, *sizes)
+
+    def facts(self, difference: float, latency: LatencyPercentiles) -> C99Facts:
+        """Return the facts of the summary, with what was measured of the compiled code."""
+        return C99Facts(self.weights, self.scratch, self.multiplications, difference, latency)
 
 
 @dataclass(frozen=True)

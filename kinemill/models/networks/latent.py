@@ -1,7 +1,5 @@
 """Network of the latent state space. Symbols: see `encoded_state`."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 
@@ -11,40 +9,27 @@ from kinemill.models.networks.layers import activation
 from kinemill.models.networks.subspace import StateSpace
 
 
-class _Settings(Protocol):
-    """What the network reads of `kinemill.models.latent.Latent`."""
-
-    @property
-    def size(self) -> int: ...
-    @property
-    def hidden_size(self) -> int: ...
-    @property
-    def lag(self) -> float: ...
-    @property
-    def activation(self) -> str: ...
-    @property
-    def start(self) -> str: ...
-
-
 class LatentNetwork(EncodedStateNetwork):
     """x[k+1] = x + A x + B u + a network of x and u; outputs follow from x[k+1] alone.
 
     Args:
-        settings: sizes, activation and initial lag.
         shape: inputs and outputs.
+        size: number of hidden states.
+        hidden_size: hidden units of the update.
+        lag: rows of each lag of the initial chain.
+        activation_name: name of the activation of the update.
     """
 
-    def __init__(self, settings: _Settings, shape: EncodedShape) -> None:
-        super().__init__(settings.size, shape)
-        size = settings.size
-        hidden = settings.hidden_size
-        self.fits_sequences = settings.start == "subspace"
+    def __init__(
+        self, shape: EncodedShape, size: int, hidden_size: int, lag: float, activation_name: str
+    ) -> None:
+        super().__init__(size, shape)
         width = size + len(shape.input_columns)
-        self.act = activation(settings.activation)
+        self.act = activation(activation_name)
         self.linear = nn.Linear(width, size)
-        self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, size)
+        self.up, self.down = nn.Linear(width, hidden_size), nn.Linear(hidden_size, size)
         self.head = nn.Linear(size, len(shape.bounds))
-        self.initialize(settings.lag)
+        self.initialize(lag)
 
     @torch.no_grad()
     def initialize(self, lag: float) -> None:

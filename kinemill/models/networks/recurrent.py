@@ -140,3 +140,10 @@ class LSTMNetwork(RecurrentNetwork):
         i, f, g, o = (from_input + from_hidden).chunk(4, dim=1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
+
+
+NETWORKS: dict[str, type[RecurrentNetwork]] = {  # by the type of the settings
+    "rnn": RNNNetwork,
+    "gru": GRUNetwork,
+    "lstm": LSTMNetwork,
+}

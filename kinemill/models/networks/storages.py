@@ -1,7 +1,5 @@
 """Network of storages in series. Symbols: see `encoded_state`; N storages before each output."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 
@@ -15,53 +13,43 @@ RANGE = 4.0  # of an output, in its standard deviations
 STIFF = 0.3  # scale of changes of the output's line: outside the training range it is reliable
 
 
-class _Settings(Protocol):
-    """What the network reads of `kinemill.models.storages.Storages`."""
-
-    @property
-    def count(self) -> int: ...
-    @property
-    def lag(self) -> float: ...
-    @property
-    def points(self) -> int: ...
-
-
 class StoragesNetwork(EncodedStateNetwork):
     """Levels (B, O * N), from 0 to 1 where a storage runs over; outputs follow the last ones.
 
     In one row, rate * sqrt(level) flows out of a storage.
 
     Args:
-        settings: number of storages, initial lag, points of the curves.
         shape: inputs and outputs.
+        count: storages in series before each output.
+        lag: rows of the lag of each storage before training.
+        points: points of the curves.
     """
 
     centers: Tensor
     brim: Tensor
 
-    def __init__(self, settings: _Settings, shape: EncodedShape) -> None:
+    def __init__(self, shape: EncodedShape, count: int, lag: float, points: int) -> None:
         outputs = len(shape.bounds)
-        count = settings.count
         super().__init__(outputs * count, shape)
         self.shape = (outputs, count)
         self.inflow = nn.Linear(len(shape.input_columns), outputs)
-        self.rate = nn.Parameter(torch.full(self.shape, 1.0 / settings.lag))
+        self.rate = nn.Parameter(torch.full(self.shape, 1.0 / lag))
         # Of what flows out of each storage but the last, and of what runs over: shares that the
         # next one gets, in units of its own level.
         self.share = nn.Parameter(torch.ones(outputs, count - 1))
         self.spill = nn.Parameter(torch.full((outputs, count - 1), 0.5))
-        self.outflow = nn.Parameter(torch.zeros(outputs, settings.points))
+        self.outflow = nn.Parameter(torch.zeros(outputs, points))
         self.line = nn.Parameter(torch.zeros(outputs, 2))
-        self.sensor = nn.Parameter(torch.zeros(outputs, settings.points))
+        self.sensor = nn.Parameter(torch.zeros(outputs, points))
         brims = torch.ones(count)
         brims[-1] = LAST_BRIM
         self.register_buffer("brim", brims, persistent=False)
-        centers = torch.linspace(0.0, 1.0, settings.points)
+        centers = torch.linspace(0.0, 1.0, points)
         self.register_buffer("centers", centers, persistent=False)
         with torch.no_grad():
             # At the mean input the levels rest at about a half.
-            self.inflow.weight.fill_(0.1 / settings.lag)
-            self.inflow.bias.fill_(0.7 / settings.lag)
+            self.inflow.weight.fill_(0.1 / lag)
+            self.inflow.bias.fill_(0.7 / lag)
             self.encoder.weight.mul_(0.1)
             self.encoder.bias.fill_(0.5)
 

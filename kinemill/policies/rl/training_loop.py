@@ -41,7 +41,6 @@ from kinemill.task.document import Task
 from kinemill.task.environment import Trials as Settings
 from kinemill.train.checkpoint import (
     Groups,
-    Retention,
     is_due,
     open_checkpoint,
     read_checkpoint,
@@ -276,7 +275,7 @@ class TrainingLoop:
         if (is_due(state.step, state.saved, learn) and ends) or self._is_done():
             state.saved = state.step
             write_checkpoint(
-                self._bench.folder, self._groups(learner), self._json(learner), Retention.of(learn)
+                self._bench.folder, self._groups(learner), self._json(learner), learn.keep
             )
 
     def _evaluate(self, learner: Learner, number: int) -> Trials:

@@ -187,7 +187,7 @@ class DynamicsMeasurements:
             return replace(
                 _pair(challenger_run, reference_run, promote.channel, promote.margin), itself=True
             )
-        if not reference.stable:
+        if not reference.facts.stable:
             reference_run = replace(reference_run, run=None)
         return _pair(challenger_run, reference_run, promote.channel, promote.margin)
 

@@ -1,13 +1,12 @@
 """Fit candidates: train each for some seconds, write it as a trained model, and measure it."""
 
-import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from kinemill.dataset import PackedDataset
@@ -30,7 +29,7 @@ from kinemill.task import NullReporter, Task, WarmStart
 from kinemill.task.portfolio import Candidate, CandidateResult
 from kinemill.train.loop import fit
 from kinemill.train.time_limit import time_limit
-from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of, load_model
+from kinemill.train.warm_start import WEIGHTS, description_of, load_model, write_trained
 
 NOISE = "noise.json"  # names of states
 _MODEL = "model"  # folder of a fit's weights
@@ -90,7 +89,8 @@ class CandidateFits:
             publish_json(self.folder / NOISE, self.rows.find_noise(module))
         self.restore_noise()
         errors = self.rows.errors_of(module)
-        self._write(candidate, empty.round, task, module)
+        written = self._folder_of(candidate, empty.round) / _MODEL  # the next round starts from it
+        write_trained(written, description_of(task, self.data, ""), module.state_dict())
         return replace(measured(empty, module, errors), steps=steps, step_seconds=per_step)
 
     def restore_noise(self) -> None:
@@ -159,15 +159,6 @@ class CandidateFits:
 
     def _folder_of(self, candidate: Candidate, number: int | str) -> Path:
         return self.folder / f"{digest(to_json_value(candidate))[:16]}-{number}"
-
-    def _write(self, candidate: Candidate, number: int, task: Task, module: nn.Module) -> None:
-        """Write a candidate as a trained model from which the next round starts."""
-        folder = self._folder_of(candidate, number) / _MODEL
-        folder.mkdir(parents=True, exist_ok=True)
-        about = description_of(task, self.data, "")
-        (folder / DESCRIPTION).write_text(json.dumps(about, allow_nan=False))
-        weights = {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
 
 
 def _train(module: nn.Module, objective: Any, learn: Any, folder: Path, seconds: float) -> int:

@@ -174,13 +174,16 @@ class _Race:
             text = f"{', '.join(noise)}: noise to a linear model, so errors of it count little"
             self._context.progress.log_message(text)
         self._bars = Bars.of(self._results)
-        history = self._history(self._best())
-        facts = replace(self._facts, history=history)
+        if best := self._best():
+            history = int(self._candidates[best.name].settings["history"])
+            self._facts = replace(self._facts, history=history)
+        facts = self._facts
         proposals = [proposal for model in MODELS for proposal in MODELS[model].candidates(facts)]
         for candidate in proposals:
             if not candidate.trains:
                 if self._spent < CLOSED * self._learn.budget:
-                    self._attempt(candidate, 0, self._closed_seconds())
+                    limit = (CLOSED + SHORTEST) * self._learn.budget - self._spent
+                    self._attempt(candidate, 0, limit)
                 else:
                     self._skip(candidate)
         self._halve([candidate for candidate in proposals if candidate.trains])
@@ -341,10 +344,6 @@ class _Race:
             return seconds
         return min(GRACE * seconds, self._end_of_rounds() - self._spent + seconds)
 
-    def _closed_seconds(self) -> float:
-        """Return the time limit of the next candidate in closed form, s."""
-        return (CLOSED + SHORTEST) * self._learn.budget - self._spent
-
     def _failure(self) -> KinemillError:
         """Return the first failure; without one, an error that no rollout stays finite."""
         if self._failures:
@@ -389,9 +388,6 @@ class _Race:
         why = f"{UNTESTED}learn.budget ({self._learn.budget:g} s) is used up"
         self._results.append(replace(empty, failure=why))
 
-    def _history(self, best: CandidateResult | None) -> int:
-        return int(self._candidates[best.name].settings["history"]) if best else 1
-
     def _best(self) -> CandidateResult | None:
         best = next(iter(self._bars.order(self._results)), None)
         return best if best is not None and best.score is not None else None
@@ -405,7 +401,8 @@ class _Race:
         self._spent += result.seconds
         if earlier is None:
             publish_document(self._folder / RESULTS, self._results)
-            self._report(result)
+            text = result.failure or f"score {score_text(result.score)}"
+            self._log(f"{result.name}: {text}")
         return result
 
     def _measure(self, candidate: Candidate, number: int, seconds: float) -> CandidateResult:
@@ -424,10 +421,6 @@ class _Race:
             self._failures.append(failure)
             result = replace(empty, failure=str(failure))
         return replace(result, seconds=time.monotonic() - began)
-
-    def _report(self, result: CandidateResult) -> None:
-        text = result.failure or f"score {score_text(result.score)}"
-        self._log(f"{result.name}: {text}")
 
     def _log(self, text: str) -> None:
         """Report progress with the time of the budget that is left."""
@@ -490,8 +483,15 @@ class _Race:
         """Return the settings of the last training, and its time limit, s."""
         candidate = self._candidates[last.name]
         rest = max(LEAST * self._learn.budget, self._learn.budget - self._spent)
-        learn = learn_of(self._learn, candidate, FEWEST, rest, LAST_WINDOWS)
-        steps = self._last_steps(learn, candidate, last, rest)
+        path = self._folder / STEPS  # stored, for a resume with the same number
+        steps = FEWEST
+        if path.is_file():
+            steps = int(read_json(path))
+        elif candidate.trains:
+            learn = learn_of(self._learn, candidate, FEWEST, rest, LAST_WINDOWS)
+            steps = gradient_steps(learn, rest, last.step_seconds)
+            steps = min(MOST_STEPS, max(FEWEST, steps))
+        publish_json(path, steps)
         return learn_of(self._learn, candidate, steps, rest, LAST_WINDOWS), rest
 
     def _expected(
@@ -518,17 +518,3 @@ class _Race:
             and (not self._held_out or result.name in self._held_out)
         ]
         return next((learner for learner in learners if learner.score is not None), winner)
-
-    def _last_steps(
-        self, learn: Any, candidate: Candidate, winner: CandidateResult, rest: float
-    ) -> int:
-        """Return the number of steps of the last training; stored, for a resume with the same."""
-        path = self._folder / STEPS
-        if path.is_file():
-            return int(read_json(path))
-        steps = FEWEST
-        if candidate.trains:
-            steps = gradient_steps(learn, rest, winner.step_seconds)
-            steps = min(MOST_STEPS, max(FEWEST, steps))
-        publish_json(path, steps)
-        return steps

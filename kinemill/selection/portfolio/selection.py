@@ -61,22 +61,19 @@ class Bars:
     def _longest(self) -> int:
         return max(self.errors, default=FREE_RUN)
 
-    def order(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
+    def order(
+        self, results: Iterable[CandidateResult], *, by_score: bool = False
+    ) -> list[CandidateResult]:
         """Return all results, the best first.
 
-        Results that are worse than a reference at the longest horizon come after all others.
-        """
-        return sorted(results, key=lambda result: (self.is_behind(result), self.rank(result)))
-
-    def by_score(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
-        """Return results over all rows, the best score first, those behind a reference last.
-
-        Unlike in `order`, the ratio to a reference has no influence: rows that a fold holds out can
+        Results that are worse than a reference at the longest horizon come after all others. With
+        `by_score`, the ratio to a reference has no other influence: rows that a fold holds out can
         be unlike all others.
         """
 
         def key(result: CandidateResult) -> tuple[bool, float]:
-            return self.is_behind(result), math.inf if result.score is None else result.score
+            score = math.inf if result.score is None else result.score
+            return self.is_behind(result), score if by_score else self.rank(result)
 
         return sorted(results, key=key)
 
@@ -85,10 +82,10 @@ class Bars:
 
         Args:
             held_out: errors on rows left out of fits.
-            by_score: whether the score alone decides which one is the best, see `by_score`.
+            by_score: whether the score alone decides which one is the best, see `order`.
         """
         means = [entry.mean for entry in held_out]
-        best = (self.by_score(means) if by_score else self.order(means))[0]
+        best = self.order(means, by_score=by_score)[0]
         first = next(entry for entry in held_out if entry.mean is best)
         tier = self.is_behind(best)
         tied = [

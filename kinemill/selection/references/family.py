@@ -19,21 +19,13 @@ class Reference:
 
     Attributes:
         predictor: the fitted model.
-        history: rows of history.
-        ridge: penalty of the regression; None for a reference without weights.
-        score: score on rows left out of its fit.
-        error: error at the horizon on these rows, in standard deviations.
-        stable: whether free runs over these rows stay bounded.
+        facts: its settings, and its errors on rows left out of its fit.
         folder: folder with the member as a trained model (`kinemill.train.load_model`), which can
             be exported; None for a reference that is not a model.
     """
 
     predictor: Predictor
-    history: int
-    ridge: float | None
-    score: float
-    error: float
-    stable: bool
+    facts: MemberFacts
     folder: Path | None = None
 
     @classmethod
@@ -46,13 +38,10 @@ class Reference:
     ) -> "Reference":
         """Return a member with its errors on rows left out of its fit."""
         last = errors.by_horizon[max(errors.by_horizon)]
+        model = folder.name if folder else None
         score, stable = errors.score, errors.stays_bounded
-        return cls(predictor, predictor.history, ridge, score, last, stable, folder)
-
-    def facts(self) -> MemberFacts:
-        """Return the member without its weights."""
-        model = self.folder.name if self.folder else None
-        return MemberFacts(self.history, self.ridge, self.score, self.error, self.stable, model)
+        facts = MemberFacts(predictor.history, ridge, score, last, stable, model)
+        return cls(predictor, facts, folder)
 
 
 @dataclass(frozen=True)
@@ -74,13 +63,13 @@ class References:
     @property
     def best(self) -> str:
         """The family with the smallest score; of equal ones, the simplest."""
-        level = REFERENCE_TIE * max(min(item.score for item in self.items.values()), EXACT)
-        return next(name for name, item in self.items.items() if item.score <= level)
+        level = REFERENCE_TIE * max(min(item.facts.score for item in self.items.values()), EXACT)
+        return next(name for name, item in self.items.items() if item.facts.score <= level)
 
     @property
     def history(self) -> int:
         """The longest history of all references, rows."""
-        return max(item.history for item in self.items.values())
+        return max(item.facts.history for item in self.items.values())
 
     def predictors(self) -> dict[str, Predictor]:
         """Return the references for comparisons over windows, by name."""
@@ -88,11 +77,11 @@ class References:
 
     def free_run(self) -> dict[str, Predictor]:
         """Return the references for comparisons over whole episodes, by name, if stable."""
-        return {name: item.predictor for name, item in self.items.items() if item.stable}
+        return {name: item.predictor for name, item in self.items.items() if item.facts.stable}
 
     def facts(self) -> ReferencesFacts:
         """Return all families without their weights."""
-        families = {name: item.facts() for name, item in self.items.items()}
+        families = {name: item.facts for name, item in self.items.items()}
         return ReferencesFacts(
             self.best, self.left_out_rows, self.digest, families, dict(self.left_out)
         )

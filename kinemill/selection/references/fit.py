@@ -7,7 +7,6 @@ Symbols: N rows, H history, T horizon, S states, A actions, F terms, O outputs, 
 structure and history.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
@@ -41,7 +39,6 @@ from kinemill.selection.validation_errors import CandidateErrors, mean_errors
 from kinemill.task import MODELS, OBJECTIVES
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES, MOST_TERMS, RIDGES, Candidate, Structure
-from kinemill.task.portfolio import Candidate as PortfolioCandidate
 from kinemill.train.data import make_windows
 from kinemill.train.devices import single_thread
 from kinemill.train.layout import layout_of
@@ -49,7 +46,7 @@ from kinemill.train.readout import fit_readout
 from kinemill.train.scaling import scale_of
 from kinemill.train.step import Step
 from kinemill.train.step import make_step as make
-from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, described, description_of
+from kinemill.train.warm_start import described, description_of, write_trained
 
 UNSTABLE = "no member stays bounded in free runs over rows left out of its fit"
 
@@ -59,21 +56,6 @@ _LEFT_OUT = {
     "linear_sincos": "no state is an angle: it would be identical to `linear`",
     "physics": "no state is the derivative of another one (`derivative_of`)",
 }
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Data to fit members, and the folder to write them to.
-
-    Attributes:
-        dataset: dataset with the training rows.
-        folder: folder to write members to; None to write none.
-        digest: digest of the dataset.
-    """
-
-    dataset: PackedDataset
-    folder: Path | None
-    digest: str
 
 
 @single_thread()
@@ -105,16 +87,16 @@ def fit_references(
         "persistence": _simple([Persistence()], folds),
         "constant_velocity": _simple(velocities, folds),
     }
-    scope = Scope(dataset, folder, digest)
     for spec in specs:
         if selected := _strongest(spec, folds, histories):
-            items[spec.name] = _reference(spec, scope, selected)
+            path = folder / spec.name if folder is not None else None
+            items[spec.name] = _reference(spec, dataset, selected, path, digest)
         else:
             left_out[spec.name] = UNSTABLE
     return References(items, left_out, about)
 
 
-def strongest_members(task: Task, dataset: PackedDataset) -> list[PortfolioCandidate]:
+def strongest_members(task: Task, dataset: PackedDataset) -> list[Candidate]:
     """Return the selected member of each family of regressions, as `fit_references` selects it.
 
     Raises:
@@ -126,15 +108,15 @@ def strongest_members(task: Task, dataset: PackedDataset) -> list[PortfolioCandi
     return [member.fitted.candidate for member in members if member is not None]
 
 
-def published_members(task: Task, references: References) -> list[PortfolioCandidate]:
+def published_members(task: Task, references: References) -> list[Candidate]:
     """Return what `strongest_members` returns, from references with their folders."""
-    candidates = list[PortfolioCandidate]()
+    candidates = list[Candidate]()
     for spec in specs_of(task)[0]:
         member = references.items.get(spec.name)
-        if member is not None and member.folder is not None and member.ridge is not None:
+        if member is not None and member.folder is not None and member.facts.ridge is not None:
             name = described(member.folder)["structure"]
             structure = next(item for item in spec.structures if item.name == name)
-            candidates.append(structure.candidate(member.history, member.ridge))
+            candidates.append(structure.candidate(member.facts.history, member.facts.ridge))
     return candidates
 
 
@@ -157,7 +139,7 @@ def _simple(predictors: Sequence[Predictor], folds: Sequence[Fold]) -> Reference
         Reference.of(predictor, mean_errors([fold.rows.measure(predictor)[0] for fold in folds]))
         for predictor in predictors
     ]
-    return min(members, key=lambda member: member.score)
+    return min(members, key=lambda member: member.facts.score)
 
 
 @dataclass(frozen=True)
@@ -203,40 +185,29 @@ class _Spec:
     task: Task
     structures: tuple[Structure, ...]
 
-    def task_of(self, structure: Structure, history: int, ridge: float) -> Task:
-        """Return the task that trains a member; all settings of `learn` but the model are default.
-
-        `ridge` penalizes squared weights, relative to the rows.
-        """
-        settings = structure.settings(history, ridge)
+    def task_of(self, member: _Fitted) -> Task:
+        """Return the task that trains a member; other settings of `learn` are default."""
+        settings = member.structure.settings(member.history, member.ridge)
         learn = OBJECTIVES["dynamics"].model_validate({"type": "dynamics", **settings})
         return self.task.model_copy(update={"learn": learn})
 
 
-def _reference(spec: _Spec, scope: Scope, selected: _Candidate) -> Reference:
-    """Fit a selected member to all training rows, and write it to the folder, if any."""
-    fitted = _fit_group(spec, selected.fitted, scope.dataset)
-    step = single(make_step(spec, scope.dataset, fitted), fitted.solution)
+def _reference(
+    spec: _Spec, dataset: PackedDataset, selected: _Candidate, folder: Path | None, digest: str
+) -> Reference:
+    """Fit a selected member to all training rows; write it as a trained model to a folder, if any.
+
+    `digest` is that of the dataset.
+    """
+    fitted = _fit_group(spec, selected.fitted, dataset)
+    step = single(make_step(spec, dataset, fitted), fitted.solution)
     if step.readout is not None:
-        windows = make_windows(scope.dataset, "train", step.layout, 1)
+        windows = make_windows(dataset, "train", step.layout, 1)
         fit_readout(step, windows, torch.arange(len(windows)))
-    path = None
-    if scope.folder is not None:
-        path = scope.folder / spec.name
-        _write(path, spec, selected, scope, step)
-    return Reference.of(StepPredictor(step), selected.errors, fitted.ridge, path)
-
-
-def _write(folder: Path, spec: _Spec, selected: _Candidate, scope: Scope, step: Step) -> None:
-    """Write a member as a trained model."""
-    folder.mkdir(parents=True, exist_ok=True)
-    fitted = selected.fitted
-    task = spec.task_of(fitted.structure, fitted.history, fitted.ridge)
-    about = description_of(task, (scope.dataset, scope.dataset), scope.digest)
-    about["structure"] = fitted.structure.name
-    (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n")
-    weights = {name: value.contiguous() for name, value in step.state_dict().items()}
-    save_file(weights, folder / WEIGHTS)
+    if folder is not None:
+        about = description_of(spec.task_of(fitted), (dataset, dataset), digest)
+        write_trained(folder, about | {"structure": fitted.structure.name}, step.state_dict())
+    return Reference.of(StepPredictor(step), selected.errors, fitted.ridge, folder)
 
 
 @dataclass(frozen=True)
@@ -301,7 +272,7 @@ def _group(spec: _Spec, folds: Sequence[Fold], by_fold: Sequence[list[_Fitted]])
 
 def make_step(spec: _Spec, dataset: PackedDataset, member: _Fitted) -> Step:
     """Return the step of a member in float64, without its weights."""
-    task = spec.task_of(member.structure, member.history, member.ridge)
+    task = spec.task_of(member)
     layout = layout_of(task)
     learn = task.learn
     step = make(getattr(learn, "model"), layout, scale_of(dataset, layout))  # noqa: B009

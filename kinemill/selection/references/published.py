@@ -75,9 +75,7 @@ def _member(folder: Path, name: str, facts: MemberFacts, fields: Json) -> Refere
     else:
         arrays = {key: np.array(part) for key, part in fields.items() if isinstance(part, list)}
         predictor = _PLAIN[name](**{**fields, **arrays})
-    return Reference(
-        predictor, facts.history, facts.ridge, facts.score, facts.error, facts.stable, path
-    )
+    return Reference(predictor, facts, path)
 
 
 def _fields(member: Reference) -> Json:

@@ -9,6 +9,7 @@ from kinemill.selection.tune.search import Search
 from kinemill.store import Json, publish_file
 from kinemill.task import Task
 from kinemill.task.portfolio import BUDGET
+from kinemill.task.settings import leaves
 
 
 def complete(search: Search, proposal: Json) -> tuple[Task, Json]:
@@ -23,7 +24,7 @@ def complete(search: Search, proposal: Json) -> tuple[Task, Json]:
     """
     learn: Any = search.task().learn
     has_budget = getattr(learn, "budget", BUDGET) != BUDGET
-    keys = [name for key, value in proposal.items() for name in flat(value, key)]
+    keys = [name for key, value in proposal.items() for name, _ in leaves(value, key)]
     if has_budget and any(name.startswith("learn.model") for name in keys):
         proposal = {**proposal, "learn.budget": BUDGET}  # without a meaning if a model is set
     proposed = search.task(proposal)
@@ -33,7 +34,7 @@ def complete(search: Search, proposal: Json) -> tuple[Task, Json]:
         value: Any = dumped
         for name in key.split("."):
             value = value[int(name)] if isinstance(value, list) else value[name]
-        settings |= flat(value, key)
+        settings |= leaves(value, key)
     task = search.task(settings)
     if task.part("learn", "augment") != proposed.part("learn", "augment"):
         raise BadInput(
@@ -42,16 +43,6 @@ def complete(search: Search, proposal: Json) -> tuple[Task, Json]:
             fix="use values instead of mappings",
         )
     return task, settings
-
-
-def flat(value: object, key: str) -> Json:
-    """Return nested settings as dotted keys; `type` is first, because it defines the others."""
-    if not isinstance(value, dict) or not value:
-        return {key: value}
-    settings: Json = {}
-    for name in sorted(value, key=lambda item: item != "type"):
-        settings |= flat(value[name], f"{key}.{name}")
-    return settings
 
 
 def write_settings(path: Path, settings: Json, about: list[str]) -> None:

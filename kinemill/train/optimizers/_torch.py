@@ -10,9 +10,8 @@ from kinemill.task.plugins import Optimizer
 
 
 class TorchOptimizer(Optimizer):
-    """Settings whose keys are the arguments of a class of `torch.optim`."""
+    """Settings whose keys are the arguments of the class of `torch.optim` of the same name."""
 
-    torch_class: ClassVar[str]
     fused: ClassVar[bool] = True  # one kernel per step; `train.device_steps` needs it
 
     def build(self, parameters: Iterable[Any]) -> object:
@@ -22,7 +21,7 @@ class TorchOptimizer(Optimizer):
         settings = self.model_dump(exclude={"type"})
         if self.fused:
             settings["fused"] = True
-        return getattr(torch.optim, self.torch_class)(parameters, **settings)
+        return getattr(torch.optim, type(self).__name__)(parameters, **settings)
 
 
 class Moments(TorchOptimizer):

@@ -1,6 +1,6 @@
 """Adam (Kingma and Ba, 2015): steps scaled by running means of gradients and of their squares."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from kinemill.task.plugins import OPTIMIZERS
 from kinemill.train.optimizers._torch import Moments
@@ -10,5 +10,4 @@ from kinemill.train.optimizers._torch import Moments
 class Adam(Moments):
     """Adam; its weight decay is an L2 penalty, unlike that of `adamw`."""
 
-    torch_class: ClassVar[str] = "Adam"
     type: Literal["adam"] = "adam"

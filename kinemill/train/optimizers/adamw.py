@@ -1,6 +1,6 @@
 """AdamW (Loshchilov and Hutter, 2019): Adam whose weight decay is not scaled by the moments."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -13,7 +13,6 @@ from kinemill.train.optimizers._torch import Moments
 class AdamW(Moments):
     """Adam with decoupled weight decay; the default."""
 
-    torch_class: ClassVar[str] = "AdamW"
     type: Literal["adamw"] = "adamw"
     weight_decay: RatioOrZero = Field(
         default=1e-5, description="decay of the weights in each step, times the learning rate"

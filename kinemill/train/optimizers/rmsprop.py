@@ -13,7 +13,6 @@ from kinemill.train.optimizers._torch import TorchOptimizer
 class RMSprop(TorchOptimizer):
     """RMSprop: steps scaled by the running mean of squared gradients; common with A2C."""
 
-    torch_class: ClassVar[str] = "RMSprop"
     fused: ClassVar[bool] = False  # torch has no fused kernel for it
     type: Literal["rmsprop"] = "rmsprop"
     lr: LearningRate = Field(default=1e-3, description="peak of the learning rate")

@@ -1,6 +1,6 @@
 """Stochastic gradient descent with momentum (Polyak, 1964; Nesterov, 1983)."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,6 @@ from kinemill.train.optimizers._torch import TorchOptimizer
 class SGD(TorchOptimizer):
     """Stochastic gradient descent, with momentum if it is set; for fine-tuning at a small rate."""
 
-    torch_class: ClassVar[str] = "SGD"
     type: Literal["sgd"] = "sgd"
     lr: LearningRate = Field(default=1e-2, description="peak of the learning rate")
     momentum: float = Field(

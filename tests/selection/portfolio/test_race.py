@@ -170,14 +170,16 @@ def test_a_portfolio_killed_in_its_last_training_repeats_no_decision(packed, tmp
     assert {path: path.read_bytes() for path in saved} == saved
 
 
-def test_a_candidate_that_fails_is_reported_and_the_others_go_on(packed, tmp_path, monkeypatch):
-    class Unfit(MODELS["mlp"]):
-        @classmethod
-        def candidates(cls, facts):
-            del facts
-            settings = {"model": {"type": "mlp"}, "history": 500}
-            return [Candidate("too long", settings, trains=True)]
+class Unfit(MODELS["mlp"]):
+    """Its only candidate needs longer episodes than there are."""
 
+    @classmethod
+    def candidates(cls, facts):
+        del facts
+        return [Candidate("too long", {"model": {"type": "mlp"}, "history": 500}, trains=True)]
+
+
+def test_a_candidate_that_fails_is_reported_and_the_others_go_on(packed, tmp_path, monkeypatch):
     monkeypatch.setattr(race, "MODELS", {"arx": MODELS["arx"], "unfit": Unfit})
     trained, context = train(task_without_model(), packed, tmp_path)
     assert trained.learn.model.type != "mlp"
@@ -188,12 +190,6 @@ def test_a_candidate_that_fails_is_reported_and_the_others_go_on(packed, tmp_pat
 
 
 def test_the_first_failure_is_raised_if_no_candidate_is_left(packed, tmp_path, monkeypatch):
-    class Unfit(MODELS["mlp"]):
-        @classmethod
-        def candidates(cls, facts):
-            del facts
-            return [Candidate("too long", {"model": {"type": "mlp"}, "history": 500}, trains=True)]
-
     monkeypatch.setattr(race, "MODELS", {"unfit": Unfit})
     monkeypatch.setattr(race, "strongest_members", lambda *_: [])
     with pytest.raises(BadInput, match="no episode has 504 steps"):

@@ -108,5 +108,5 @@ def test_over_all_rows_the_score_alone_decides_among_those_that_are_not_behind()
     short = result("short", {1: 0.001, 25: 0.3}, 0.1)
     bars = Bars.of([linear])
     assert bars.order([linear, latent])[0] is linear
-    assert bars.by_score([linear, short, latent]) == [latent, linear, short]
-    assert bars.by_score([replace(latent, score=None), linear])[0] is linear
+    assert bars.order([linear, short, latent], by_score=True) == [latent, linear, short]
+    assert bars.order([replace(latent, score=None), linear], by_score=True)[0] is linear

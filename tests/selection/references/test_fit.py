@@ -123,7 +123,7 @@ def test_many_channels_in_a_short_log_have_a_linear_model_that_stays_bounded():
     runs = {"train": [drift(400, 1)], "validation": [drift(150, 2)], "test": [drift(150, 3)]}
     dataset = packed_of("rest", 0.02, channels, runs)
     linear = fit_references(task, dataset).items["linear"]
-    assert linear.ridge >= 1.0
+    assert linear.facts.ridge >= 1.0
     errors = evaluate(linear.predictor, dataset, "test", 50)
     assert errors.nrmse < evaluate(Persistence(), dataset, "test", 50).nrmse
 
@@ -132,7 +132,9 @@ def test_episodes_of_one_row_of_history_have_a_constant_velocity():
     """Such as the short episodes of a log with many gaps."""
     runs = {split: [swing(11, number)] for number, split in enumerate(("train", "validation"))}
     result = fit_references(pendulum_task(horizon=10), pack({**runs, "test": [swing(12, 5)]}))
-    assert {name: item.history for name, item in result.items.items()}["constant_velocity"] == 1
+    assert {name: item.facts.history for name, item in result.items.items()}[
+        "constant_velocity"
+    ] == 1
 
 
 def test_rollouts_use_one_thread_as_a_busy_machine_slows_several_down(references, pendulum):
@@ -161,9 +163,10 @@ def test_the_test_split_chooses_nothing():
         for seed in (8, 9)
     )
     for name, item in one.items.items():
-        expected = other.items[name]
-        assert (item.history, item.ridge) == (expected.history, expected.ridge)
-        assert item.score == pytest.approx(expected.score, rel=1e-6)
+        expected = other.items[name].facts
+        facts = item.facts
+        assert (facts.history, facts.ridge) == (expected.history, expected.ridge)
+        assert facts.score == pytest.approx(expected.score, rel=1e-6)
 
 
 @pytest.mark.ci
@@ -179,7 +182,7 @@ def test_where_a_coordinate_counts_from_changes_nothing():
         splits = {"train": range(3), "validation": range(5, 7), "test": range(8, 10)}
         dataset = pack({name: [*map(counted, some)] for name, some in splits.items()}, angles=())
         linear = fit_references(pendulum_task("coordinate"), dataset, longest=10).items["linear"]
-        assert linear.stable
+        assert linear.facts.stable
         return evaluate(linear.predictor, dataset, "test", 25, history=10).nrmse
 
     near, far = errors(0.0), errors(1e6)
