@@ -81,7 +81,9 @@ def publish_shared(home: Home, path: Path, value: object) -> None:
         aside.unlink(missing_ok=True)
 
 
-def json_differences(old: object, new: object, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+def json_differences(
+    old: object, new: object, key: str = ""
+) -> Iterator[tuple[str, object, object]]:
     """Yield the dotted keys under which two JSON values differ, with both values; None: missing."""
     if isinstance(old, dict) and isinstance(new, dict):
         first = cast("Json", old)

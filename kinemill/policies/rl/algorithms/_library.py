@@ -25,7 +25,7 @@ class LibraryAlgorithm(Algorithm):
     features_by: ClassVar[str]
 
     @abstractmethod
-    def settings(self, site: Site) -> dict[str, Any]:
+    def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of the library."""
 
     def policy_class(self, site: Site, policy: type[object]) -> type[object]:

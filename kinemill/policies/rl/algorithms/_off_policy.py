@@ -46,7 +46,7 @@ class Replaying(LibraryAlgorithm):
         default=64, description="features of a model that is not a plain perceptron"
     )
 
-    def settings(self, site: Site) -> dict[str, Any]:
+    def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
         learn = site.learn
         return {
@@ -154,7 +154,7 @@ class Stochastic(OffPolicy):
             raise ValueError(f"{message} {self.train_freq}; noise is also drawn after each update")
         return self
 
-    def settings(self, site: Site) -> dict[str, Any]:
+    def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
         settings: dict[str, Any] = {**super().settings(site), "ent_coef": self.ent_coef}
         if self.sde_sample_freq is not None:

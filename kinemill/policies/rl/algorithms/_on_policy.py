@@ -76,7 +76,7 @@ class ActorCritic(LibraryAlgorithm):
         arguments = {"environment": site.environment, "agents": len(site.layout.agents)}
         return {"rollout_buffer_class": AgentRollouts, "rollout_buffer_kwargs": arguments}
 
-    def settings(self, site: Site) -> dict[str, Any]:
+    def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
         learn = site.learn
         frequency = self.sde_sample_freq

@@ -1,6 +1,6 @@
 """Value-based algorithms: shared settings of algorithms that learn the value of each choice."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -49,7 +49,7 @@ class ValueBased(Replaying):
             return policy_kwargs(learn, list(models[0].hidden_sizes))
         return policy_kwargs(learn, [], self.features)
 
-    def settings(self, site: Site) -> dict[str, Any]:
+    def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
         learn = site.learn
         return super().settings(site) | {

@@ -1,6 +1,6 @@
 """Advantage actor-critic (Mnih et al., 2016): one optimizer step per rollout."""
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,7 +31,7 @@ class A2C(ActorCritic):
         examples=[False, True],
     )
 
-    def settings(self, site: Site) -> dict[str, Any]:
+    def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
         return super().settings(site) | {
             "use_rms_prop": False,  # the task's optimizer

@@ -1,6 +1,6 @@
 """Proximal policy optimization (Schulman et al., 2017): several passes over the newest steps."""
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -35,7 +35,7 @@ class PPO(ActorCritic):
         default=True, description="scale the advantages of a batch to mean 0, standard deviation 1"
     )
 
-    def settings(self, site: Site) -> dict[str, Any]:
+    def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
         return super().settings(site) | {
             "batch_size": site.learn.batch_size,

@@ -25,9 +25,9 @@ class QRDQN(ValueBased):
         *hidden, last = policy.quantile_net.quantile_net
         return [*hidden, mean_layer(last, self.n_quantiles)]
 
-    def settings(self, site: Site) -> dict[str, Any]:
+    def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of sb3-contrib."""
-        settings = super().settings(site)
+        settings: dict[str, Any] = {**super().settings(site)}
         settings["policy_kwargs"] |= {"n_quantiles": self.n_quantiles}
         return settings
 

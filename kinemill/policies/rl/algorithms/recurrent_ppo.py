@@ -28,14 +28,14 @@ class RecurrentPPO(PPO):
         default=64, description="hidden units of the LSTM of the actor and of the critic"
     )
 
-    def settings(self, site: Site) -> dict[str, Any]:
+    def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of sb3-contrib.
 
         Raises:
             BadInput: The layers above the LSTM are not a plain perceptron.
         """
         self._require_perceptron(site.learn)
-        settings = super().settings(site)
+        settings: dict[str, Any] = {**super().settings(site)}
         settings["policy_kwargs"] |= {"lstm_hidden_size": self.lstm_hidden_size}
         return settings
 

@@ -29,7 +29,7 @@ class TD3(OffPolicy):
         """Return the layers of the actor of a policy of the library, in order."""
         return list(policy.actor.mu)
 
-    def settings(self, site: Site) -> dict[str, Any]:
+    def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
         import numpy as np
         from stable_baselines3.common.noise import NormalActionNoise

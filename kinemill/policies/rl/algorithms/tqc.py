@@ -21,9 +21,9 @@ class TQC(Stochastic):
         default=2, description="highest quantiles left out, in each critic", examples=[0, 2, 5]
     )
 
-    def settings(self, site: Site) -> dict[str, Any]:
+    def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of sb3-contrib."""
-        settings = super().settings(site)
+        settings: dict[str, Any] = {**super().settings(site)}
         settings["top_quantiles_to_drop_per_net"] = self.top_quantiles_to_drop_per_net
         settings["policy_kwargs"] |= {"n_quantiles": self.n_quantiles}
         return settings
