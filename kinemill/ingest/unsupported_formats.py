@@ -81,5 +81,4 @@ def unsupported_format(path: Path) -> tuple[str, str] | None:
 def unsupported_error(path: Path) -> BadLog | None:
     """Return the error of a log of a known format that no reader reads; None for other files."""
     format_ = unsupported_format(path)
-    expected = "a log that a reader reads"
-    return format_ and BadLog(path, f"is {format_[0]}", expected=expected, fix=format_[1])
+    return format_ and BadLog(path, f"is {format_[0]}", expected="a log", fix=format_[1])

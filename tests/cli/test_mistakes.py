@@ -90,7 +90,7 @@ COMMANDS = {
     "no version to explain": ("model why swing", NO_VERSION),
     "no version to export": ("model export swing --to x", NO_VERSION),
     "no versions to compare": ("model compare swing", NO_VERSION),
-    "zip in a draft": ("new arm --from zipped/logs.zip", "zipped/logs.zip: is an archive, and no reader extracts it; expected a log that a reader reads; extract it next to the other logs"),
+    "zip in a draft": ("new arm --from zipped/logs.zip", "zipped/logs.zip: is an archive, and no reader extracts it; expected a log; extract it next to the other logs"),
     "draft over a task": ("new swing --from logs", "{root}/tasks/swing.yaml: exists already; choose another name, or another file with --to"),
     "missing log": ("data show swing nothing", "nothing: is no recording of swing; kinemill data ingest swing reads logs"),
     "space without quotes": ("run swing --logs my logs", "Usage: kinemill run [OPTIONS] {task} Try 'kinemill run -h' for help. Error: Invalid value: extra argument 'logs'; a path with spaces needs quotes"),
