@@ -35,6 +35,7 @@ from kinemill.store import publish_json, read_json
 COLUMNS = 100  # of the terminal
 PHONE = 390  # px
 MOST = 600.0  # s of a step
+_LISTED = 5.0  # s of a step in the table, unless it surprises
 START = 180.0  # s until the server listens
 TASK = "arm"
 BINARIES = Path(sys.executable).parent
@@ -110,18 +111,13 @@ class Journey:
 
 
 def table_of(results: dict[str, list[tuple[str, float, list[str]]]]) -> str:
-    """Return the steps of the newcomers as a table."""
+    """Return the steps of the newcomers as a table, without short ones that surprise nobody."""
     rows: list[list[object]] = []
     for who, steps in results.items():
         for name, seconds, surprises in steps:
-            rows.append(
-                [
-                    who,
-                    name,
-                    f"{seconds:.1f}",
-                    "; ".join(line.partition(":")[0] for line in surprises),
-                ]
-            )
+            if seconds >= _LISTED or surprises:
+                texts = "; ".join(line.partition(":")[0] for line in surprises)
+                rows.append([who, name, f"{seconds:.1f}", texts])
         total = sum(seconds for _, seconds, _ in steps)
         count = sum(len(surprises) for *_, surprises in steps)
         rows.append([who, f"**{len(steps)} steps**", f"{total:.0f}", f"{count} surprises"])

@@ -1,10 +1,9 @@
 """Training steps, compiled and in eager mode, against a training loop as users of torch write it.
 
 A step gathers windows, rolls out, and updates with AdamW and clipping. Peers train the same network
-on the same features: a plain loop, the same with `torch.compile` of the loss, torch's own
-`DataLoader`, and JAX, if `python -m benchmarks._peers` has installed it. Steps are measured in CPU
-seconds of one thread. The time of compilation is a separate row, without torch's cache of earlier
-compilations.
+on the same features: a plain loop, the same with `torch.compile` of the loss, and JAX, if
+`python -m benchmarks._peers` has installed it. Steps are measured in CPU seconds of one thread. The
+time of compilation is without torch's cache of earlier compilations.
 """
 
 import tempfile
@@ -16,9 +15,8 @@ from unittest import mock
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import ROUNDS, Row, cpu_seconds, main, paired, repeat, row
+from benchmarks import ROUNDS, Row, cpu_seconds, main, paired, repeat
 from benchmarks._exports import make_scale
 from benchmarks._jax_peer import scanned
 from benchmarks._peers import peer
@@ -42,7 +40,6 @@ GRU = {"type": "gru", "hidden_size": 128}
 CASES = [
     (MLP, 8, 1, 32, 200),
     (MLP, 8, 1, 256, 100),
-    (MLP, 8, 4, 32, 50),
     (WIDE, 10, 25, 256, 4),
     (GRU, 11, 9, 32, 20),
 ]
@@ -69,17 +66,14 @@ def _measure(
     windows = _windows(layout, history, horizon)
     sizes = model.get("hidden_sizes") or model["hidden_size"]
     work = f"{model['type'].upper()} {sizes}, history {history}, horizon {horizon}, batch {batch}"
-    plain = {
-        "plain torch loop": _plain_step(model, layout, windows, batch),
-        "DataLoader over TensorDataset": _loader_step(model, layout, windows, batch),
-    }
+    plain = {"plain torch loop": _plain_step(model, layout, windows, batch)}
     lines: list[Row] = []
     if has_compiler():
         plain["torch.compile of the loss"] = _plain_step(
             model, layout, windows, batch, compiles=True
         )
         ours = _our_step(task, layout, windows, batch, as_program)
-        lines = [row(f"compile {work}", "CPU s", cpu_seconds(ours), {})]
+        compiled = f"compiled in {cpu_seconds(ours):.0f} CPU s: {work}"
         peers = {name: repeat(step, steps) for name, step in plain.items()}
         if jax := peer("jax"):
             network = _Plain(model, layout, history)
@@ -88,11 +82,11 @@ def _measure(
                 jax, network, windows.values, rows, _batches(batch), steps
             )
         cases = {"ours": repeat(ours, steps), **peers}
-        lines += [paired(f"compiled {work}", "windows/CPU s", steps * batch, cases, rounds)]
+        lines = [paired(compiled, "windows/CPU s", steps * batch, cases, rounds)]
     eager = _our_step(task, layout, windows, batch, one_by_one)
     cases = {"ours": eager, "plain torch loop": plain["plain torch loop"]}
     cases = {name: repeat(step, steps) for name, step in cases.items()}
-    return [*lines, paired(f"eager {work}", "windows/CPU s", steps * batch, cases, rounds)]
+    return [*lines, paired(f"eager: {work}", "windows/CPU s", steps * batch, cases, rounds)]
 
 
 def _windows(layout: Layout, history: int, horizon: int) -> Windows:
@@ -164,46 +158,26 @@ class _Plain(nn.Module):
         return (torch.stack(predicted, 1) - future[..., : self.states]).square().mean()
 
 
-def _trained(model: nn.Module, loss: Callable[[Tensor], Tensor], data: Iterator[Tensor]) -> Step:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-
-    def step() -> float:
-        optimizer.zero_grad()
-        value = loss(next(data))
-        value.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-        optimizer.step()
-        return value.item()
-
-    return step
-
-
 def _plain_step(
     model: dict[str, Any], layout: Layout, windows: Windows, batch: int, *, compiles: bool = False
 ) -> Step:
     """Return a step whose windows are gathered by their first rows."""
     network = _Plain(model, layout, windows.history)
     offsets = torch.arange(windows.history + windows.horizon)
-    loss: Any = torch.compile(network) if compiles else network
-    gathered = (
-        windows.values[windows.starts[which].unsqueeze(1) + offsets] for which in _batches(batch)
-    )
-    return _trained(network, loss, gathered)
+    measure_loss: Any = torch.compile(network) if compiles else network
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
+    batches = _batches(batch)
 
+    def step() -> float:
+        optimizer.zero_grad()
+        gathered = windows.values[windows.starts[next(batches)].unsqueeze(1) + offsets]
+        loss = measure_loss(gathered)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+        optimizer.step()
+        return loss.item()
 
-def _loader_step(model: dict[str, Any], layout: Layout, windows: Windows, batch: int) -> Step:
-    """Return a step whose windows are loaded item by item."""
-    network = _Plain(model, layout, windows.history)
-    rows = windows.history + windows.horizon
-    items = TensorDataset(windows.values.unfold(0, rows, 1)[:WINDOWS].transpose(1, 2))
-    loader = DataLoader(items, batch_size=batch, shuffle=True)
-
-    def load() -> Iterator[Tensor]:
-        while True:
-            for (window,) in loader:
-                yield window
-
-    return _trained(network, network, load())
+    return step
 
 
 if __name__ == "__main__":
