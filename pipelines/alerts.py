@@ -247,7 +247,8 @@ def memory(home: Home, instance: dg.DagsterInstance) -> Iterator[Alert]:
             continue
         task = title_of(run)
         key = f"{link.folder}:{warning.at}"
-        title, owner = f"the memory of {task} is nearly used up", run.tags.get(OWNER, "")
+        title = f"the memory of {task} is nearly used up"
+        owner = run.tags.get(OWNER, "")
         yield Alert("memory", title, warning.text, key, warning.at, task, owner, run.run_id)
 
 

@@ -225,7 +225,7 @@ def steps_table(
         [
             channel,
             models[0].unit,
-            *(" / ".join(quantity(own.by_step[k - 1], digits) for own in models) for k in steps),
+            *(" / ".join(quantity(line.by_step[k - 1], digits) for line in models) for k in steps),
         ]
         for channel, models in lines.items()
     ]
