@@ -145,7 +145,7 @@ prove-guard: setup ## send 12,000 varied requests through the guard as each role
 prove-drafts: setup ## compare drafts of 350 logs in the layouts of tools, and their variants, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_drafts
 
-prove-attack: setup ## attack commands and servers on loopback (11 min; ONLY='kills files' runs some), rewrites docs/results-*.md
+prove-attack: setup ## attack commands and servers on loopback (12 min; ONLY='kills files' runs some), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_attack $(if $(ONLY),--only $(ONLY))
 
 prove-machines: setup ## run the demo task with PostgreSQL, S3 and Ray, rewrites docs/results-*.md

@@ -33,7 +33,7 @@ def start_module(
     Args:
         module: name of the module, and its arguments.
         output: file of its output and errors.
-        environment: variables that are set beside those of this process.
+        environment: variables to add to those of this process.
         folder: folder in which it runs.
     """
     return subprocess.Popen(

@@ -9,8 +9,8 @@ Example:
     from kinemill.dataset import load_dataset, stage
     dataset = load_dataset(home, stage.run(task, home, episodes).ref)
 
-`stage`, `media` and `aux_arrays` are modules of their own: readers of a dataset do not load what
-writes it.
+Import `stage`, `media` and `aux_arrays` as modules, so that reading a dataset does not load the
+code that writes it.
 """
 
 from kinemill.dataset.catalog import FORMAT as CATALOG

@@ -39,7 +39,7 @@ def task_of(model: dict, history: int, **learn) -> Task:
 
 
 def scale_for(layout: Layout) -> dict[str, torch.Tensor]:
-    """Return the scale of a layout, in tensors of its own: a test may change those of its step."""
+    """Return the scale of a layout, in new tensors, because a test may change those of its step."""
     scale = dict(SCALE)
     if layout.features != 4:
         std = torch.linspace(0.5, 2.0, layout.features)

@@ -123,17 +123,17 @@ def test_the_watched_error_picks_the_weights(packed, tmp_path):
     assert objective.evaluate()["validation/single_step"] == pytest.approx(state.best, abs=1e-9)
 
 
-def judged(packed, folder, *errors, listeners=QUIET, **settings):
-    """Train with the errors that each evaluation gives; return the state at the end."""
+def trained(packed, folder, *errors, listeners=QUIET, **settings):
+    """Train with these errors as the results of the evaluations; return the last state."""
     module, objective, learn = prepared(pendulum_task(**settings), packed)
     coming = iter(errors)
-    told = replace(objective, evaluate=lambda: {objective.monitor: next(coming)})
-    return fit(module, told, learn, folder, listeners)[0]
+    scripted = replace(objective, evaluate=lambda: {objective.monitor: next(coming)})
+    return fit(module, scripted, learn, folder, listeners)[0]
 
 
 def test_patience_stops_a_training_that_no_longer_improves(packed, tmp_path):
     errors = [3.0, 3.5, 1.0, 2.0, 2.0, 2.0]
-    state = judged(packed, tmp_path, *errors, steps=1000, patience=2)
+    state = trained(packed, tmp_path, *errors, steps=1000, patience=2)
     assert (state.step, state.best_step, state.best) == (100, 60, 1.0)
 
 
@@ -152,7 +152,7 @@ def test_windows_too_long_for_every_episode_are_an_error(packed):
 
 def test_patience_may_end_before_the_first_point_of_the_curve(packed, tmp_path):
     settings = {"steps": 1000, "patience": 1, "eval_every": 5, "log_every": 500}
-    state = judged(packed, tmp_path, 1.0, 1.0, **settings)
+    state = trained(packed, tmp_path, 1.0, 1.0, **settings)
     assert [step for step, _ in state.history["train/loss"]] == [10]
 
 
@@ -160,7 +160,7 @@ def test_patience_may_end_before_the_first_point_of_the_curve(packed, tmp_path):
 def test_validation_that_is_not_finite_is_a_gap_in_the_curve_and_never_best(packed, tmp_path, bad):
     watcher, monitor = Recorder(), "validation/multi_step"
     listeners = watcher, watcher
-    state = judged(packed, tmp_path, bad, 2.0, bad, listeners=listeners, patience=None)
+    state = trained(packed, tmp_path, bad, 2.0, bad, listeners=listeners, patience=None)
     assert (state.best, state.best_step) == (2.0, 40)
     assert state.history[monitor] == [[20, None], [40, 2.0], [60, None]]
     assert watcher.metrics[monitor] == [(40, 2.0)]
@@ -169,7 +169,7 @@ def test_validation_that_is_not_finite_is_a_gap_in_the_curve_and_never_best(pack
 
 def test_a_model_that_never_stays_finite_in_validation_is_no_model(packed, tmp_path):
     with pytest.raises(TrainingFailed, match=r"not finite in any evaluation up to step 60"):
-        judged(packed, tmp_path, *[torch.inf] * 3, patience=None)
+        trained(packed, tmp_path, *[torch.inf] * 3, patience=None)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
