@@ -218,7 +218,7 @@ def compare_rollout(pair: Pair, reference: Reference, call: str = "rollout") -> 
     """
     probe = reference.probe
     exact, rounded = reference.rollout.part(0)
-    near = near_start(pair, probe, exact)
+    near = _near_with_any_rounding(pair, reference)
     rolled = pair.simulator.rollout(*probe.windows).astype(np.float64)
     difference = _until(near, wrapped(rolled - exact, pair.angle)).max(axis=1)
     floor = pair.floor(_until(near, exact).max(axis=1))
@@ -240,7 +240,7 @@ def compare_outputs(pair: Pair, reference: Reference) -> list[Parity]:
     rolled = pair.simulator.rollout_outputs(*probe.windows)[1]
     exact, rounded = reference.step.part(-1)
     # Outputs are functions of the states, so they count until the states diverge.
-    near = near_start(pair, probe, reference.rollout.exact[0])
+    near = _near_with_any_rounding(pair, reference)
     always = np.ones((len(near), 1), dtype=bool)
     stepped_part = exact[:, None], [values[:, None] for values in rounded]
     return [
@@ -302,6 +302,17 @@ def near_start(pair: Pair, probe: Probe, exact: Floats) -> NDArray[np.bool_]:
     near = np.logical_and.accumulate((off < FAR).all(axis=2), axis=1)
     near[:, 1:-1] &= near[:, 2:]
     return near
+
+
+def _near_with_any_rounding(pair: Pair, reference: Reference) -> NDArray[np.bool_]:
+    """Return whether each step is before any evaluation diverges, (N, T), see `near_start`.
+
+    Outside of the range of its data a model can diverge with one rounding earlier than with
+    another, and then nothing is known about a correct file.
+    """
+    exact, rounded = reference.rollout.part(0)
+    near = [near_start(pair, reference.probe, values) for values in (exact, *rounded)]
+    return np.logical_and.reduce(near)
 
 
 def _until(near: NDArray[np.bool_], values: Floats) -> Floats:

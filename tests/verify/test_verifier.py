@@ -3,7 +3,6 @@ import dataclasses
 import html.parser
 import json
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -18,7 +17,6 @@ from kinemill.task.verify import Verify
 from kinemill.verify.analysis import plain
 from kinemill.verify.document import read_verification
 from kinemill.verify.dynamics import DynamicsSubject
-from kinemill.verify.parity import Pair
 from kinemill.verify.report import write
 from kinemill.verify.verifier import run_checks, summary, verify_files
 from tests.export.conftest import random_step, task_of
@@ -124,14 +122,6 @@ def test_a_state_that_never_moved_in_training_does_not_ask_for_equal_bits(export
     still = dataclasses.replace(pendulum, std=std)
     verdict = run_checks(subject_of(exported, step, still))
     assert failed(verdict) == set()
-
-
-def test_far_from_zero_a_step_may_differ_by_the_last_bit_of_float32():
-    """Near 101325 Pa, float32 has steps of 1/128 Pa, more than 1e-5 of a deviation of 10 Pa."""
-    simulator = SimpleNamespace(interface=SimpleNamespace(dtype="float32"))
-    pair = Pair(simulator, None, np.array([10.0, 2.0]), np.array([False, False]))
-    result = pair.floor(np.array([[101325.0, -3.0]]))
-    np.testing.assert_allclose(result, [[1 / 128, 2e-5]])
 
 
 def test_a_bound_on_latency_is_a_gate_and_without_one_there_is_none(
