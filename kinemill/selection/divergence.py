@@ -6,6 +6,7 @@ no such model, and the gate refuses it. This is the only use of test episodes in
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,15 @@ def free_runs(model: Predictor, rows: PackedDataset) -> Runs:
         diverged |= {run.name for run, stayed in zip(batch, stays, strict=True) if not stayed}
     names = [episode.name for episode in simulated if episode.name in diverged]
     return Runs(len(simulated), tuple(dict.fromkeys(names)))
+
+
+def divergence(module: Any, rows: PackedDataset) -> str:
+    """Return on how many recorded episodes a dynamics model in torch diverges; "" on none."""
+    from kinemill.selection.validation_errors import ModulePredictor  # imports torch
+
+    runs = free_runs(ModulePredictor(module), rows)
+    count = len(runs.diverged)
+    return f"diverges on {count} of {runs.episodes} recorded episodes" if count else ""
 
 
 def _batches(episodes: list[PackedEpisode], history: int) -> Iterator[list[PackedEpisode]]:

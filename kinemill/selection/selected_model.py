@@ -19,7 +19,7 @@ from typing import Any
 
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.errors import BadInput
-from kinemill.selection.divergence import free_runs
+from kinemill.selection.divergence import divergence
 from kinemill.store import (
     Artifact,
     ArtifactRef,
@@ -45,7 +45,7 @@ from kinemill.train import load_model
 from kinemill.train.summary import ModelSummary, TrainedModel
 from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS
 
-VERSION = 3
+VERSION = 4
 PICTURE = "loss.png"
 
 
@@ -108,7 +108,6 @@ def _select(
     task: Task, home: Home, trained: ArtifactRef, dataset: ArtifactRef, references: ArtifactRef
 ) -> Selection:
     from kinemill.selection.references import load_references
-    from kinemill.selection.validation_errors import ModulePredictor
 
     rows = load_dataset(home, dataset)
     folder = open_ref(home, trained)
@@ -128,14 +127,12 @@ def _select(
         order = [result.name for result in results if result.score is not None] or [TRAINED]
     diverging = list[str]()
     for name in order:
-        module = load_model(folders[name])
-        runs = free_runs(ModulePredictor(module), rows)
-        if not runs.diverged:
+        where = divergence(load_model(folders[name]), rows)
+        if not where:
             if diverging:
-                why = f"the best candidate that does not diverge, as {'; '.join(diverging)}"
+                why = f"the best candidate that does not diverge: {'; '.join(diverging)}"
             return Selection(name, why, results)
-        where = f"{len(runs.diverged)} of {runs.episodes} recorded episodes"
-        diverging.append(f"{name} does on {where}")
+        diverging.append(f"{name} {where}")
     return Selection(order[0], f"all candidates diverge: {'; '.join(diverging)}", results)
 
 

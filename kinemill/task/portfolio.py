@@ -214,18 +214,28 @@ def portfolio_results(model: Path) -> list[CandidateResult]:
 
 
 def untested_text(results: Sequence[CandidateResult]) -> str:
-    """Return the candidates that were not tried, and what tries them; empty if there are none."""
+    """Return the candidates that were not tried or failed, and why; empty if there are none."""
     if any(result.name == TRAINED for result in results):
         return (
             "learn.model is set: no other family was tried. Without it, a portfolio selects one "
             "within learn.budget"
         )
-    names = [result.name for result in results if result.failure.startswith(UNTESTED)]
-    if not names:
-        return ""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     total = len({result.name for result in results})
-    return (
-        f"{len(names)} of {total} candidates were not tested, because learn.budget was used up: "
-        f"{'; '.join(names[:_NAMED])}{more}. A larger learn.budget tries them"
-    )
+    untested = [result.name for result in results if result.failure.startswith(UNTESTED)]
+    measured = {result.name for result in results if not result.failure}
+    failed = {result.name: result.failure for result in results if result.name not in measured}
+    reasons = [f"{name}: {why}" for name, why in failed.items() if name not in untested]
+    texts = list[str]()
+    if untested:
+        texts.append(
+            f"{len(untested)} of {total} candidates were not tested, because learn.budget was used "
+            f"up: {_first(untested)}. A larger learn.budget tries them"
+        )
+    if reasons:
+        texts.append(f"{len(reasons)} of {total} candidates failed: {_first(reasons)}")
+    return ". ".join(texts)
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{'; '.join(names[:_NAMED])}{more}"

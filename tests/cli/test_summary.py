@@ -113,10 +113,10 @@ def test_candidates_table_lists_the_best_round_of_each_candidate(capsys):
     failed = CandidateResult("gru", "gru", 1, failure="diverged")
     candidates_table([first, linear, replace(first, round=1, score=0.3), failed])
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
-    assert [line[0] for line in lines[-5:]] == ["narx", "linear", "score:", "free", "held"]
-    assert lines[-5][1:3] == ["0.3", "0.1"]
+    assert [line[0] for line in lines[-6:]] == ["narx", "linear", "score:", "free", "held", "1"]
+    assert lines[-6][1:3] == ["0.3", "0.1"]
     candidates_table([failed])
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == "1 of 1 candidates failed: gru: diverged\n"
 
 
 def test_candidates_that_the_budget_left_out_are_a_note(capsys):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from safetensors.torch import load_file, save_file
 
-from kinemill.selection import selected_model
+from kinemill.selection import divergence, selected_model
 from kinemill.selection.divergence import Runs, free_runs
 from kinemill.selection.references import load_references
 from kinemill.selection.references import published as published_references
@@ -128,10 +128,10 @@ def test_selection_of_a_diverging_model_takes_the_next_candidate(chain, monkeypa
     without_sines(monkeypatch)
     trained = trained_model(home, references, 1.0)
     measured = iter([Runs(9, ("run3",)), Runs(9)])
-    monkeypatch.setattr(selected_model, "free_runs", lambda *_: next(measured))
+    monkeypatch.setattr(divergence, "free_runs", lambda *_: next(measured))
     _, selection = select_model(TASK, home, trained, dataset, references)
     assert selection.selected == "linear"
-    expected = "does not diverge, as trained does on 1 of 9 recorded episodes"
+    expected = "does not diverge: trained diverges on 1 of 9 recorded episodes"
     assert selection.why.endswith(expected)
 
 

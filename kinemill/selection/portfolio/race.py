@@ -9,7 +9,7 @@ can choose differently; a published model is never changed.
 import json
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,6 +40,7 @@ from kinemill.selection.cross_validation import (
     projected,
     slow_finalists,
 )
+from kinemill.selection.divergence import divergence
 from kinemill.selection.facts import facts_of
 from kinemill.selection.portfolio.candidate_fits import (
     CandidateFits,
@@ -149,6 +150,7 @@ class _Race:
         self._refits = any(fold.training_set is not None for fold in self._folds)
         self._leaves_out_rows = leaves_out_rows(data[0])
         self._held_out: dict[str, HeldOut] = {}  # errors of finalists by cross-validation
+        self._diverging: dict[str, str] = {}  # where, by candidate
         self._candidates: dict[str, Candidate] = {}
         self._failures: list[KinemillError] = []
         self._spent = 0.0  # s
@@ -190,7 +192,8 @@ class _Race:
         winner = self._best()
         if winner is None:
             raise self._failure()
-        return self._best_by_cross_validation(winner)
+        # If every candidate diverges, the best one is the result, and the gate refuses it.
+        return self._best_by_cross_validation() or self._stable(self._best) or winner
 
     def _references(self) -> list[Candidate]:
         """Return the references as candidates; unless published, they take time of the budget."""
@@ -210,13 +213,12 @@ class _Race:
         self._spent += selected.seconds
         return selected.members
 
-    def _best_by_cross_validation(self, winner: CandidateResult) -> CandidateResult:
-        """Return the best finalist of a cross-validation; the winner if there is none."""
+    def _best_by_cross_validation(self) -> CandidateResult | None:
+        """Return the best stable finalist of a cross-validation; None without one."""
         # Unused time of earlier rounds goes to the folds, so that fewer long trainings have to be
         # projected from shorter ones.
         share = CROSS if self._refits else MEASURE
         end = max(self._spent + share * self._learn.budget, (1.0 - LEAST) * self._learn.budget)
-        held_out = dict[str, HeldOut]()
         seconds = dict[str, float]()
         for candidate in self._results:
             seconds[candidate.name] = seconds.get(candidate.name, 0.0) + candidate.seconds
@@ -224,30 +226,53 @@ class _Race:
         quick = [result for result in families if seconds[result.name] < QUICK_FOLDS]
         quick.sort(key=lambda result: seconds[result.name])
         # Quick ones cost little, and a slow winner could use up the time of all of them.
-        self._hold_out(quick, held_out, (self._spent + end) / 2)
-        self._hold_out([family for family in families[:1] if family not in quick], held_out, end)
-        if winner.name not in held_out:
-            return winner
-        self._hold_out(slow_finalists(families, held_out, seconds), held_out, end)
-        self._held_out = held_out
-        best = self._select(held_out.values()).name
+        self._hold_out(quick, (self._spent + end) / 2)
+        self._hold_out([family for family in families[:1] if family not in quick], end)
+        if not families or families[0].name not in self._held_out:
+            self._held_out = {}
+            return None
+        self._stable(self._best_held_out)
+        self._hold_out(slow_finalists(families, self._stable_held_out(), seconds), end)
+        if (best := self._stable(self._best_held_out)) is None:
+            return None
         self._results = [
-            replace(entry, held_out=held_out[entry.name].mean.score)
-            if entry.name in held_out
+            replace(entry, held_out=self._held_out[entry.name].mean.score)
+            if entry.name in self._held_out
             else entry
             for entry in self._results
         ]
-        return next(ranked for ranked in self._bars.order(self._results) if ranked.name == best)
+        return next(entry for entry in self._bars.order(self._results) if entry.name == best.name)
 
-    def _hold_out(
-        self, candidates: Sequence[CandidateResult], held_out: dict[str, HeldOut], end: float
-    ) -> None:
+    def _best_held_out(self) -> CandidateResult | None:
+        """Return the best result of the cross-validation that is not known to diverge."""
+        held_out = self._stable_held_out()
+        return self._select(held_out.values()) if held_out else None
+
+    def _stable_held_out(self) -> dict[str, HeldOut]:
+        return {
+            name: entry for name, entry in self._held_out.items() if name not in self._diverging
+        }
+
+    def _stable(self, select: Callable[[], CandidateResult | None]) -> CandidateResult | None:
+        """Return the first selected result that does not diverge on a recorded episode."""
+        while (result := select()) is not None:
+            began = time.monotonic()
+            module = self._fits.model_of(self._candidates[result.name], result.round)
+            where = divergence(module, self._data[0])
+            self._spent += time.monotonic() - began
+            if not where:
+                return result
+            self._diverging[result.name] = where
+            self._log(f"{result.name}: {where}")
+        return None
+
+    def _hold_out(self, candidates: Sequence[CandidateResult], end: float) -> None:
         """Add the errors of candidates on left-out rows, as long as there is time."""
         for number, candidate in enumerate(candidates):
             share = (end - self._spent) / min(FINALISTS, len(candidates) - number)
             if errors := self._errors_on_folds(candidate, end, share):
-                held_out[candidate.name] = HeldOut(candidate, errors)
-                score = score_text(held_out[candidate.name].mean.score)
+                self._held_out[candidate.name] = HeldOut(candidate, errors)
+                score = score_text(self._held_out[candidate.name].mean.score)
                 self._log(f"{candidate.name}: score {score} on rows left out of its fit")
             else:
                 self._log(f"{candidate.name}: no time to measure it on rows left out of its fit")
@@ -389,7 +414,8 @@ class _Race:
         self._results.append(replace(empty, failure=why))
 
     def _best(self) -> CandidateResult | None:
-        best = next(iter(self._bars.order(self._results)), None)
+        stable = (entry for entry in self._results if entry.name not in self._diverging)
+        best = next(iter(self._bars.order(stable)), None)
         return best if best is not None and best.score is not None else None
 
     def _attempt(self, candidate: Candidate, number: int, seconds: float) -> CandidateResult:
@@ -452,11 +478,17 @@ class _Race:
         trained = measured(empty, module, errors)
         trained = replace(trained, seconds=state.seconds, steps=state.step)
         expected = self._expected(trained, module, last)
-        is_better = self._is_better(expected, winner)
+        where = divergence(module, self._data[0])
+        is_better = not where and self._is_better(expected, winner)
         if self._held_out:
             trained = replace(trained, held_out=expected.mean.score)
+        trained = replace(trained, failure=where)
         first, second = (trained, winner) if is_better else (winner, trained)
-        remaining = [result for result in self._bars.order(self._results) if result is not winner]
+        remaining = [
+            replace(result, failure=result.failure or self._diverging.get(result.name, ""))
+            for result in self._bars.order(self._results)
+            if result is not winner
+        ]
         served = self._candidates[first.name]
         context.progress.log_message(f"best family: {first.name}")
         results = to_json_value([first, second, *remaining])
@@ -515,6 +547,7 @@ class _Race:
             result
             for result in ordered
             if self._candidates[result.name].trains
+            and result.name not in self._diverging
             and (not self._held_out or result.name in self._held_out)
         ]
         return next((learner for learner in learners if learner.score is not None), winner)

@@ -291,6 +291,37 @@ def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_
     assert any(line.startswith(text) for line in lines)
 
 
+@pytest.mark.parametrize("folds", ["recordings", "none"])
+def test_candidate_that_diverges_on_a_recorded_episode_is_not_selected(
+    packed, tmp_path, monkeypatch, folds
+):
+    where = "diverges on 1 of 9 recorded episodes"
+    diverging = ("LinearStep", "Regression")  # networks of all closed forms
+
+    def divergence(module, _rows):
+        return where if type(module.network).__name__ in diverging else ""
+
+    monkeypatch.setattr(race, "divergence", divergence)
+    if folds == "none":
+        monkeypatch.setattr(race, "folds_of", lambda *_: [])
+    trained, context = train(task_without_model(), packed, tmp_path)
+    assert trained.learn.model.type == "mlp"
+    best = min(
+        (one for one in results_of(trained) if one["score"] is not None),
+        key=lambda one: one["score"],
+    )
+    assert best["name"] != trained.facts.family
+    assert best["failure"] == where
+    lines = context.listeners[1].messages
+    assert any(line.startswith(f"{best['name']}: {where}") for line in lines)
+
+
+def test_best_candidate_is_selected_if_all_diverge(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr(race, "divergence", lambda *_: "diverges on 9 of 9 recorded episodes")
+    trained, _ = train(task_without_model(), packed, tmp_path)
+    assert trained.facts.family.startswith(EXACT)
+
+
 def test_a_finalist_that_no_fit_has_seen_is_measured_without_a_refit(packed, tmp_path, monkeypatch):
     """With three whole validation recordings or more."""
     episodes = [
@@ -364,13 +395,15 @@ def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
     monkeypatch.setattr(race, "folds_of", lambda *_: [Fold(packed, packed, None)] * 3)
     monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
     monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
+    monkeypatch.setattr(CandidateFits, "model_of", lambda *_: None)
+    monkeypatch.setattr(race, "divergence", lambda *_: "")
     whole = race._Race(task.learn, task, (packed, packed), context_in(tmp_path))
     whole._results = [large, small, simple]
     whole._candidates = {
         result.name: Candidate(result.name, {}, trains=False) for result in whole._results
     }
     whole._bars = Bars.of([simple])
-    assert whole._best_by_cross_validation(large).name == selected
+    assert whole._best_by_cross_validation().name == selected
     assert measured[-3:] == ["large"] * 3  # a slow winner takes no time from quick candidates
 
 
