@@ -207,10 +207,10 @@ def slow_finalists(
 ) -> list[CandidateResult]:
     """Return the families that are worth the time of their folds, after all quick ones.
 
-    They are better on the validation split than the quick family that is the best on left-out rows.
-    The `FINALISTS` best follow, and those that no other result beats with fewer parameters: a
-    simple model that is mediocre on the training recordings can be the best on a new one. The
-    latter come first, each in order of their time.
+    They are fitted in closed form, or better on the validation split than the quick family that is
+    the best on left-out rows. The `FINALISTS` best follow, and those that no other result beats
+    with fewer parameters: a simple model that is mediocre on the training recordings can be the
+    best on a new one. The latter come first, each in order of their time.
 
     Args:
         families: best result of each family, the best first.
@@ -223,7 +223,8 @@ def slow_finalists(
     rest = [
         result
         for result in families
-        if result.name not in held_out and (best is None or _is_better(result, best.result))
+        if result.name not in held_out
+        and (result.round == 0 or best is None or _is_better(result, best.result))
     ]
     references = [*rest, *(entry.result for entry in bounded)]
     simple = [
@@ -234,7 +235,11 @@ def slow_finalists(
             for reference in references
         )
     ]
-    selected = [result for result in rest if result in simple or result in rest[:FINALISTS]]
+    selected = [
+        result
+        for result in rest
+        if result.round == 0 or result in simple or result in rest[:FINALISTS]
+    ]
     return sorted(selected, key=lambda result: (result not in simple, seconds[result.name]))
 
 

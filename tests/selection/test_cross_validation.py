@@ -96,7 +96,7 @@ def test_best_of_families_is_one_result_of_each_with_a_score():
 
 def slow_family(name, score, parameters):
     """Return a family whose fit takes 30 s."""
-    return replace(result(f"{name}, history 1", 30.0, score), parameters=parameters)
+    return replace(result(f"{name}, history 1", 30.0, score), parameters=parameters, round=1)
 
 
 def names_of_slow_finalists(families, quick=()):
@@ -129,6 +129,8 @@ def test_slow_finalists_are_better_than_the_quick_family_that_is_best_on_left_ou
     quick = replace(result("physics, history 1", 0.1, 0.2), parameters=100)
     families = [slow_family("net", 0.1, 10_000), quick, slow_family("rigid", 0.9, 5)]
     assert names_of_slow_finalists(families, [(quick, error)]) == expected
+    closed = replace(families[2], round=0)
+    assert "rigid" in names_of_slow_finalists([*families[:2], closed], [(quick, error)])
 
 
 def test_slow_finalists_are_compared_with_a_slow_family_that_is_the_best():

@@ -232,8 +232,14 @@ class _Race:
             self._held_out = {}
             return None
         self._stable(self._best_held_out)
-        self._hold_out(slow_finalists(families, self._stable_held_out(), seconds), end)
-        if (best := self._stable(self._best_held_out)) is None:
+        rest = [family for family in families if family.name not in self._diverging]
+        self._hold_out(slow_finalists(rest, self._stable_held_out(), seconds), end)
+        best = self._stable(self._best_held_out)
+        if best is not None and best.round == 0:
+            # It has nothing to learn, so the time of the last training shows whether others win.
+            self._hold_out([family for family in rest if family.name not in self._held_out], end)
+            best = self._stable(self._best_held_out)
+        if best is None:
             return None
         self._results = [
             replace(entry, held_out=self._held_out[entry.name].mean.score)
