@@ -60,8 +60,8 @@ def why(
         wrap_text(f"{version}  {report['explanation']}"),
         lambda: print_causes(report["causes"], version),
         *map(wrap_text, texts),
-        lambda: candidates_table(candidates),
-        *map(wrap_text, filter(None, (report["selected"], report["untested"]))),
+        lambda: candidates_table(candidates, report["untested"]),
+        *([wrap_text(report["selected"])] if report["selected"] else []),
         lambda: gate_table(gate),
         *([f"report  kinemill model report {version} --to FILE"] if report["report"] else []),
     )

@@ -52,7 +52,8 @@ def run_summary(
     if result.headline:
         typer.echo(wrap_text(result.headline))
     _facts_table(result)
-    candidates_table(result.selection.candidates if result.selection else [])
+    candidates = result.selection.candidates if result.selection else []
+    candidates_table(candidates, untested_text(candidates))
     errors_table(metrics, reference)
     tried_table(metrics)
     if metrics.test:
@@ -112,8 +113,8 @@ def _facts_table(result: RunDocument) -> None:
     table(f"{result.task}: {result.status}", ["", ""], rows)
 
 
-def candidates_table(candidates: Sequence[CandidateResult]) -> None:
-    """Print the best candidates with score, free run, parameters and time."""
+def candidates_table(candidates: Sequence[CandidateResult], untested: str) -> None:
+    """Print the best candidates with score, free run, parameters and time, then `untested`."""
     best = dict[str, CandidateResult]()  # round of each candidate
     for result in candidates:
         if not result.failure:
@@ -128,7 +129,7 @@ def candidates_table(candidates: Sequence[CandidateResult]) -> None:
         title = f"candidates, the best first{f', and {more} more' * bool(more)}"
         table(title, ["", "held out", "score", "free run", "parameters", "seconds"], rows)
         typer.echo(_CANDIDATES_KEY)
-    if untested := untested_text(candidates):
+    if untested:
         typer.echo(wrap_text(untested))
 
 

@@ -8,7 +8,7 @@ from kinemill.cli.output import interval, quantity
 from kinemill.cli.summary import candidates_table, first_not_finite, run_summary, spell_gate
 from kinemill.register.run_summary import EpisodeCounts, RunDocument
 from kinemill.register.verdict import Verdict
-from kinemill.task.portfolio import UNTESTED, CandidateResult
+from kinemill.task.portfolio import CandidateResult
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.document import Verification
 from kinemill.verify.results import ChannelError, Metrics
@@ -111,18 +111,9 @@ def test_candidates_table_lists_the_best_round_of_each_candidate(capsys):
     first = CandidateResult("narx", "narx", 3, score=0.1, parameters=9, held_out=0.3)
     linear = CandidateResult("linear", "arx", 0, score=0.2)
     failed = CandidateResult("gru", "gru", 1, failure="diverged")
-    candidates_table([first, linear, replace(first, round=1, score=0.3), failed])
+    candidates_table([first, linear, replace(first, round=1, score=0.3), failed], "1 failed")
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert [line[0] for line in lines[-6:]] == ["narx", "linear", "score:", "free", "held", "1"]
     assert lines[-6][1:3] == ["0.3", "0.1"]
-    candidates_table([failed])
-    assert capsys.readouterr().out == "1 of 1 candidates failed: gru: diverged\n"
-
-
-def test_candidates_that_the_budget_left_out_are_a_note(capsys):
-    left_out = CandidateResult("mlp", "mlp", 0, failure=f"{UNTESTED}learn.budget is used up")
-    candidates_table([CandidateResult("narx", "narx", 0, score=0.1), left_out])
-    assert " ".join(capsys.readouterr().out.split()).endswith(
-        "1 of 2 candidates were not tested, because learn.budget was used up: mlp. "
-        "A larger learn.budget tries them"
-    )
+    candidates_table([failed], "")
+    assert capsys.readouterr().out == ""
