@@ -150,7 +150,7 @@ class _Race:
         self._refits = any(fold.training_set is not None for fold in self._folds)
         self._leaves_out_rows = leaves_out_rows(data[0])
         self._held_out: dict[str, HeldOut] = {}  # errors of finalists by cross-validation
-        self._diverging: dict[str, str] = {}  # where, by candidate
+        self._diverging: dict[str, str] = {}  # where, by checked candidate; "" nowhere
         self._candidates: dict[str, Candidate] = {}
         self._failures: list[KinemillError] = []
         self._spent = 0.0  # s
@@ -232,7 +232,7 @@ class _Race:
             self._held_out = {}
             return None
         self._stable(self._best_held_out)
-        rest = [family for family in families if family.name not in self._diverging]
+        rest = [family for family in families if not self._diverging.get(family.name)]
         self._hold_out(slow_finalists(rest, self._stable_held_out(), seconds), end)
         best = self._stable(self._best_held_out)
         if best is not None and best.round == 0:
@@ -256,21 +256,20 @@ class _Race:
 
     def _stable_held_out(self) -> dict[str, HeldOut]:
         return {
-            name: entry for name, entry in self._held_out.items() if name not in self._diverging
+            name: entry for name, entry in self._held_out.items() if not self._diverging.get(name)
         }
 
     def _stable(self, select: Callable[[], CandidateResult | None]) -> CandidateResult | None:
         """Return the first selected result that does not diverge on a recorded episode."""
-        while (result := select()) is not None:
+        while (result := select()) is not None and result.name not in self._diverging:
             began = time.monotonic()
             module = self._fits.model_of(self._candidates[result.name], result.round)
             where = divergence(module, self._data[0])
             self._spent += time.monotonic() - began
-            if not where:
-                return result
             self._diverging[result.name] = where
-            self._log(f"{result.name}: {where}")
-        return None
+            if where:
+                self._log(f"{result.name}: {where}")
+        return result
 
     def _hold_out(self, candidates: Sequence[CandidateResult], end: float) -> None:
         """Add the errors of candidates on left-out rows, as long as there is time."""
@@ -420,7 +419,7 @@ class _Race:
         self._results.append(replace(empty, failure=why))
 
     def _best(self) -> CandidateResult | None:
-        stable = (entry for entry in self._results if entry.name not in self._diverging)
+        stable = (entry for entry in self._results if not self._diverging.get(entry.name))
         best = next(iter(self._bars.order(stable)), None)
         return best if best is not None and best.score is not None else None
 
@@ -553,7 +552,7 @@ class _Race:
             result
             for result in ordered
             if self._candidates[result.name].trains
-            and result.name not in self._diverging
+            and not self._diverging.get(result.name)
             and (not self._held_out or result.name in self._held_out)
         ]
         return next((learner for learner in learners if learner.score is not None), winner)
