@@ -23,7 +23,6 @@ from kinemill_dagster.assets import stages_of
 
 PASSWORD = "correct horse battery"
 MINE, OTHER = "cart_pole", "pendulum"  # tasks: the limited operator may change the first
-ROLES = ("anonymous", "viewer", "limited", "operator", "admin")
 SERVERS = {"dagster": "dagster_webserver", "mlflow": "mlflow"}
 _LIVE = {"servers", ".telemetry", "logs", "storage"}  # folders with no state of users
 _API = "/api/2.0/mlflow"
