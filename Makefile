@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-core test-policies test-all coverage test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-loop prove-suite prove-kills prove-guard prove-drafts prove-attack prove-machines prove-reinforcement prove-imitation prove-motion prove-gpu prove-first-hour constraints clean
+.PHONY: help setup demo test test-core test-policies test-all coverage test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-gate prove-scale prove-control prove-loop prove-suite prove-kills prove-drafts prove-attack prove-reinforcement prove-imitation prove-motion prove-gpu prove-first-hour constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,12 +111,6 @@ prove-accuracy: setup ## measure accuracy on real logs over SEEDS=3 seeds, rewri
 prove-league: setup ## measure public data sets with drafted tasks and default settings (up to 10 min each), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_league
 
-prove-transfer: setup ## compare training from another robot's model with training from scratch, rewrites docs/results-*.md
-	$(BIN)/python -m benchmarks.prove_transfer
-
-prove-calibration: setup ## measure the calibration of uncertainty on hardware logs, rewrites docs/results-*.md
-	$(BIN)/python -m benchmarks.prove_calibration
-
 prove-gate: setup ## test the gate on 60,000 model pairs and 48 runs of known quality (3 h), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_gate
 	$(BIN)/python -m benchmarks.prove_systems
@@ -139,17 +133,11 @@ prove-suite: setup ## DeepMind Control Suite through the pipeline, 3 seeds (hour
 prove-kills: setup ## SIGKILL at moments of training, each step of a checkpoint, 200 moments of ingest, 100 of decisions
 	$(BIN)/python -m pytest --timeout 7200 -m 'ci or slow' tests/ingest/test_kills.py tests/train/test_kills.py tests/register/test_kills.py
 
-prove-guard: setup ## send 12,000 varied requests through the guard as each role, rewrites docs/results-*.md
-	$(BIN)/python -m benchmarks.prove_guard
-
 prove-drafts: setup ## compare drafts of 350 logs in the layouts of tools, and their variants, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_drafts
 
 prove-attack: setup ## attack commands and servers on loopback (12 min; ONLY='kills files' runs some), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_attack $(if $(ONLY),--only $(ONLY))
-
-prove-machines: setup ## run the demo task with PostgreSQL, S3 and Ray, rewrites docs/results-*.md
-	$(BIN)/python -m benchmarks.prove_machines
 
 prove-reinforcement: setup ## measure the time until solved against stable-baselines3, 5 seeds, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_reinforcement
@@ -162,7 +150,7 @@ prove-motion: setup ## train policies on reference clips (hours; ROW=squat runs 
 
 GPU_PYTHON ?= $(shell command -v $(BIN)/python || echo python3)
 
-prove-gpu: ## measure training, inference and simulation on a GPU (8 min); small sizes without one
+prove-gpu: ## measure training and inference on a GPU (8 min); small sizes without one
 	$(GPU_PYTHON) -m benchmarks.gpu --write
 
 constraints: setup $(DOCS_STAMP) ## pin the installed versions

@@ -107,16 +107,14 @@ def peak_memory(module: str, *arguments: object) -> float:
     return float(done.stdout)
 
 
-def largest_resident() -> float:
-    """Return the largest resident size of this process so far, MB.
+def largest_resident(process: int | str = "self") -> float:
+    """Return the largest resident size of a process so far, MB; 0 when it has ended.
 
-    `getrusage` would begin with the size of the process that started this one.
+    `getrusage` and `wait4` would begin with the size of the process that started it.
     """
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return float(line.split()[1]) / 1024
+    status = Path(f"/proc/{process}/status").read_text()
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return float(lines[0].split()[1]) / 1024 if lines else 0.0
 
 
 def main(name: str, measure: Callable[[], list[Row] | str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import ROOT
 
-# These take longer or have no section of docs/results-*.md, and run only if named.
+# These take longer, and run only if named.
 OTHERS = ("prove_", "gpu")
 NAMES = sorted(
     path.stem

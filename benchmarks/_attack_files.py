@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._attacked import MEBIBYTE, TASK, Row, Workspace, run_cold
+from benchmarks._attacked import TASK, Row, Workspace, run_cold
 
-MEMORY = 500 * MEBIBYTE
+MEMORY = 500.0  # MB
 SECONDS = 90.0  # of one check
 _AT_ONCE = 2
 _NAMES = "timestamp,qpos_cart,qpos_pole,qvel_cart,qvel_pole,ctrl_cart"
 _ROWS = "".join(f"{number / 50:.2f},0.1,0.2,0.3,0.4,0.5\n" for number in range(200))
 _CSV = f"{_NAMES}\n{_ROWS}".encode()
-_ONES = b"1" * (16 * MEBIBYTE)
+_ONES = b"1" * (16 << 20)
 _ZEROS = bytes(len(_ONES))
 
 Write = Callable[[Path], object]
@@ -186,7 +186,7 @@ def write_form(title: str, folder: Path) -> None:
 
 def attack_reader(workspace: Workspace, titles: list[str]) -> list[Row]:
     """Check each file in a new process; bound its memory and time, and look for its effects."""
-    row = Row(f"data check of a hostile file, within {MEMORY // MEBIBYTE} MB, {SECONDS:.0f} s")
+    row = Row(f"data check of a hostile file, within {MEMORY:.0f} MB, {SECONDS:.0f} s")
 
     def check(title: str) -> str:
         folder = workspace.folder / "hostile" / title.replace("/", " ")
@@ -199,7 +199,7 @@ def attack_reader(workspace: Workspace, titles: list[str]) -> list[Row]:
         if was_executed:
             return "code in the file was executed"
         if result.peak > MEMORY:
-            return f"{result.peak // MEBIBYTE} MB of memory in {result.seconds:.0f} s"
+            return f"{result.peak:.0f} MB of memory in {result.seconds:.0f} s"
         if {"\x1b", "\u202e"} & {*result.output, *result.errors}:
             return "control characters of the file reach the terminal"
         return result.problem((0, 1, 2))

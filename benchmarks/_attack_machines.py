@@ -2,14 +2,12 @@
 
 import os
 import random
-import socket
 import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,13 @@ import psutil
 from benchmarks._attack_kills import backup_of, lost, state
 from benchmarks._attacked import TASK, Commands, Row, Workspace, changed, run_cold
 from benchmarks._guarded import state_digest
-from benchmarks._servers import add_node, free_port, ray_head
+from benchmarks._servers import add_node, ray_head
+from tests.lost_servers import MODES, lost_server
 
 SECONDS = 15.0  # limit of a command without its database, imports aside
 _PASSWORD = "hunter2-of-the-database"
 _DATABASE = "robots"
 _AT_ONCE = 2  # commands: more would wait for each other, and be late
-MODES = ("refused", "closed", "garbage", "silent")
 COMMANDS = {
     "doctor": ["doctor"],
     "data search": ["data", "search", TASK, "seconds > 0"],
@@ -80,34 +78,6 @@ print(json.dumps(seen))
 _INCREASE = (0, 0, 20)  # open files, threads and MB that may be added between ticks
 
 
-@contextmanager
-def _away(mode: str) -> Generator[int]:
-    """Yield a port whose server is refused, closed, answers garbage, or nothing."""
-    port = free_port()
-    if mode == "refused":
-        yield port
-        return
-    protected: list[socket.socket] = []
-
-    def serve() -> None:
-        with suppress(OSError):  # the listener is closed at the end
-            while True:
-                connection, _ = listener.accept()
-                if mode == "garbage":
-                    connection.sendall(b"\x00\xffHTTP/1.1 200 OK\r\n\r\n<html>" * 100)
-                if mode == "silent":
-                    protected.append(connection)
-                else:
-                    connection.close()
-
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        threading.Thread(target=serve, daemon=True).start()
-        yield port
-        listener.shutdown(socket.SHUT_RDWR)
-    for connection in protected:
-        connection.close()
-
-
 def _arguments(name: str, workspace: Workspace) -> list[str]:
     folders = {"logs": workspace.logs, "home": workspace.home, "backup": backup_of(workspace)}
     return [part.format(**folders) for part in COMMANDS[name]]
@@ -140,7 +110,7 @@ def run_without(
 ) -> str:
     """Run a command without a service, in some mode; return what is wrong."""
     service, mode = missing
-    with _away(mode) as port:
+    with lost_server(mode) as port:
         where = f"127.0.0.1:{port}"
         environment = {"KINEMILL_DATABASE": f"postgresql://kim:{_PASSWORD}@{where}/{_DATABASE}"}
         if service == "object store":

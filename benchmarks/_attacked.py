@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import EXAMPLES
+from benchmarks import EXAMPLES, largest_resident
 from kinemill.control.sim import write_logs
 
 TASK, LOOP = "tiny", "cart_pole_swing_up_loop"
@@ -55,7 +55,6 @@ promote:
   min_independent: 1
 retrain: {{cron: null}}
 """
-MEBIBYTE = 1 << 20
 KILLED = -int(signal.SIGKILL)
 COMMAND = ("-c", "from kinemill.cli import main; main()")
 _ADDRESS_SPACE = 6 << 30  # bytes; protects the machine from what a command reads
@@ -100,13 +99,13 @@ class Row:
 
 
 class Result(NamedTuple):
-    """What came of a command: exit code, both outputs, s, and the peak of memory in bytes."""
+    """What came of a command: exit code, both outputs, s, and the peak of memory in MB."""
 
     code: int
     output: str
     errors: str
     seconds: float
-    peak: int = 0
+    peak: float = 0.0
 
     def problem(self, codes: Sequence[int] = (0,)) -> str:
         """Return what is wrong with the end of a command, or an empty text."""
@@ -190,9 +189,9 @@ def run_cold(
         )
         timer = threading.Timer(patience, _kill_group, (process.pid,))
         timer.start()
-        peak = 0
+        peak = 0.0
         while not os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            peak = _peak_memory(process.pid) or peak
+            peak = largest_resident(process.pid) or peak
             time.sleep(0.01)
         _, status = os.waitpid(process.pid, 0)
         timer.cancel()
@@ -203,16 +202,6 @@ def run_cold(
             file.seek(0)
         out, err = (file.read().decode(errors="replace") for file in (output, errors))
     return Result(process.returncode, out, err, seconds, peak)
-
-
-def _peak_memory(pid: int) -> int:
-    """Return the peak resident memory of a process in bytes; 0 at its end.
-
-    The kernel's record for `wait4` starts at the size of the process that forked.
-    """
-    status = Path(f"/proc/{pid}/status").read_text()
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(lines[0].split()[1]) << 10 if lines else 0
 
 
 def _limit_memory() -> None:

@@ -1,7 +1,6 @@
 """Data, tasks and trainings that the sections of `benchmarks.gpu` share."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,17 +10,15 @@ from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
 from kinemill.train.amp import scaler_of
 from kinemill.train.device_steps import GROUP, WARM_UP
-from kinemill.train.loop import batches_of, fit
+from kinemill.train.loop import batches_of
 from kinemill.train.optimizer_step import Steps
 from kinemill.train.training_state import State, Training
 from tests.dataset.packing import PENDULUM, packed_of, swing
 
 DT = 0.02  # s
 MLP = {"type": "mlp", "hidden_sizes": [64, 64, 64]}
-WIDE = {"type": "mlp", "hidden_sizes": [512, 512]}
 GRU = {"type": "gru", "hidden_size": 128}
 TRANSFORMER = {"type": "transformer", "size": 128, "heads": 4, "layers": 4}
-QUIET = (NullReporter(), NullReporter())
 
 
 def pendulums(episodes: int, rows: int) -> PackedDataset:
@@ -64,18 +61,13 @@ class Run:
     """A training whose steps are called one by one.
 
     Attributes:
-        task: with its settings.
         module: what learns.
-        objective: what it minimizes.
         steps: its updates.
         done: steps so far.
     """
 
-    task: Task
     module: Any
-    objective: Any
     steps: Steps
-    batches: Any
     done: int = 0
 
     def warm_up(self) -> None:
@@ -105,16 +97,7 @@ def begin(data: Any, device: torch.device, task: Task, *, waits: bool | None = N
     optimizer = learn.optimizer.build(p for p in module.parameters() if p.requires_grad)
     scaler = scaler_of(learn.amp, device)
     training = Training(module, optimizer, None, scaler, State(pieces=learn.accumulate))
-    batches = batches_of(objective, learn)
-    steps = Steps(training, objective, learn, NullReporter(), batches)
+    steps = Steps(training, objective, learn, NullReporter(), batches_of(objective, learn))
     if waits is not None:
         steps._is_for_device = lambda: not waits
-    return Run(task, module, objective, steps, batches)
-
-
-def fitted(data: Any, device: torch.device, folder: Path, task: Task) -> Any:
-    """Train to the end; return the final state."""
-    learn: Any = task.learn
-    torch.set_num_threads(learn.threads)
-    module, objective = learn.prepare(task, data, data, device)
-    return fit(module, objective, learn, folder, QUIET)[0]
+    return Run(module, steps)

@@ -1,23 +1,16 @@
-"""Section `inference`: parity in ONNX Runtime by the verification, rollouts, and MPPI.
-
-Symbols: B batch, H history, T horizon, S states, A actions.
-"""
+"""Section `inference`: parity in ONNX Runtime by the verification, and rollouts."""
 
 import atexit
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from ctypes.util import find_library
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from benchmarks import EXAMPLES
 from benchmarks._gpu_cases import GRU, MLP, begin, pendulums, task_of
 from benchmarks._gpu_rows import Bench, NotRun, require
 
@@ -33,13 +26,12 @@ PROVIDERS = {
 
 
 def measure(bench: Bench) -> None:
-    """Measure each model, then the controller."""
+    """Measure each model."""
     data = pendulums(*bench.size((64, 256), (4, 60)))
     for name, settings in MODELS.items():
         with tempfile.TemporaryDirectory() as folder:
             exported = _export(bench, name, settings, data, Path(folder))
             _rollouts(bench, name, exported)
-    _control(bench)
 
 
 def _export(bench: Bench, name: str, settings: Any, data: Any, folder: Path) -> Any:
@@ -183,75 +175,3 @@ def _require(provider: str, available: list[str]) -> None:
 
 def _report(bench: Bench, work: str, call: Any, steps: int, device: torch.device) -> None:
     bench.row(work, steps / bench.seconds_of(call, 0.5, device), "state-steps/s")
-
-
-class TorchModel:
-    """A `kinemill.control` model: rollouts by torch on a device, plans in and states out.
-
-    Args:
-        step: what is rolled out.
-        device: where.
-    """
-
-    def __init__(self, step: Any, device: torch.device) -> None:
-        self.step, self.device = step.to(device), device
-
-    @property
-    def history(self) -> int:
-        """Rows known before the first prediction, H."""
-        return self.step.history
-
-    @torch.inference_mode()
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Any:
-        """Try actions (B, T, A) after states (H, S) and past actions (H-1, A): (B, T, S)."""
-        plans = torch.from_numpy(np.asarray(actions, np.float32)).to(self.device)
-        start, past = (
-            torch.from_numpy(np.asarray(rows, np.float32))
-            .to(self.device)
-            .expand(len(plans), -1, -1)
-            for rows in (states, past_actions)
-        )
-        return self.step.rollout(start, past, plans).cpu().numpy()
-
-
-def _control(bench: Bench) -> None:
-    """Measure MPPI with 16,384 samples x 50 steps on the swing-up's model of random weights."""
-    from kinemill.control import LearnedModel
-
-    samples, horizon = bench.size((16_384, 50), (16, 5))
-    task: Any = None
-    step: Any = None
-    with bench.case(f"MPPI {samples} x {horizon}"):
-        require("onnx", "pint", "scipy")
-        from benchmarks._exports import untrained
-        from kinemill.task import load_task
-
-        keys = {"samples": samples, "horizon": horizon, "knots": horizon}
-        overrides = {f"control.controller.{key}": value for key, value in keys.items()}
-        task = load_task(EXAMPLES / "cart_pole_swing_up.yaml", overrides)
-        step = untrained(task, output_std=0.05)
-    if task is None:
-        return
-    work = f"MPPI {samples} x {horizon}, rollouts by"
-    cpu = torch.device("cpu")
-    _hertz(bench, f"{work} torch on the CPU", task, lambda: TorchModel(step, cpu))
-    _hertz(bench, f"{work} torch", task, lambda: TorchModel(step, bench.device))
-    with tempfile.TemporaryDirectory() as name:
-        files: Path | None = None
-        with bench.case("MPPI: export"):
-            require("onnx", "onnxscript", "onnxruntime")
-            write_files(task, step.cpu(), Path(name))
-            files = Path(name)
-        for provider in ("cpu", *(short for short, _ in PROVIDERS.values())):
-            model = partial(lambda short: LearnedModel(_simulator(files, short)), provider)
-            _hertz(bench, f"{work} ONNX Runtime {provider}", task, model)
-
-
-def _hertz(bench: Bench, work: str, task: Any, model: Callable[[], Any]) -> None:
-    """Report the actions a second of the task's controller on a model."""
-    from kinemill.control import make_planner
-
-    with bench.case(work):
-        planner = make_planner(task, [model()])
-        call = partial(planner.act, np.array([[0.1, 0.2, 0.0, 0.0]]), np.zeros((0, 1)))
-        bench.row(work, 1.0 / bench.seconds_of(call, 1.0), "Hz")

@@ -1,6 +1,5 @@
 """Rows of `benchmarks.gpu`: each case is reported once measured, and fails alone."""
 
-import json
 import sys
 import time
 import traceback
@@ -8,7 +7,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Literal
 
 Status = Literal["measured", "passed", "failed", "not run"]
@@ -23,13 +21,13 @@ class Bench:
     """Device, size and report of one section.
 
     Attributes:
-        report: JSON lines, one per row.
+        rows: report of all sections.
         is_toy: whether sizes are those of a test on the CPU.
         ends: `time.monotonic()` at which the section is stopped, s.
     """
 
     section: str
-    report: Path
+    rows: list[dict[str, Any]]
     is_toy: bool
     ends: float
 
@@ -108,9 +106,7 @@ class Bench:
             self._write(work, "failed", note=f"{type(error).__name__}: {lines[0]}"[:300])
 
     def _write(self, work: str, status: Status, **more: object) -> None:
-        row = {"section": self.section, "work": work, "status": status, **more}
-        with self.report.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        self.rows.append({"section": self.section, "work": work, "status": status, **more})
         remaining = self.ends - time.monotonic()
         line = f"{self.section}: {work}: {status} {more}, {remaining:.0f} s left"
         print(line, file=sys.stderr, flush=True)

@@ -23,7 +23,6 @@ from kinemill_dagster.assets import stages_of
 
 PASSWORD = "correct horse battery"
 MINE, OTHER = "cart_pole", "pendulum"  # tasks: the limited operator may change the first
-ROLES = ("anonymous", "viewer", "limited", "operator", "admin")
 SERVERS = {"dagster": "dagster_webserver", "mlflow": "mlflow"}
 _LIVE = {"servers", ".telemetry", "logs", "storage"}  # folders with no state of users
 _API = "/api/2.0/mlflow"
@@ -86,7 +85,7 @@ def guarded(folder: Path) -> Generator[GuardedServers]:
     ]
     try:
         for name, process in zip(SERVERS, started, strict=True):
-            _wait(servers.ports[name], process)
+            wait_for(servers.ports[name], process)
         _use(servers)
         yield servers
     finally:
@@ -162,7 +161,12 @@ def start_server(
         return subprocess.Popen(command, cwd=home, env=environment, stdout=output, stderr=output)
 
 
-def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
+def wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    """Return as soon as a server listens.
+
+    Raises:
+        RuntimeError: It ended, or took too long.
+    """
     until = time.monotonic() + _START
     while time.monotonic() < until:
         with socket.socket() as probe:

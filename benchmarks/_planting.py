@@ -1,4 +1,4 @@
-"""Fifteen kinds of faults of a log, each planted alone into an episode without faults.
+"""Sound episodes of a simulated cart-pole, and fifteen kinds of faults, each planted alone.
 
 Sizes: levels in which a sensor is off are 3 to 10 times its noise; heights of spikes and steps,
 clipping and dead bands 5 to 20 % of the channel's limits (an angle without limits: of half a turn);
@@ -12,9 +12,40 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.task import Task
+from benchmarks import EXAMPLES
+from kinemill.control.sim import SIMULATORS
+from kinemill.task import Task, load_task
 from kinemill.validate.faults import Values
 from kinemill.validate.motion import velocity_pairs
+
+SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A sound episode: channel -> (n,), in the units of its task."""
+
+    name: str
+    task: Task
+    values: Values
+
+
+def simulated_episodes(seed: int, logs: int) -> list[Episode]:
+    """Return the episodes of logs of 15 s, on the time step of their task."""
+    task, simulator = load_task(EXAMPLES / "cart_pole.yaml"), SIMULATORS["cart_pole"]()
+    rows, episodes = round(SECONDS / task.dt), list[Episode]()
+    for number in range(logs):
+        log = simulator.log(15.0, np.random.default_rng([seed, number]))
+        stamps = log["timestamp"]
+        grid = np.arange(stamps[0], stamps[-1], task.dt)
+        columns = {
+            name: np.interp(grid, stamps, log[task.channels[name].source[0].name])
+            for name in task.columns
+        }
+        for start in range(0, len(grid) - rows + 1, rows):
+            values = {name: column[start : start + rows] for name, column in columns.items()}
+            episodes.append(Episode(f"cart_pole-{number}@{grid[start]:.1f}", task, values))
+    return episodes
 
 
 @dataclass(frozen=True)

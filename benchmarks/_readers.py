@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from benchmarks._guarded import PASSWORD, start_server
+from benchmarks._guarded import PASSWORD, start_server, wait_for
 from benchmarks._servers import free_port
 from kinemill.store.home import Home
 from kinemill.tracking.run_links import TrainingLink, note_training, noted_training
@@ -69,6 +69,7 @@ def server(home: Home, tasks: Path) -> Generator[tuple[int, str]]:
     log = home.root / "server.log"
     process = start_server(home.root, tasks, "dagster_webserver", port, log)
     try:
+        wait_for(port, process)
         yield port, users.renew_token("vic")
     finally:
         process.terminate()

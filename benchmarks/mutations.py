@@ -12,8 +12,6 @@ from typing import Any
 from benchmarks import main, markdown_table
 from benchmarks._exports import Export, pendulum_data, random_step
 from benchmarks._mutating import FAULTS
-from benchmarks._mutating_policies import FAULTS as OF_POLICIES
-from benchmarks._mutating_policies import faults_of, sound_policies
 from benchmarks._sound import sound_models
 from kinemill.dataset import PackedDataset
 from kinemill.train.devices import single_thread
@@ -128,15 +126,6 @@ def clean_fitted(titles: list[str], scratch: Path) -> list[ExportCheck]:
     return checks
 
 
-def plant_in_policies(titles: list[str], scratch: Path) -> list[ExportCheck]:
-    """Plant each fault of a policy into a separate export."""
-    return [
-        ExportCheck(f"policy: {title}", one.names, faults_of(one, scratch / f"policy-{number}"))
-        for number, title in enumerate(titles)
-        if (one := OF_POLICIES[title])
-    ]
-
-
 def page(planted: list[ExportCheck], sound: list[ExportCheck]) -> str:
     """Return the totals, and the faults by the failed check that reports them, as Markdown."""
     detected = sum(one.is_detected for one in planted)
@@ -173,11 +162,6 @@ def measure() -> str:
         planted = plant(list(FAULTS), data, Path(scratch))
         sound = clean([title for title, *_ in SOUND], data, Path(scratch))
         sound += clean_fitted([model.title for model in sound_models()], Path(scratch))
-        planted += plant_in_policies(list(OF_POLICIES), Path(scratch))
-        sound += [
-            ExportCheck(f"policy, {name}", (), failures)
-            for name, failures in sound_policies(Path(scratch))
-        ]
     return page(planted, sound)
 
 

@@ -21,19 +21,16 @@ from kinemill.selection.references import fit_references
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.verify.accuracy import evaluate
-from kinemill.verify.errors import Errors
 
 SETS = {
     "double_pendulum": "double_pendulum_sysid",
     "simple_pendulum": "simple_pendulum",
-    "g1": "g1_lerobot",
     "silverbox": "silverbox",
     "cascaded_tanks": "cascaded_tanks",
 }
 SEEDS = range(int(os.environ.get("SEEDS", "3")))
 OTHER_DAY = ("055903", "060143", "060245", "060329", "055032", "055640")
 REPLAYED = ("055032", "055640")  # the torques of the training runs, once more
-JOINTS = {"left arm": (0, 7), "right arm": (7, 14), "left hand": (14, 20), "right hand": (20, 26)}
 FAMILIES = ("persistence", "linear", "linear_sincos")  # in the tables
 UNKNOWING = 32000  # rows of the arrow within the amplitudes of training
 
@@ -137,28 +134,6 @@ def other_days() -> Lines:
     return rows
 
 
-def by_limb() -> Lines:
-    """Return the humanoid's errors, mean over 25 steps and over the joints of each limb."""
-    dataset, models = pack("g1"), simulators("g1")
-    linear = references("g1", dataset)["linear"]
-    history = max(models[0].history, linear.history)
-    reference = evaluate(linear, dataset, history=history)
-    errors = [evaluate(model, dataset, history=history) for model in models]
-
-    def of(one: Errors, joints: slice) -> float:
-        return float(one.mean[joints].mean())
-
-    return [
-        [
-            limb,
-            "rad" if "arm" in limb else "1",
-            mean_and_std([of(error, slice(*joints)) for error in errors]),
-            f"{of(reference, slice(*joints)):.3g}",
-        ]
-        for limb, joints in JOINTS.items()
-    ]
-
-
 def free_run(model: Any, dataset: PackedDataset, episode: PackedEpisode, warmup: int) -> Any:
     """Return the errors (rows - known,) of a simulation that sees `known` rows and the actions."""
     rows, states = dataset.rows(episode)[None], len(dataset.states)
@@ -203,7 +178,6 @@ def report() -> str:
     tables = [
         (["task", "channel", "unit", "kinemill", *FAMILIES, "ratio to linear_sincos"], channels),
         (["double pendulum, another day, ratio to linear_sincos", *joints, "mean"], other_days()),
-        (["g1, mean over 25 steps", "unit", "kinemill", "linear"], by_limb()),
         ([run, "unit", "kinemill", "published GRU", "best published"], simulations()),
     ]
     return "\n".join(_proof.table(head, rows) for head, rows in tables)

@@ -39,7 +39,6 @@ from benchmarks._attack_machines import (
 from benchmarks._attacked import TASK, Commands, Row, Workspace, new_workspace
 from benchmarks._readers import add_runs, read, server
 from kinemill.store.home import Home
-from kinemill_dagster.pipelines.server.serve import is_reachable
 
 KILLS = 20
 _RATE = 60.0  # requests/s of all readers, at least
@@ -109,10 +108,7 @@ class Site:
         workspace = self.used.copy(self.scratch("readers") / "mill")
         home = Home(workspace.home)
         add_runs(home, 60)
-        port, token = self.servers.enter_context(server(home, workspace.folder / "tasks"))
-        while not is_reachable(f"http://127.0.0.1:{port}/"):
-            time.sleep(0.5)
-        return port, token
+        return self.servers.enter_context(server(home, workspace.folder / "tasks"))
 
     def scratch(self, name: str) -> Path:
         """Return an empty folder."""

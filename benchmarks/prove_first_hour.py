@@ -7,22 +7,16 @@ the terminal; on a page an error of the console, a word of the command line, or 
 play in a new project each time.
 """
 
-import fcntl
 import json
 import os
-import pty
 import re
-import select
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import time
 import venv
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,13 +24,14 @@ import polars as pl
 
 from benchmarks import ROOT, _proof
 from benchmarks._browser import Tab, browser
+from docs.screenshots import servers
 from kinemill.store import publish_json, read_json
+from tests.terminal import Terminal
 
 COLUMNS = 100  # of the terminal
 PHONE = 390  # px
 MOST = 600.0  # s of a step
 _LISTED = 5.0  # s of a step in the table, unless it surprises
-START = 180.0  # s until the server listens
 TASK = "arm"
 BINARIES = Path(sys.executable).parent
 UNITS = {"qpos_rod": "Winkel [°]", "qvel_rod": "Drehzahl [rpm]", "ctrl_rod": "Drehmoment [Nm]"}
@@ -140,39 +135,21 @@ def surprises_in(text: str, columns: int = COLUMNS) -> list[str]:
 
 def terminal(folder: Path, *command: str, allowed: tuple[int, ...] = (0,)) -> list[str]:
     """Run a command in a terminal of `COLUMNS` columns; return its surprises."""
-    pid, screen = pty.fork()
-    if pid == 0:
-        os.chdir(folder)
-        os.execvpe(command[0], command, environment())
-    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
-    text = _read_all(screen)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    program, *arguments = command
+    shell = Terminal.start(
+        *arguments, program=program, folder=folder, environment=environment(), columns=COLUMNS
+    )
+    code = shell.wait(MOST)
     if code not in allowed:
-        print(text)
+        print(shell.text)
         sys.exit(f"{' '.join(command)} ended with code {code}")
-    return surprises_in(text)
+    return surprises_in(shell.text)
 
 
 def environment() -> dict[str, str]:
     """Return the variables of a newcomer: none of kinemill and Dagster."""
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("KINEMILL", "DAGSTER"))}
     return {**plain, "PATH": f"{BINARIES}:{plain['PATH']}", "COLUMNS": str(COLUMNS)}
-
-
-def _read_all(screen: int) -> str:
-    content = b""
-    deadline = time.monotonic() + MOST
-    while time.monotonic() < deadline:
-        if not select.select([screen], [], [], 1.0)[0]:
-            continue
-        try:
-            part = os.read(screen, 1 << 16)
-        except OSError:  # Linux: nobody holds the other end
-            break
-        if not part:
-            break
-        content += part
-    return content.decode(errors="replace")
 
 
 def write_logs(folder: Path, scratch: Path, episodes: int, seed: int) -> None:
@@ -261,8 +238,8 @@ def visitor(folder: Path) -> Journey:
     write_logs(folder / "more_web", folder / "raw_more_web", 12, seed=3)
     command = [str(BINARIES / "kinemill"), "init", str(project)]
     subprocess.run(command, check=True, cwd=folder, env=environment())
-    with _served(project) as address, browser(folder / "profile") as tab:
-        page = _Page(tab, address, folder / "shots")
+    with servers(project) as urls, browser(folder / "profile") as tab:
+        page = _Page(tab, urls["Dagster"])
         journey.step("overview", lambda: page.visit("/"))
         journey.step("new task, upload, draft", lambda: _draft(page, logs))
         journey.step("create starts one run", lambda: _create(page))
@@ -291,11 +268,9 @@ def visitor(folder: Path) -> Journey:
 class _Page:
     """The browser of a visitor, and the checks of each page."""
 
-    def __init__(self, tab: Tab, address: str, shots: Path) -> None:
+    def __init__(self, tab: Tab, address: str) -> None:
         self.tab = tab
         self.address = address
-        self._shots = shots
-        shots.mkdir()
 
     def visit(self, path: str) -> list[str]:
         """Open a page on a screen and on a phone; return its surprises."""
@@ -306,13 +281,11 @@ class _Page:
             surprises.append("wider than a phone")
         if path != f"/kinemill/tasks/{TASK}/1":  # wide tables of a report scroll sideways
             surprises += [f"a cut table: {text!r}" for text in self.tab.cut_tables()]
-        self._shot("phone")
         self.tab.resize(1280, 900)
         return surprises
 
     def check(self) -> list[str]:
         """Return the surprises of the open page."""
-        self._shot("screen")
         text = self.tab.evaluate("document.body.innerText")
         surprises = surprises_in(text, 10_000) + self.tab.errors()
         surprises += [f"command {match[0]!r}" for match in _COMMANDS.finditer(text)]
@@ -320,10 +293,6 @@ class _Page:
         if not self.tab.evaluate("document.querySelectorAll('nav.site a').length"):
             surprises.append("no navigation")
         return surprises
-
-    def _shot(self, kind: str) -> None:
-        number = len(list(self._shots.iterdir()))
-        self.tab.screenshot(self._shots / f"{number:02}-{kind}.png", whole=True)
 
 
 def _draft(page: _Page, logs: Path) -> list[str]:
@@ -397,27 +366,6 @@ def _roll_back(page: _Page) -> list[str]:
     stays = "Champion now: version 1" in page.tab.evaluate("document.body.innerText")
     surprises = [text for text in page.check() if "status of 400" not in text]
     return surprises + ([] if stays else ["another champion"])
-
-
-@contextmanager
-def _served(project: Path) -> Generator[str]:
-    """Run `kinemill ui` of a project; yield its address."""
-    log = project / "ui.log"
-    with log.open("wb") as output:
-        command = [str(BINARIES / "kinemill"), "ui"]
-        process = subprocess.Popen(
-            command, cwd=project, env=environment(), stdout=output, stderr=output
-        )
-        try:
-            deadline = time.monotonic() + START
-            while not (match := re.search(r"start page (http://[\d.]+:\d+)/", log.read_text())):
-                if time.monotonic() > deadline or process.poll() is not None:
-                    sys.exit(f"kinemill ui does not start: {log.read_text()}")
-                time.sleep(0.5)
-            yield match[1]
-        finally:
-            process.terminate()
-            process.wait(60)
 
 
 def main() -> None:

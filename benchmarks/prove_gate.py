@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks import EXAMPLES, ROOT, _proof
+from benchmarks import EXAMPLES, _proof
 from benchmarks._gate_pairs import (
     DEVELOPMENT_KINDS,
     HELD_OUT_KINDS,
@@ -51,7 +51,6 @@ ALLOWED = 0.05  # false promotions
 GROUPS = {"Development kinds": DEVELOPMENT_KINDS, "Held-out kinds": HELD_OUT_KINDS}
 Cells = Mapping[tuple[str, Size], "Cell"]
 STRONG, WEAK, WEAKER = "linear", "persistence", 5.0
-PICTURE = ROOT / "docs" / "images" / "gate-power.png"
 
 
 @dataclass
@@ -162,51 +161,6 @@ def percent(shares: Sequence[float], digits: int) -> str:
     return ", ".join(f"{100.0 * share:.{digits}f}" for share in shares)
 
 
-def draw(powers: Mapping[tuple[str, Size], Sequence[float]]) -> None:
-    """Plot the share of better models that become champion: one row per group, one panel per kind.
-
-    Args:
-        powers: shares of champions for 0 % better and each improvement of CURVE, by cell.
-    """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    better = [0.0, *(100.0 * (1.0 - factor) for factor in CURVE.values())]
-    shape = len(GROUPS), max(map(len, GROUPS.values()))
-    figure, axes = pyplot.subplots(
-        *shape, figsize=(2.4 * shape[1], 2.9 * shape[0]), sharex=True, sharey=True
-    )
-    for axis in axes.flat:
-        axis.set_visible(False)
-    for row, (title, kinds) in zip(axes, GROUPS.items(), strict=True):
-        for axis, kind in zip(row, kinds, strict=False):
-            axis.set_visible(True)
-            for (own, size), shares in powers.items():
-                if own == kind:
-                    axis.plot(better, [100.0 * one for one in shares], marker=".", label=str(size))
-            axis.axhline(100.0 * ALLOWED, color="0.6", lw=0.8, ls="--")
-            axis.set(title=kind, xlabel="error smaller by, %", ylim=(0, 100))
-            axis.tick_params(labelbottom=True)
-        row[0].set_ylabel(f"{title}\nbecomes champion, %")
-    lines, labels = axes[0, 0].get_legend_handles_labels()
-    # The development kinds leave the upper right corner free.
-    figure.legend(lines, labels, title="test episodes x windows", loc=(0.75, 0.65))
-    figure.tight_layout()
-    figure.savefig(PICTURE, dpi=110)
-    pyplot.close(figure)
-
-
-def powers_of(cells: Cells) -> dict[tuple[str, Size], list[float]]:
-    """Return the data of `draw`; smaller test splits give no established champion."""
-    return {
-        (kind, size): [cell.share(truth) for truth in (EQUAL, *CURVE)]
-        for (kind, size), cell in cells.items()
-        if size.episodes >= _least()
-    }
-
-
 def _ends() -> tuple[Size, Size]:
     """Return the smallest and the largest test split that allow a champion."""
     large = [size for size in SIZES if size.episodes >= _least()]
@@ -226,8 +180,8 @@ def worst_share(cells: Cells) -> float:
     return max(cell.share(truth) for cell in cells.values() for truth in (EQUAL, WORSE))
 
 
-def page(cells: Cells) -> list[str]:
-    """Return the lines of the section: false promotions of both groups, then the power."""
+def page(cells: Cells) -> str:
+    """Return the section: false promotions of both groups, then the power."""
     groups = {
         title: {key: cell for key, cell in cells.items() if key[0] in kinds}
         for title, kinds in GROUPS.items()
@@ -244,17 +198,14 @@ def page(cells: Cells) -> list[str]:
         "worse after 1 step. *Provisional*: equal models that become provisional champion. "
         "*Coverage* of the true difference by the interval.",
         "",
-        table(cells).strip(),
-    ]
-    text += [
-        "",
+        table(cells),
         "Share of better models that become champion, %, by reduction of the error, with test "
         f"splits of {' and '.join(map(str, _ends()))}. Last column: the improvement that reports "
         "state as detectable in 80 % of the cases (median).",
         "",
-        curve(cells).strip(),
+        curve(cells),
     ]
-    return [*text, "", f"![How often a better model becomes champion](images/{PICTURE.name})"]
+    return "\n".join(text)
 
 
 def main() -> None:
@@ -264,9 +215,7 @@ def main() -> None:
         for size in SIZES:
             cells[kind, size] = simulate(task, kind, size, PAIRS)
             print(kind, size, f"false {cells[kind, size].share(EQUAL):.3f}", flush=True)
-    draw(powers_of(cells))
-    text = "\n".join(page(cells)) + "\n"
-    _proof.write("gate", text)
+    _proof.write("gate", page(cells))
     if worst_share(cells) > ALLOWED:
         raise SystemExit(1)
 

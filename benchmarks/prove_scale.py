@@ -15,7 +15,6 @@ time.
 import argparse
 import hashlib
 import os
-import resource
 import statistics
 import sys
 import time
@@ -27,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import ROUNDS, _proof
+from benchmarks import ROUNDS, _proof, largest_resident
 from kinemill import catalog
 from kinemill.augment import stage as augment
 from kinemill.catalog import CatalogEntry, RecordingSet
@@ -343,8 +342,8 @@ def table(measured: Measured) -> str:
     for what, by_size in measured.items():
         walls, cpus = ([[one[at] for one in by_size[n]] for n in (small, large)] for at in (0, 1))
         rows.append([what, *map(_cell, walls), _ratio(walls), _ratio(cpus)])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return f"{_proof.table(head, rows)}\nPeak memory of the process: {peak:,.0f} MB.\n"
+    peak = f"Peak memory of the process: {largest_resident():,.0f} MB."
+    return f"{_proof.table(head, rows)}\n{peak}\n"
 
 
 def _ratio(samples: list[list[float]]) -> str:

@@ -186,9 +186,9 @@ class HostileServer:
         answer: may be changed at any time.
     """
 
-    def __init__(self, listener):
+    def __init__(self, listener, answer):
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self.answer = b""
+        self.answer = answer
         self._listener = listener
         self.connections = []
 
@@ -220,10 +220,10 @@ class HostileServer:
 
 
 @contextmanager
-def hostile_server():
+def hostile_server(answer=b""):
     """Run the server; no connection outlives the context."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = HostileServer(listener)
+        server = HostileServer(listener, answer)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         yield server

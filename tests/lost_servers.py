@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MODES = ("refused", "closing", "garbage", "silent")
+MODES = ("refused", "closed", "garbage", "silent")
 _GARBAGE = b"HTTP/1.0 500 \x1b[31m\xff\r\n\r\n" * 400
 
 

@@ -1,12 +1,18 @@
 """A command on a terminal of its own, whose keys are Ctrl-C and the like."""
 
+import codecs
+import fcntl
 import os
 import pty
 import select
 import signal
+import struct
 import sys
+import termios
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -20,13 +26,25 @@ class Terminal:
     pid: int
     screen: int
     text: str = ""
+    _decoder: codecs.IncrementalDecoder = field(
+        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"), repr=False
+    )
 
     @classmethod
-    def start(cls, *arguments: str) -> "Terminal":
-        """Run Python with some arguments."""
+    def start(
+        cls,
+        *arguments: str,
+        program: str = sys.executable,
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        columns: int = 0,
+    ) -> "Terminal":
+        """Run a program, by default Python; a terminal of 0 columns does not state its width."""
         pid, screen = pty.fork()
         if pid == 0:
-            os.execv(sys.executable, [sys.executable, *arguments])
+            os.chdir(folder or ".")
+            os.execvpe(program, [program, *arguments], environment or os.environ)
+        fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         return cls(pid, screen)
 
     def read_until(self, words: str, within: float = 120.0) -> None:
@@ -60,5 +78,5 @@ class Terminal:
             result = os.read(self.screen, 65536)
         except OSError:  # Linux's way to say that nobody holds the other end
             return False
-        self.text += result.decode(errors="replace")
+        self.text += self._decoder.decode(result)
         return bool(result)

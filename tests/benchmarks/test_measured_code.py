@@ -17,19 +17,19 @@ def test_each_table_names_existing_code():
 
 
 def test_digest_changes_with_the_code_alone(tmp_path):
-    (tmp_path / "kinemill/cli").mkdir(parents=True)
-    module = tmp_path / "kinemill/cli/a.py"
+    (tmp_path / "kinemill/train").mkdir(parents=True)
+    module = tmp_path / "kinemill/train/a.py"
     module.write_text("a = 1\n")
-    before = digest("startup", tmp_path)
-    (tmp_path / "kinemill/cli/notes.md").write_text("no code\n")
-    assert digest("startup", tmp_path) == before
+    before = digest("train", tmp_path)
+    (tmp_path / "kinemill/train/notes.md").write_text("no code\n")
+    assert digest("train", tmp_path) == before
     module.write_text("a = 2\n")
-    assert digest("startup", tmp_path) != before
+    assert digest("train", tmp_path) != before
 
 
 def test_table_older_than_its_code_is_marked():
-    current = f"<!-- startup {digest('startup')} -->\n| work |\n<!-- /startup -->\n"
-    old = current.replace(digest("startup"), "0123456789ab")
+    current = f"<!-- train {digest('train')} -->\n| work |\n<!-- /train -->\n"
+    old = current.replace(digest("train"), "0123456789ab")
     assert on_page_markdown(current) == current
-    marked = "*Measured before the last change of `kinemill/cli`.*\n\n"
+    marked = "*Measured before the last change of `kinemill/models`, `kinemill/train`.*\n\n"
     assert on_page_markdown(f"text\n\n{old}") == f"text\n\n{marked}{old}"

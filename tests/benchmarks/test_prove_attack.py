@@ -8,7 +8,7 @@ from benchmarks._attack_files import attack_reader
 from benchmarks._attack_kills import attack_by_kills
 from benchmarks._attacked import Result, Row, new_workspace
 
-REPLIES = ["sums 'a/../../../x'", "version True", "a captive portal", "sha256sums names ../"]
+REPLIES = ["sums: path", "version: bool", "portal", "name: parent"]
 FORMS = ["npz, a pickle", "gzip, cut", "an open quote over 240 MB", "npz, 10^12 rows", "a FIFO"]
 
 

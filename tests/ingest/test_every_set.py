@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.formats import ROBOTS, SETS, task_of
 from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.draft.schema_inference import form_of
@@ -17,7 +16,28 @@ from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
 from kinemill.validate import stage as validate
 from kinemill.validate.apply_checks import apply_checks_to_track
+from tests.conftest import ROOT
 
+MAT = {"ingest.include": ["*.mat"], "ingest.rate": None}  # next to the CSV of the same rows
+SETS = [  # folder, its task, what is changed in that
+    ("simple_pendulum", "examples/tasks/simple_pendulum.yaml", {}),
+    ("double_pendulum_sysid", "examples/tasks/double_pendulum.yaml", {"ingest.exclude": []}),
+    ("double_pendulum_c0", "examples/tasks/double_pendulum.yaml", {}),
+    ("pendubot_400hz", "tests/tasks/pendubot.yaml", {}),
+    ("acrobot_pendubot_33hz", "tests/tasks/acrobot.yaml", {}),
+    ("silverbox", "tests/tasks/silverbox.yaml", {}),
+    ("cascaded_tanks", "tests/tasks/cascaded_tanks.yaml", {}),
+    ("cascaded_tanks", "tests/tasks/cascaded_tanks.yaml", MAT),
+    ("g1_lerobot", "tests/tasks/g1.yaml", {}),
+    ("px4_ulog", "tests/tasks/vtol_flight.yaml", {}),
+    ("cartpole_sim_mcap", "tests/tasks/cart_pole_sim.yaml", {}),
+    ("bouc_wen_sim_h5", "tests/tasks/bouc_wen.yaml", {}),
+    ("awd_motion", "tests/tasks/duck_motion.yaml", {}),
+    ("buck_converter", "tests/tasks/buck_converter.yaml", {}),
+    ("dc_generator", "tests/tasks/dc_generator.yaml", {}),
+    ("rlc_sim", "tests/tasks/rlc_sim.yaml", {}),
+]
+ROBOTS = {"awd_robots"}  # models of robots, no logs
 # Of the 13 runs of the double pendulum one is a resting noise
 # record with two rows at time 0.0; one pendubot run has a row alone before a gap; the flight
 # controller logs a stale record, and topics that begin before others.
@@ -43,8 +63,9 @@ COUNTS = [  # files, parts or episodes, rows, dropped rows: of each set in `SETS
 
 @pytest.mark.parametrize(("example", "counts"), list(zip(SETS, COUNTS, strict=True)))
 def test_a_set_is_read_whole_by_its_task(home, shared_data, example, counts):
-    folder, task, changed = example
-    summary = ingest.run(task_of(task, changed), home, shared_data / folder).artifact.summary
+    folder, path, changed = example
+    task = load_task(ROOT / path, {"ingest.min_file_age": 0.0, **changed})
+    summary = ingest.run(task, home, shared_data / folder).artifact.summary
     names = ("recordings", "tracks", "rows", "dropped_rows")
     assert tuple(summary[name] for name in names) == counts
     assert summary["quarantined"] == 0

@@ -1,5 +1,6 @@
 """A correct policy passes in its environment and on logs, and each fault is reported."""
 
+import copy
 import json
 import math
 import shutil
@@ -111,6 +112,40 @@ class Unlimited(Gains):
     def forward(self, *tensors):
         action, *carry = Gains.forward(self, *tensors)
         return (1.5 * action, *carry)
+
+
+class NotNormalized(Gains):
+    def forward(self, *tensors):
+        observation, previous, count = tensors
+        action, _, after = super().forward(observation * self.scale, previous * self.scale, count)
+        return action, observation, after
+
+
+def test_file_of_another_policy_than_the_trained_fails(tmp_path):
+    folder = published(NotNormalized(), tmp_path / "export")
+    assert "policy parity" in failed(run_checks(subject(Gains(), folder, task_of(tmp_path))))
+
+
+@pytest.mark.ci
+def test_file_that_replaces_nan_by_zero_fails(tmp_path):
+    folder = published(Gains(), tmp_path / "export")
+    model = onnx.load(folder / "policy.onnx")
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            if name == "observation":
+                node.input[index] = "observation.sound"
+    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), "observation.zero")
+    model.graph.initializer.append(zero)
+    isnan = onnx.helper.make_node("IsNaN", ["observation"], ["observation.nan"])
+    inputs = ["observation.nan", "observation.zero", "observation"]
+    where = onnx.helper.make_node("Where", inputs, ["observation.sound"])
+    nodes = [isnan, where, *copy.deepcopy(list(model.graph.node))]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, folder / "policy.onnx")
+    seal(folder)
+    verdict = run_checks(subject(Gains(), folder, task_of(tmp_path)))
+    assert "NaN stays in its row" in failed(verdict)
 
 
 def test_a_file_that_says_something_else_than_the_trained_policy_is_named(policy_folders, tmp_path):

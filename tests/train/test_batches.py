@@ -1,21 +1,42 @@
 """A thread loads the next batch; training results are the same with and without it."""
 
 import threading
-import time
 from dataclasses import replace
-from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks._gpu_pixels import IMAGE, RandomImages, packed_pushes, pushing_task
-from benchmarks._gpu_rows import Bench
 from kinemill.errors import CorruptArtifact
+from kinemill.task import Task
 from kinemill.train.batches import Prefetch
+from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.loop import fit
+from tests.dataset.packing import packed_of
 from tests.train.conftest import CPU, QUIET
 
-TOY = Bench("tested", Path("unused"), is_toy=True, ends=time.monotonic())
+CHANNELS = {
+    "x": {"role": "state", "unit": "m"},
+    "target": {"role": "action", "unit": "m", "limits": [-1, 1]},
+}
+PUSHING = {
+    "task": "pushing",
+    "dt": 0.1,
+    "channels": CHANNELS | {"image": {"role": "image"}},
+    "learn": {
+        "type": "imitation",
+        "model": {"type": "mlp", "hidden_sizes": [8]},
+        "head": {"type": "diffusion", "steps": 2, "width": 16, "condition": 8},
+        "seq_len": 2,
+        "chunk": {"length": 2, "n_action_steps": 1},
+        "batch_size": 4,
+        "steps": 12,
+        "eval_every": 12,
+        "log_every": 1,
+        "compile": "off",
+    },
+}
 
 
 def test_rows_of_a_batch_and_of_its_parts():
@@ -43,29 +64,41 @@ def test_an_error_of_the_thread_is_raised_where_the_tensors_are_taken():
         prefetch.take(1, 4, None)
 
 
-class RecordingImages(RandomImages):
-    """Keeps the names of the threads that read training images."""
+class RandomImages(Demonstrations):
+    """Demonstrations with random images; keeps the names of the threads that read them."""
+
+    def __init__(self, packed):
+        media = SimpleNamespace(
+            shapes={"image": [16, 16, 3]}, channels={"image": "image"}, views={}
+        )
+        super().__init__(packed, SimpleNamespace(media=media))
+        shape = (len(packed.values), 16, 16, 3)
+        self.images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        self.threads = []
 
     def pictures(self, channel, rows, epoch=0):
-        self.threads = [*getattr(self, "threads", []), threading.current_thread().name]
-        return super().pictures(channel, rows, epoch)
+        self.threads.append(threading.current_thread().name)
+        return torch.from_numpy(self.images[rows])
 
 
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_images_are_read_outside_the_training_thread_and_are_the_same(
     pieces, tmp_path, monkeypatch
 ):
-    task = pushing_task(TOY, IMAGE, accumulate=pieces, steps=12, eval_every=12, log_every=1)
+    task = Task.model_validate(PUSHING | {"learn": PUSHING["learn"] | {"accumulate": pieces}})
+    random = np.random.default_rng(1)
+    counts = {"train": 4, "validation": 1, "test": 1}
+    runs = {split: random.uniform(-1, 1, (count, 30, 2)) for split, count in counts.items()}
+    packed = packed_of("pushing", 0.1, CHANNELS, runs)
 
     def train(folder, *, prefetch):
-        packed = packed_pushes(4, 30)
-        train, watch = RecordingImages(packed, 16), RandomImages(packed, 16)
+        train, watch = RandomImages(packed), RandomImages(packed)
         module, objective = task.learn.prepare(task, watch, train, CPU)
         assert prefetch is None or objective.prefetch is not None
         if not prefetch:
             objective = replace(objective, prefetch=None)
         state, _ = fit(module, objective, task.learn, tmp_path / folder, QUIET)
-        return state.history, getattr(train, "threads", [])
+        return state.history, train.threads
 
     in_memory, names = train("memory", prefetch=None)
     assert len(names) == 1  # before the training

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.defects import simulated_episodes
+from benchmarks._planting import simulated_episodes
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import load_checks

@@ -5,7 +5,7 @@ import pytest
 from benchmarks._exports import pendulum_data
 from benchmarks._mutating import FAULTS
 from benchmarks._sound import sound_models
-from benchmarks.mutations import SOUND, clean, clean_fitted, page, plant, plant_in_policies
+from benchmarks.mutations import SOUND, clean, clean_fitted, page, plant
 from kinemill.train.devices import single_thread
 
 SOME = ["batch frozen at one", "angles not wrapped to ±π"]
@@ -52,12 +52,3 @@ def marks(title):
 def test_rounding_of_a_sound_model_passes_and_a_real_loss_is_reported(tmp_path, title):
     (result,) = clean_fitted([title], tmp_path)
     assert result.failures == []
-
-
-@pytest.mark.parametrize(
-    "title",
-    ["observations not normalized", pytest.param("NaN replaced by 0", marks=pytest.mark.ci)],
-)
-def test_a_fault_of_a_policy_is_detected_and_named(tmp_path, title):
-    (result,) = plant_in_policies([title], tmp_path)
-    assert result.is_named, result.failures

@@ -4,7 +4,6 @@ import pytest
 import yaml
 
 from benchmarks._balance import DT
-from benchmarks._mutating_policies import TASK
 from benchmarks._policies import Gains
 from kinemill import runtime
 from kinemill.augment import stage as augment
@@ -14,13 +13,21 @@ from kinemill.ingest import stage as ingest
 from kinemill.policies.environments.rollout_logs import roll_out
 from kinemill.register import Produced
 from kinemill.register import stage as register
-from kinemill.task import load_task
+from kinemill.task import Task, load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
 from kinemill.validate import stage as validate
 from kinemill.verify import stage
 from kinemill.verify.document import open_verification
 
+TASK = Task.model_validate(
+    {
+        "task": "cart",
+        "dt": DT,
+        "learn": {"type": "reinforcement", "algorithm": {"type": "ppo"}},
+        "environment": {"type": "python", "path": "benchmarks._balance:Balance", "steps": 40},
+    }
+)
 LEARNER = {
     "task": "balancing",
     "dt": DT,
