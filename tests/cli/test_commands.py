@@ -50,7 +50,6 @@ def test_commands_are_in_their_groups():
             "verify", "approve", "trials", "promote", "rollback", "pull", "audit", "lineage",
             "tune", "transfer",
         ],
-        "runs": ["start", "list", "show", "metrics", "cancel"],
         "admin": [
             "gc",
             "backup",

@@ -9,13 +9,13 @@ import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus
 
 from kinemill.errors import BadInput
-from kinemill.rest_documents import RunDocument, RunStatus
 from kinemill.store.home import Home
 from kinemill.store.versioned_cache import VersionedCache
 from kinemill.tracking.run_metrics import progress_version, read_progress
 from kinemill.tracking.statistics import is_statistics
 from kinemill.verify.phrases import counted
 from kinemill_dagster.pipelines.run_errors import errors_of
+from kinemill_dagster.pipelines.server.rest.documents import RunDocument, RunStatus
 from kinemill_dagster.resources.dagster_api import event_log_version, run_storage_version
 from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, TASK, WHY
 

@@ -12,13 +12,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from kinemill.ingest.files import drop_folder
-from kinemill.rest_documents import RunDocument, RunList, RunMetrics
 from kinemill.store import Json
 from kinemill.task.overrides import nested
 from kinemill.task.web_overrides import within
 from kinemill.tracking.run_metrics import RunMetrics as Metrics
 from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.bodies import CancelRun, StartRun
+from kinemill_dagster.pipelines.server.rest.documents import RunDocument, RunList, RunMetrics
 from kinemill_dagster.pipelines.server.rest.run_documents import ENDED, status_of, task_of
 from kinemill_dagster.pipelines.server.rest.service import Service, ServiceOf, user_of
 from kinemill_dagster.resources.tags import OWNER, PRIORITY, RESUME
