@@ -47,8 +47,8 @@ class _Read:
     is_renewed: bool = False  # the entry replaces one
 
 
-def _read_aside(job: Job, *, enter: bool) -> _Read:
-    """Read one recording, and stage the artifacts that are missing; with `enter`, its entry too."""
+def _read_aside(job: Job) -> _Read:
+    """Read one recording, and stage its entry and the artifacts that are missing."""
     task, home, member, source = job
     moves: list[Move] = []
     edits = edits_of(home, task.name, member.hash)
@@ -62,8 +62,6 @@ def _read_aside(job: Job, *, enter: bool) -> _Read:
     try:
         inputs = recording_inputs(task, member, edits)
         artifact = stage_artifact(home, STAGE, task.name, inputs, build)
-        if not enter:
-            return _Read(member, "", artifact, moves)
         described = describe(task, member, source)
         anew = described is not member
         is_renewed = anew and is_member(home, task.name, member.hash)
@@ -80,25 +78,24 @@ def record(
     jobs: list[Job],
     progress: Progress,
     *,
-    enter: bool = True,
     first: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Member, Artifact | str]]:
     """Publish recordings and enter them as members, in groups.
 
-    A file that could not be read yields the reason in place of an artifact. `enter=False` does not
-    change the membership. `first` runs in parallel to reading, before anything is published.
+    A file that could not be read yields the reason in place of an artifact. `first`
+    runs in parallel to reading, before anything is published.
     """
     with ThreadPoolExecutor(1) as executor:
         done_first = executor.submit(first)
-        yield from _record(jobs, progress, enter, done_first)
+        yield from _record(jobs, progress, done_first)
         done_first.result()
 
 
 def _record(
-    jobs: list[Job], progress: Progress, enter: bool, first: Future[None]
+    jobs: list[Job], progress: Progress, first: Future[None]
 ) -> Iterator[tuple[Member, Artifact | str]]:
     done = 0
-    for group, results in in_groups(partial(_read_aside, enter=enter), jobs, _bytes_of):
+    for group, results in in_groups(_read_aside, jobs, _bytes_of):
         read = list[_Read]()
         try:
             for result in results:
