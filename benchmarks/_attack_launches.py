@@ -83,7 +83,6 @@ PATHS: dict[str, Send] = {
         lambda _, gate: [_execution({}), _execution(_resources(gate))],
     ),
     "job tune": _mutation("launchRun", *_ONE, _job("tune")),
-    "job backfill": _mutation("launchRun", *_ONE, _job("backfill")),
     "backfill": _mutation(
         "launchPartitionBackfill",
         *("backfillParams", "LaunchBackfillParams!"),

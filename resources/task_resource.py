@@ -30,7 +30,7 @@ from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.machine_check import check_inputs, check_machine
 from kinemill_dagster.resources.retryable import note_refusal
 
-# Recordings and episodes are cached by log, for the job `backfill`; no decision is made twice.
+# Recordings and episodes are cached by log; no decision is made twice.
 RECOMPUTABLE = ("dataset", "training_set", "references", "model", "onnx_model", "verification")
 _PRESETS = "presets"
 _RECOMPUTE = "recompute"  # keys of the launchpad beside those of the task

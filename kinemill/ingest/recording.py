@@ -22,19 +22,6 @@ from kinemill.task.protocols import Progress
 Job = tuple[Task, Home, Member, Path | None]  # the last: a file with the bytes of the recording
 
 
-def read_stored(
-    task: Task, home: Home, selected: list[Member], progress: Progress
-) -> Iterator[tuple[Member, Artifact]]:
-    """Read stored recordings by the task's present rules, or find them cached; publish no snapshot.
-
-    Raises:
-        CorruptArtifact: both the stored bytes and the artifact of a recording are damaged.
-    """
-    for member, artifact in record([(task, home, member, None) for member in selected], progress):
-        if not isinstance(artifact, str):  # a stored copy cannot move
-            yield member, artifact
-
-
 @dataclass(frozen=True)
 class _Read:
     """A recording that was read: its artifact and moves to publish, or why it could not be read."""

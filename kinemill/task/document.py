@@ -37,7 +37,7 @@ from kinemill.task.verify import Verify
 
 _LINE = 100  # characters of a line of a task as text
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
-_JOBS = {"backfill", "tune"}
+_JOBS = {"tune"}
 _OWNER = re.compile(r"team:\w[\w.-]*|[\w.+-]+@[\w-]+(\.[\w-]+)+")
 
 

@@ -5,7 +5,6 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.task import load_task
-from kinemill_dagster.pipelines.backfill import backfill
 from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.project_definitions import build
 from kinemill_dagster.pipelines.run import make_until, run_config
@@ -78,14 +77,6 @@ def _filled(value, evil):
         if isinstance(value, list)
         else value.format(evil=evil)
     )
-
-
-def test_backfill_job_with_a_task_file_is_refused(workspace, evil):
-    (evil.parent / "other.yaml").write_text(TINY.replace("task: tiny", "task: other"))
-    for task in (str(evil.parent / "other.yaml"), "../other.yaml"):
-        config = {"ops": {"recordings_in_range": {"config": {"task": task}}}}
-        with pytest.raises(BadInput, match="unknown"):
-            backfill.execute_in_process(run_config=config)
 
 
 def test_web_run_with_logs_outside_the_drop_folder_is_refused(workspace, logs, tmp_path):

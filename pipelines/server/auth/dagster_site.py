@@ -39,7 +39,7 @@ OPERATING = {  # mutations that start and end runs, or reload task files
 }
 _RELOADING = {"reloadRepositoryLocation", "reloadWorkspace"}
 _NOTHING = {"__typename"}  # changes nothing
-_OF_ALL_TASKS = {"tune", "backfill"}  # jobs whose configuration names the task
+_OF_ALL_TASKS = {"tune"}  # jobs whose configuration names the task
 _ASSETS = "__ASSET_JOB"  # Dagster's own job of a selection of assets
 _STREAMS = {"out", "err"}  # streams of a step that `/logs` serves
 _RUN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
