@@ -21,7 +21,6 @@ from kinemill_dagster.pipelines.automation import retraining_sensor, schedule
 from kinemill_dagster.pipelines.executor import in_process
 from kinemill_dagster.pipelines.registry_events import registry_events
 from kinemill_dagster.pipelines.task_jobs import task_jobs
-from kinemill_dagster.pipelines.tune import tune
 from kinemill_dagster.resources.alerts import settings_file
 from kinemill_dagster.resources.io import refs
 from kinemill_dagster.resources.task_resource import define_task_resource
@@ -90,7 +89,6 @@ def definitions_of(
     made = [task_definitions(task, web=web) for task in tasks]
     shared = dg.Definitions(
         assets=assets,
-        jobs=[tune],
         sensors=[
             *retraining_sensor(tasks, made),
             registry_events([task.name for task in (*tasks, *components)]),
