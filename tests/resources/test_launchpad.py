@@ -66,7 +66,6 @@ def test_a_launch_out_of_bounds_is_refused_where_the_plan_is_made(task, change, 
     [
         ({}, 604800.0),
         ({"freshness": 3600.0}, 3600.0),
-        ({"max_age": 86400.0}, 86400.0),
         ({"freshness": None}, None),
     ],
 )
