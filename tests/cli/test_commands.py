@@ -94,7 +94,6 @@ def test_config_prints_the_schema_of_task_files(tasks):
     ("arguments", "said"),
     [
         (["task", "show"], "Missing argument"),
-        (["data", "datasets", "diff", "arm", "1"], "Missing argument"),
         (["task", "show", "amr"], "did you mean 'arm'?"),
         (["frobnicate"], "No such command"),
     ],
