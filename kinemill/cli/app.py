@@ -119,7 +119,6 @@ _COMMANDS = {
     "admin backup": "maintenance.backup",
     "admin restore": "maintenance.restore",
     "admin rebuild-catalog": "maintenance.rebuild_catalog",
-    "admin rebuild-registry": "maintenance.rebuild_registry",
     "admin users list": "server.list_users",
     "admin users add": "server.add_user",
     "admin users token": "server.renew_token",

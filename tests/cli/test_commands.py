@@ -55,7 +55,6 @@ def test_commands_are_in_their_groups():
             "backup",
             "restore",
             "rebuild-catalog",
-            "rebuild-registry",
             "users",
             "alerts",
         ],
