@@ -57,8 +57,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         if resource.web and folder is not None:
             folder = within(drop_folder(resource.task, resource.home), folder)
         key = selected_partition(context, task)
-        if key is None:  # the nodes of a cluster read all new logs
-            resource.read_ahead(folder, context.log.info)
         report = ingest.run(resource.task, resource.home, folder, Lines(context), partition=key)
         note(resource.home, context.run.run_id, task.name, "cached", report.cached)
         if is_partitioned(task):

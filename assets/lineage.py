@@ -61,13 +61,13 @@ def external_deps(task: Task, asset: str) -> list[dg.AssetKey]:
     """Return the upstream assets of an asset that are external or belong to other tasks."""
     keys = [dg.AssetKey([task.name, LOGS])] if asset == "recordings" else []
     if asset in _BY_READER:
-        keys += [dg.AssetKey([name, CHAMPION]) for name in upstream_champions(task).get(asset, [])]
+        keys += [dg.AssetKey([name, CHAMPION]) for name in _upstream_champions(task).get(asset, [])]
     if asset == "dataset":
         keys += [dg.AssetKey([joined.task, "episodes"]) for joined in task.dataset.join]
     return keys
 
 
-def upstream_champions(task: Task) -> dict[str, list[str]]:
+def _upstream_champions(task: Task) -> dict[str, list[str]]:
     """Return the tasks with champions that this task reads, by asset.
 
     A reference is a value `models:/TASK@champion` in the task file. A fixed version never changes,

@@ -184,8 +184,8 @@ def _with_checks_alone(
 
 
 def _freshness(task: Task, name: str) -> FreshnessPolicy | None:
-    """Return the freshness policy of a task's last asset, from `retrain.max_age`."""
-    seconds = task.retrain.max_age or task.retrain.freshness
+    """Return the freshness policy of a task's last asset, from `retrain.freshness`."""
+    seconds = task.retrain.freshness
     if seconds is None or name != CHAIN["register"]:
         return None
     most = max(timedelta(seconds=seconds), _SHORTEST)

@@ -47,14 +47,6 @@ def _execution(config: object, **more: object) -> Config:
     return {"selector": selector(MINE), "mode": "default", "runConfigData": config, **more}
 
 
-def _job(name: str) -> Callable[[str, Config], Config]:
-    def execution(_parent: str, gate: Config) -> Config:
-        config = {"ops": {name: {"config": {"task": MINE, "overrides": gate}}}}
-        return _execution(config, selector={**_WHERE, "jobName": name})
-
-    return execution
-
-
 def _repeat(parent: str, _gate: Config) -> Config:
     return {"parentRunId": parent, "strategy": "ALL_STEPS"}
 
@@ -82,8 +74,6 @@ PATHS: dict[str, Send] = {
         *("executionParamsList", "[ExecutionParams!]!"),
         lambda _, gate: [_execution({}), _execution(_resources(gate))],
     ),
-    "job tune": _mutation("launchRun", *_ONE, _job("tune")),
-    "job backfill": _mutation("launchRun", *_ONE, _job("backfill")),
     "backfill": _mutation(
         "launchPartitionBackfill",
         *("backfillParams", "LaunchBackfillParams!"),

@@ -31,7 +31,7 @@ from kinemill import catalog
 from kinemill.augment import stage as augment
 from kinemill.catalog import CatalogEntry, RecordingSet
 from kinemill.catalog.history import set_digest
-from kinemill.dataset import diff_datasets, find_version, list_datasets, show_dataset
+from kinemill.dataset import find_version, list_datasets, show_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs, watch_new_logs
@@ -318,7 +318,6 @@ def _works(filled: FilledHome) -> dict[str, Callable[[], object]]:
         "search": lambda: search(TASK, home, QUERY, Page(limit=100)),
         "page of dataset versions": lambda: list_datasets(home, name),
         "page of one version with episodes": lambda: show_dataset(home, name),
-        "difference of two versions": lambda: diff_datasets(home, name, *_newest_two(filled)),
     }
 
 
@@ -327,11 +326,6 @@ def _last(filled: FilledHome) -> ArtifactRef:
     ref = latest_episodes(filled.home, TASK.name)
     assert ref
     return ref
-
-
-def _newest_two(filled: FilledHome) -> tuple[str, str]:
-    newest = find_version(filled.home, TASK.name).number
-    return str(max(newest - 1, 1)), str(newest)
 
 
 def table(measured: Measured) -> str:

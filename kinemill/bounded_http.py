@@ -20,7 +20,6 @@ from kinemill.errors import BadInput, Unreachable
 
 DOCUMENT = 8 * 2**20  # largest JSON document, bytes
 _IDLE = 30.0  # s without a byte, also to connect
-_LONGEST_LINE = 2**20  # of a stream of events, bytes
 _LONGEST_MESSAGE = 500  # characters of a server's text in an error
 _CHUNK = 2**16
 _TOKEN = "set KINEMILL_TOKEN to a valid token"
@@ -82,33 +81,15 @@ class Reply:
         text = document.get("message") if isinstance(document, dict) else None
         return printable(text) if isinstance(text, str) else ""
 
-    def lines(self) -> Iterator[str]:
-        """Yield the lines of the body as they arrive.
-
-        Raises:
-            Unreachable: A line is too long, or the stream breaks off.
-        """
-        while True:
-            with _as_unreachable(self._url, self._deadline):
-                line = self._response.readline(_LONGEST_LINE)
-            if not line:
-                return
-            if len(line) == _LONGEST_LINE:
-                raise Unreachable(self._url, f"sent a line of more than {_LONGEST_LINE} bytes")
-            yield line.decode(errors="replace").rstrip("\r\n")
-
 
 @contextmanager
-def send(
-    url: str, body: bytes | None = None, *, token: str | None = None, seconds: float | None = 30.0
-) -> Generator[Reply]:
-    """Send a request, POST with a body and GET without; yield the response.
+def send(url: str, *, token: str | None, seconds: float) -> Generator[Reply]:
+    """Send a GET request; yield the response.
 
     Args:
         url: http or https. A loopback address uses no proxy.
-        body: JSON.
         token: bearer token, not sent along with redirects.
-        seconds: time limit from the request to the end of the response; None for a stream.
+        seconds: time limit from the request to the end of the response.
 
     Raises:
         BadInput: The token cannot be sent.
@@ -119,8 +100,7 @@ def send(
     deadline = _Deadline(seconds)
     try:
         with _as_unreachable(url, deadline):
-            headers = {"Content-Type": "application/json", "Accept": "application/json"}
-            request = urllib.request.Request(url, body, headers)
+            request = urllib.request.Request(url, headers={"Accept": "application/json"})
             if token:
                 request.add_unredirected_header("Authorization", f"Bearer {token}")
             response = _response(request, deadline)
@@ -186,18 +166,17 @@ class _Redirects(urllib.request.HTTPErrorProcessor):
 class _Deadline:
     """Time limit of a request: shuts its connections down, since timeouts are per byte."""
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float) -> None:
         self._sockets = list[socket.socket]()
-        self._end = None if seconds is None else time.monotonic() + seconds
-        self._timer = None if seconds is None else threading.Timer(seconds, self._shut_down)
+        self._end = time.monotonic() + seconds
+        self._timer = threading.Timer(seconds, self._shut_down)
         self.seconds = seconds
-        if self._timer is not None:
-            self._timer.daemon = True
-            self._timer.start()
+        self._timer.daemon = True
+        self._timer.start()
 
     @property
     def has_passed(self) -> bool:
-        return self._end is not None and time.monotonic() >= self._end
+        return time.monotonic() >= self._end
 
     def add(self, connection: socket.socket) -> None:
         # A duplicate: TLS and `Connection: close` take the descriptor away from the connection.
@@ -211,8 +190,7 @@ class _Deadline:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         for connection in self._sockets:
             connection.close()
 

@@ -216,7 +216,7 @@ def stalls(instance: dg.DagsterInstance, after: float) -> Iterator[Alert]:
         last_event = records[0].timestamp
         if time.time() - last_event > after:
             when = datetime.fromtimestamp(last_event, UTC).isoformat(timespec="seconds")
-            body = f"run {run.run_id} has no event since {when}; end it with kinemill runs cancel"
+            body = f"run {run.run_id} has no event since {when}; cancel it on its page"
             yield Alert(
                 "stalled",
                 f"{title_of(run)} has stalled",

@@ -18,11 +18,9 @@ from kinemill_dagster.assets.lineage import external_assets
 from kinemill_dagster.assets.stage import ChainSettings
 from kinemill_dagster.pipelines.alerts import outcome_alerts
 from kinemill_dagster.pipelines.automation import retraining_sensor, schedule
-from kinemill_dagster.pipelines.backfill import backfill
 from kinemill_dagster.pipelines.executor import in_process
 from kinemill_dagster.pipelines.registry_events import registry_events
 from kinemill_dagster.pipelines.task_jobs import task_jobs
-from kinemill_dagster.pipelines.tune import tune
 from kinemill_dagster.resources.alerts import settings_file
 from kinemill_dagster.resources.io import refs
 from kinemill_dagster.resources.task_resource import define_task_resource
@@ -91,7 +89,6 @@ def definitions_of(
     made = [task_definitions(task, web=web) for task in tasks]
     shared = dg.Definitions(
         assets=assets,
-        jobs=[backfill, tune],
         sensors=[
             *retraining_sensor(tasks, made),
             registry_events([task.name for task in (*tasks, *components)]),

@@ -58,7 +58,6 @@ def run_chain(
     resume: bool = False,
     recompute: Sequence[str] = (),
     show_progress: bool = False,
-    web: bool = False,
 ) -> RunDocument:
     """Run the full pipeline and return the document of `kinemill run`.
 
@@ -69,7 +68,6 @@ def run_chain(
         resume: resume the latest interrupted training, or fail.
         recompute: assets to compute although they are cached.
         show_progress: show the progress of the stages on stderr.
-        web: the overrides come over the web; see `load_task`.
 
     Raises:
         TaskError: The task file or an override is wrong; nothing was started.
@@ -78,13 +76,13 @@ def run_chain(
         KinemillError: Another error of a stage.
         Interrupted: A signal ended the run, which is canceled.
     """
-    plain = _checked_task(task, overrides, logs, web=web)
+    plain = _checked_task(task, overrides, logs)
     for stage in recompute:
         if stage not in RECOMPUTABLE:
             fix = nearest(stage, list(RECOMPUTABLE))
             raise BadInput(f"--recompute {stage}", "is no stage that can be recomputed", fix=fix)
     home = Home.resolve()
-    check_inputs(load_task(task, overrides, web=web), home)
+    check_inputs(load_task(task, overrides), home)
     with _open_run(plain, show_progress) as (instance, run_id):
         try:
             tags = run_tags(plain, home, instance, logs)
@@ -106,7 +104,6 @@ def make_until(
     *,
     logs: Path | None = None,
     show_progress: bool = False,
-    web: bool = False,
 ) -> ArtifactRef:
     """Run the pipeline of a task up to an asset, and return its reference.
 
@@ -116,7 +113,7 @@ def make_until(
         Blocked: A blocking check failed.
         Interrupted: A signal ended the run, which is canceled.
     """
-    plain = _checked_task(task, overrides, logs, web=web)
+    plain = _checked_task(task, overrides, logs)
     assets = list(stages_of(plain).values())
     home = Home.resolve()
     with _open_run(plain, show_progress) as (instance, run_id):
@@ -129,12 +126,10 @@ def make_until(
     return made
 
 
-def _checked_task(
-    task: str, overrides: Mapping[str, object] | None, logs: Path | None, *, web: bool
-) -> Task:
+def _checked_task(task: str, overrides: Mapping[str, object] | None, logs: Path | None) -> Task:
     """Return a task as its file has it, after a check of all inputs of a run."""
     plain = load_task(task)
-    effective = load_task(task, overrides, web=web)
+    effective = load_task(task, overrides)
     check_machine(effective)
     if logs is not None:
         require_logs(effective, logs)

@@ -39,7 +39,7 @@ LOST = os.EX_TEMPFAIL  # exit code: the node died, or there is no cluster; a ret
 _POLL = 0.3  # s
 _TIMEOUT = 60.0  # s without a response after which a node counts as dead
 _NOTICED = 5.0  # s after which Ray reports the death of a node to its partners
-START_WITHIN = 300.0  # s to wait for free resources of the cluster
+_START_WITHIN = 300.0  # s to wait for free resources of the cluster
 
 
 class _Lost(Exception):
@@ -51,7 +51,13 @@ def run(remote_job: RemoteJob, settings: Ray) -> int:
     import ray
 
     try:
-        connect(settings)
+        connect_ray(
+            settings.address or os.environ.get(VARIABLE) or "auto",
+            namespace="kinemill",  # otherwise Ray copies the working folder of each process
+            log_to_driver=False,
+            configure_logging=False,
+            logging_level="ERROR",
+        )
     except Unreachable as error:
         _log(str(error))
         return LOST
@@ -61,21 +67,6 @@ def run(remote_job: RemoteJob, settings: Ray) -> int:
         except _Lost as error:
             _log(f"attempt {attempt + 1} of {settings.retries + 1}: {error}")
     return LOST
-
-
-def connect(settings: Ray) -> None:
-    """Connect this process to the cluster.
-
-    Raises:
-        Unreachable: No cluster responds.
-    """
-    connect_ray(
-        settings.address or os.environ.get(VARIABLE) or "auto",
-        namespace="kinemill",  # otherwise Ray copies the working folder of each process
-        log_to_driver=False,
-        configure_logging=False,
-        logging_level="ERROR",
-    )
 
 
 class _Attempt:
@@ -111,7 +102,7 @@ class _Attempt:
             self._stop()
 
     def _start(self) -> None:
-        first, *_ = self._all(lambda node: node.address.remote(), START_WITHIN)
+        first, *_ = self._all(lambda node: node.address.remote(), _START_WITHIN)
         environment = self._remote_job.environment(None if remote() else self._remote_job.home)
         environment |= _pipes()
         ranks = iter(range(self._settings.workers))

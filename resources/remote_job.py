@@ -62,12 +62,18 @@ class RemoteJob:
 
         `home` is that of the other machine; None: its own setting.
         """
-        return {**passed_environment(home), VARIABLE: json.dumps(asdict(self))}
+        passed = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
+        passed.pop("KINEMILL_HOME", None)
+        passed.pop("KINEMILL_PROJECT", None)  # the project can have another path, too
+        if home is not None:
+            passed["KINEMILL_HOME"] = home
+        return {**passed, VARIABLE: json.dumps(asdict(self))}
 
     def arrive(self, home: Home) -> list[str]:
         """Write the files to the home of this machine; return the local arguments."""
+        there, here = _quoted(self.home), _quoted(str(home.root))
         for name, text in self.files.items():
-            publish_file(home.root / name, localize(text, self.home, home).encode())
+            publish_file(home.root / name, text.replace(there, here).encode())
         return [
             argument.replace(HOME, str(home.root)).replace(PARENT, str(os.getppid()))
             for argument in self.arguments
@@ -77,22 +83,6 @@ class RemoteJob:
 def path_there(file: Path, home: Home) -> str:
     """Return the path of a file of the home as an argument of a job."""
     return f"{HOME}/{file.relative_to(home.root).as_posix()}"
-
-
-def passed_environment(home: str | None) -> dict[str, str]:
-    """Return the environment variables that processes on other machines receive.
-
-    `home` is that of the other machine; None: its own setting.
-    """
-    passed = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
-    passed.pop("KINEMILL_HOME", None)
-    passed.pop("KINEMILL_PROJECT", None)  # the project can have another path, too
-    return passed if home is None else {**passed, "KINEMILL_HOME": home}
-
-
-def localize(text: str, sent_from: str, home: Home) -> str:
-    """Replace the sender's home in JSON text by the home of this machine."""
-    return text.replace(_quoted(sent_from), _quoted(str(home.root)))
 
 
 def _quoted(path: str) -> str:

@@ -5,11 +5,7 @@ Bounds and names, which the launchpad's form cannot check, are checked at the la
 Dagster builds the plan, and again when the resource starts, before any step.
 """
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -22,13 +18,10 @@ from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
 from kinemill.errors import KinemillError
-from kinemill.ingest.files import drop_folder
-from kinemill.ingest.prefetch import new_logs
 from kinemill.store import Json, digest
 from kinemill.store.home import Home
 from kinemill.store.locks import in_use
 from kinemill.task import Plugin, Task, load_task
-from kinemill.task.compute import Ray
 from kinemill.task.own_code import has_own_code
 from kinemill.task.presets import list_presets, preset_overrides
 from kinemill.task.setting_list import spell_bounds
@@ -37,7 +30,7 @@ from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.machine_check import check_inputs, check_machine
 from kinemill_dagster.resources.retryable import note_refusal
 
-# Recordings and episodes are cached by log, for the job `backfill`; no decision is made twice.
+# Recordings and episodes are cached by log; no decision is made twice.
 RECOMPUTABLE = ("dataset", "training_set", "references", "model", "onnx_model", "verification")
 _PRESETS = "presets"
 _RECOMPUTE = "recompute"  # keys of the launchpad beside those of the task
@@ -95,11 +88,6 @@ class TaskResource(dg.ConfigurableResource[Any]):
         with in_use(self.home, f"run-{run.run_id[:8] if run else name}"):
             open_registry(self.home)
             yield self
-
-    def read_ahead(self, folder: Path | None, report: Callable[[str], None]) -> None:
-        """Read new logs on the nodes of the task's cluster, if any."""
-        if isinstance(self.task.compute, Ray):
-            read_on_nodes(self.task, self.home, folder, report)
 
 
 def _is_training(run: dg.DagsterRun | None) -> bool:
@@ -218,33 +206,3 @@ def _spelled_by_field(part: BaseModel) -> bool:
 def _describe(info: FieldInfo, value: object) -> str:
     now = "" if isinstance(value, BaseModel) else f"now {value!r}"
     return ". ".join(part for part in (now, spell_bounds(info), info.description or "") if part)
-
-
-def read_on_nodes(
-    task: Task, home: Home, folder: Path | None, report: Callable[[str], None]
-) -> None:
-    """Read new logs on the workers of the task's cluster if there are enough.
-
-    After a failure the ingest reads the remaining logs, and `report` receives the reason.
-    """
-    settings = task.compute
-    source = (folder or drop_folder(task, home)).resolve()
-    if not isinstance(settings, Ray) or not source.is_dir():
-        return
-    # Ray does not transfer a name that is no valid Unicode: the ingest reads such a log.
-    names = [log.name for log in new_logs(task, home, source) if log.name == log.label]
-    if len(names) < settings.ingest_from:
-        return
-    report(f"{len(names)} new logs: {settings.workers} workers of the cluster read them")
-    job = {"task": task.model_dump(mode="json", by_alias=True), "folder": str(source)}
-    done = subprocess.run(
-        [sys.executable, "-m", "kinemill_dagster.resources.ray_read_logs", str(os.getpid())],
-        input=json.dumps({"home": str(home.root), "job": json.dumps(job), "names": names}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    for line in done.stderr.splitlines():
-        report(f"Ray: {line}")
-    if done.returncode:
-        report(f"the workers ended with code {done.returncode}; this process reads the rest")

@@ -62,7 +62,7 @@ def validate(
         paths: Log files or folders; default: the task's drop folder.
     """
     _ingest(task, paths)
-    return _reprocess(task)
+    return reprocess(task)
 
 
 def _ingest(
@@ -85,8 +85,13 @@ def _ingest(
     return loaded.name, [file for report in reports for file in report.files]
 
 
-def _reprocess(task: str) -> Output:
-    """Process the recordings of a task by its rules."""
+def reprocess(task: TaskName) -> Output:
+    """Process recordings again whose rules changed.
+
+    Prints the changed rules and the processed recordings.
+
+    Example: kinemill data reprocess my_robot
+    """
     from kinemill.api.progress import StderrProgress
     from kinemill.cli.recording_tables import reprocess_table
     from kinemill.task import load_task
@@ -168,40 +173,6 @@ def _print_ignored(ignored: dict[str, str]) -> None:
         names.setdefault(why, []).append(escape_controls(name))
     for why, files in names.items():
         notify(f"ignored ({why}): {join_first(files, _NAMED)}")
-
-
-def reprocess(
-    task: TaskName,
-    match: list[str] | None = None,
-    first: Annotated[str | None, typer.Option("--from")] = None,
-    last: Annotated[str | None, typer.Option("--to")] = None,
-) -> Output:
-    """Process recordings again whose rules changed.
-
-    Prints the changed rules and the processed recordings.
-
-    Example: kinemill data reprocess my_robot
-
-    Args:
-        match: Only recordings that match this pattern; repeatable.
-        first: First recording name, in sorted order.
-        last: Last recording name, in sorted order.
-    """
-    from kinemill.api.progress import StderrProgress
-    from kinemill.task import load_task
-    from kinemill.validate.backfill import Range, backfill
-
-    loaded = load_task(task)
-    if match or first or last:
-        part = backfill(
-            loaded, Home.resolve(), Range(match or ["*"], first, last), StderrProgress()
-        )
-        text = (
-            f"{part.recordings} recordings of {part.task} follow the current rules: "
-            f"{part.read} were ingested and {part.evaluated} validated again"
-        )
-        return Output(part, text)
-    return _reprocess(task)
 
 
 def forget(

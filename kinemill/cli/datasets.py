@@ -1,4 +1,4 @@
-"""Dataset commands: versions of a task, their differences, and lineage in both directions."""
+"""Dataset commands: versions of a task, and lineage in both directions."""
 
 from typing import Annotated
 
@@ -59,45 +59,6 @@ def show_version(
         *(f"warning: {warning}" for warning in summary["warnings"]),
         Table("features", features, summary["features"]),
         Table(title, ["id", "split", "name", "group", "rows"], episodes),
-    )
-
-
-def diff_versions(
-    task: TaskName,
-    first: DatasetVersion,
-    second: DatasetVersion,
-    limit: Limit = 20,
-    offset: Offset = 0,
-) -> Output:
-    """Compare two dataset versions of a task.
-
-    Example: kinemill data datasets diff my_robot 1 2
-    """
-    from kinemill.dataset import diff_datasets
-    from kinemill.task import task_name
-
-    summary = diff_datasets(Home.resolve(), task_name(task), first, second, offset, limit)
-    kinds = ("added", "removed", "moved", "changed")
-    counts = ", ".join(f"{summary[kind]} {kind}" for kind in kinds)
-    versions = f"v{summary['a']['version']} -> v{summary['b']['version']}"
-    rules = [[line["key"], str(line["a"]), str(line["b"])] for line in summary["rules"]]
-    tables = [
-        Table(
-            f"{kind}, {len(episodes)} of {summary[kind]}",
-            ["id", "name", "before", "after", "rows before"],
-            [
-                [line[key] for key in ("id", "name", "split", "split_b", "rows")]
-                for line in episodes
-            ],
-        )
-        for kind in kinds
-        if (episodes := summary["episodes"][kind])
-    ]
-    return Output(
-        summary,
-        f"{summary['task']}/{versions}: {counts}",
-        Table("rules", ["key", "before", "after"], rules or [["none changed", "", ""]]),
-        *tables,
     )
 
 

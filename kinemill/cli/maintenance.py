@@ -9,7 +9,7 @@ import typer
 from kinemill.cli.completion import complete_task
 from kinemill.cli.output import Output, Table, notify
 from kinemill.errors import BadInput
-from kinemill.store import Home, Json
+from kinemill.store import Home
 
 _POWERS = ["", "k", "m", "g", "t"]
 _OVER = 1  # exit code: the home exceeds the budget, or files are damaged
@@ -157,29 +157,11 @@ def rebuild_catalog() -> Output:
     """
     from kinemill.maintenance.rebuild_catalog import rebuild_catalog as rebuild
 
-    columns = {"recordings": "recordings", "next": "next ingest"}
-    return _rebuilt("catalog", rebuild(Home.resolve()), columns)
-
-
-def rebuild_registry() -> Output:
-    """Register the versions of the store again in MLflow.
-
-    Use it if mlflow.db is lost and there is no backup: runs are lost with it.
-
-    Example: kinemill admin rebuild-registry
-    """
-    from kinemill.register.rebuild import rebuild_registry as rebuild
-
-    columns = {"versions": "versions", "champion": "champion"}
-    return _rebuilt("registry", rebuild(Home.resolve()), columns)
-
-
-def _rebuilt(what: str, summary: Json, columns: dict[str, str]) -> Output:
-    """Return the tasks of a rebuilt part of the home; `columns` are headings by key."""
-    rows = [[task, *(line[key] for key in columns)] for task, line in summary["tasks"].items()]
+    summary = rebuild(Home.resolve())
+    rows = [[task, line["recordings"], line["next"]] for task, line in summary["tasks"].items()]
     previous = summary.get("backup")
     return Output(
         summary,
-        Table(f"{what} of {summary['home']}", ["task", *columns.values()], rows),
-        *([lambda: notify(f"the previous {what} is in {previous}")] if previous else []),
+        Table(f"catalog of {summary['home']}", ["task", "recordings", "next ingest"], rows),
+        *([lambda: notify(f"the previous catalog is in {previous}")] if previous else []),
     )

@@ -21,7 +21,7 @@ from kinemill.dataset.catalog import (
     find_version,
     publish_unpacked,
 )
-from kinemill.dataset.inspection import diff_datasets, list_datasets, show_dataset
+from kinemill.dataset.inspection import list_datasets, show_dataset
 from kinemill.dataset.listing import scan_listing
 from kinemill.dataset.packed import (
     PackedDataset,
@@ -39,7 +39,6 @@ __all__ = [
     "PackedEpisode",
     "Version",
     "dataset_versions",
-    "diff_datasets",
     "find_dataset",
     "find_version",
     "list_datasets",

@@ -1,4 +1,4 @@
-"""JSON documents of the dataset commands: list versions, show one, compare two.
+"""JSON documents of the dataset commands: list versions, show one.
 
 Tables are read page by page, so the cost follows the page and not the number of episodes.
 """
@@ -10,7 +10,6 @@ from kinemill.dataset.listing import PUBLIC, listed_segments, page, scan_listing
 from kinemill.dataset.summary import ChannelStatistics
 from kinemill.errors import CorruptArtifact
 from kinemill.store import Home, Json, digest, open_ref
-from kinemill.store.json_io import json_differences
 
 PAGE = 20
 
@@ -95,47 +94,4 @@ def _feature(rules: Json, name: str, statistics: ChannelStatistics) -> Json:
         "mean": statistics.mean,
         "std": statistics.std,
         "delta_std": statistics.delta_std,
-    }
-
-
-def diff_datasets(
-    home: Home, task: str, first: str, second: str, offset: int = 0, limit: int = PAGE
-) -> Json:
-    """Return the differences between two versions: episodes added, removed, moved and changed.
-
-    Under the same rules no episode moves to another split. An episode whose rows changed was made
-    again from the same recording.
-    """
-    a, b = (find_version(home, task, which) for which in (first, second))
-    folders = [ref.folder(home) for ref in (a, b)]
-    common = set.intersection(
-        *({segment.listing for segment in listed_segments(folder)} for folder in folders)
-    )
-    old, new = (scan_listing(folder, without=common).select(PUBLIC) for folder in folders)
-    joined = old.join(new, on="id", how="full", suffix="_b", coalesce=True)
-    is_common = pl.col("split").is_not_null() & pl.col("split_b").is_not_null()
-    kinds = {
-        "added": pl.col("split").is_null(),
-        "removed": pl.col("split_b").is_null(),
-        "moved": is_common & (pl.col("split") != pl.col("split_b")),
-        "changed": is_common & (pl.col("rows") != pl.col("rows_b")),
-    }
-    different = joined.filter(pl.any_horizontal(*kinds.values())).collect(engine="streaming")
-    name = pl.coalesce("name", "name_b").alias("name")
-    columns = [name, "id", "split", "split_b", "rows", "rows_b"]
-    listed = {
-        kind: different.lazy().filter(which).select(columns).sort("id")
-        for kind, which in kinds.items()
-    }
-    return {
-        "task": task,
-        "a": _line(home, a),
-        "b": _line(home, b),
-        "rules": [
-            {"key": key, "a": old, "b": new}
-            for key, old, new in json_differences(a.rules(home), b.rules(home))
-        ],
-        **{kind: different.select(which.sum()).item() for kind, which in kinds.items()},
-        "offset": offset,
-        "episodes": {kind: page(rows, offset, limit) for kind, rows in listed.items()},
     }

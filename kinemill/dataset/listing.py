@@ -6,11 +6,10 @@ the part of the recording, `side` the split of the whole episode before rows are
 `repeats` the recording or part that the unit of the episode repeats.
 
 A table is named after the digest of its content, and its places count from the start of its
-segment. So versions with the same pieces share the file, and their difference skips it.
+segment. So versions with the same pieces share the file.
 """
 
 import hashlib
-from collections.abc import Set
 from pathlib import Path
 
 import polars as pl
@@ -69,15 +68,15 @@ def _digest(table: pl.DataFrame) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()[:32]
 
 
-def scan_listing(folder: Path, *splits: str, without: Set[str] = frozenset()) -> pl.LazyFrame:
+def scan_listing(folder: Path, *splits: str) -> pl.LazyFrame:
     """Return a lazy table of pieces in the order of their rows, unused ones last.
 
-    `splits` selects pieces, if any is given; `without` holds digests of listings.
+    `splits` selects pieces, if any is given.
     """
     frames = [pl.LazyFrame(schema=SCHEMA)]
     start = 0
     for segment in listed_segments(folder):
-        if segment.listing not in without and (not splits or segment.split in splits):
+        if not splits or segment.split in splits:
             frames.append(scan_segment(folder, segment, start))
         start += segment.rows
     return pl.concat(frames)

@@ -22,19 +22,6 @@ from kinemill.task.protocols import Progress
 Job = tuple[Task, Home, Member, Path | None]  # the last: a file with the bytes of the recording
 
 
-def read_stored(
-    task: Task, home: Home, selected: list[Member], progress: Progress
-) -> Iterator[tuple[Member, Artifact]]:
-    """Read stored recordings by the task's present rules, or find them cached; publish no snapshot.
-
-    Raises:
-        CorruptArtifact: both the stored bytes and the artifact of a recording are damaged.
-    """
-    for member, artifact in record([(task, home, member, None) for member in selected], progress):
-        if not isinstance(artifact, str):  # a stored copy cannot move
-            yield member, artifact
-
-
 @dataclass(frozen=True)
 class _Read:
     """A recording that was read: its artifact and moves to publish, or why it could not be read."""
@@ -47,8 +34,8 @@ class _Read:
     is_renewed: bool = False  # the entry replaces one
 
 
-def _read_aside(job: Job, *, enter: bool) -> _Read:
-    """Read one recording, and stage the artifacts that are missing; with `enter`, its entry too."""
+def _read_aside(job: Job) -> _Read:
+    """Read one recording, and stage its entry and the artifacts that are missing."""
     task, home, member, source = job
     moves: list[Move] = []
     edits = edits_of(home, task.name, member.hash)
@@ -62,8 +49,6 @@ def _read_aside(job: Job, *, enter: bool) -> _Read:
     try:
         inputs = recording_inputs(task, member, edits)
         artifact = stage_artifact(home, STAGE, task.name, inputs, build)
-        if not enter:
-            return _Read(member, "", artifact, moves)
         described = describe(task, member, source)
         anew = described is not member
         is_renewed = anew and is_member(home, task.name, member.hash)
@@ -80,25 +65,24 @@ def record(
     jobs: list[Job],
     progress: Progress,
     *,
-    enter: bool = True,
     first: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Member, Artifact | str]]:
     """Publish recordings and enter them as members, in groups.
 
-    A file that could not be read yields the reason in place of an artifact. `enter=False` does not
-    change the membership. `first` runs in parallel to reading, before anything is published.
+    A file that could not be read yields the reason in place of an artifact. `first`
+    runs in parallel to reading, before anything is published.
     """
     with ThreadPoolExecutor(1) as executor:
         done_first = executor.submit(first)
-        yield from _record(jobs, progress, enter, done_first)
+        yield from _record(jobs, progress, done_first)
         done_first.result()
 
 
 def _record(
-    jobs: list[Job], progress: Progress, enter: bool, first: Future[None]
+    jobs: list[Job], progress: Progress, first: Future[None]
 ) -> Iterator[tuple[Member, Artifact | str]]:
     done = 0
-    for group, results in in_groups(partial(_read_aside, enter=enter), jobs, _bytes_of):
+    for group, results in in_groups(_read_aside, jobs, _bytes_of):
         read = list[_Read]()
         try:
             for result in results:

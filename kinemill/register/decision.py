@@ -21,7 +21,6 @@ class DecisionFacts:
         key: key of the version, see `kinemill.register.stage.inputs`.
         metrics: errors of the model and the baselines on the test split, in channel units.
         champion_errors: measurements of the champion: errors by channel, return, success.
-        tags: tags of the version at its registration.
     """
 
     task: str
@@ -32,7 +31,6 @@ class DecisionFacts:
     key: str = ""
     metrics: Metrics = field(default_factory=Metrics)
     champion_errors: dict[str, float | None] = field(default_factory=dict[str, "float | None"])
-    tags: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def decide(tracking: Tracking, task: Task, version: Version, evidence: Measureme
     for attempt in range(1, _ATTEMPTS + 1):
         champion = champion_of(tracking.home, task.name)
         facts, verdicts = _evaluate(tracking, task, version, evidence, champion)
-        publish_decision(tracking, version, facts, verdicts)
+        _publish_decision(tracking, version, facts, verdicts)
         fault_point("register.decided")
         why = _why(verdicts, facts.provisional)
         previous = champion.number if champion else None
@@ -114,7 +114,6 @@ def _evaluate(
         key=version.require(tags.KEY),
         metrics=verification.metrics,
         champion_errors=plain(measured.channels if measured else {}),
-        tags={name: value for name, value in version.tags.items() if name not in tags.OF_DECISION},
     )
     return facts, verdicts
 
@@ -131,7 +130,7 @@ def serves(tracking: Tracking, version: Version, serve: Serve) -> tuple[bool, st
             return False, f"the registered copy is damaged: {str(error).splitlines()[0]}"
 
 
-def publish_decision(
+def _publish_decision(
     tracking: Tracking, version: Version, facts: DecisionFacts, verdicts: list[Verdict]
 ) -> None:
     """Publish the decision in the store and in MLflow, as files, tags and description."""

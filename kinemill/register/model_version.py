@@ -75,7 +75,7 @@ def create_version(
             for name, value in _metrics(read_verification(bundle).metrics).items()
         ],
     )
-    create_registered_model(client, task)
+    _create_registered_model(client, task)
     with tracking.as_default():
         version = client.create_model_version(
             task.name,
@@ -194,7 +194,7 @@ def _signals(task: Task, names: Sequence[str]) -> str:
     return ", ".join(f"{name} ({task.channels[name].unit})" for name in names)
 
 
-def create_registered_model(client: Any, task: Task) -> None:
+def _create_registered_model(client: Any, task: Task) -> None:
     """Create the registered model of a task, unless it exists."""
     from mlflow.exceptions import MlflowException
 

@@ -41,7 +41,7 @@ def task_of(
         CorruptArtifact: The recorded task is damaged.
         TaskError: An override is invalid, or a file that the task names is missing.
     """
-    content = _content(home, task.name, version.tags)
+    content = _content(home, task.name, version)
     if content is None:
         return load_task(task.path, overrides) if task.path and overrides else task
     if content == task_content(task) and not overrides:
@@ -49,20 +49,9 @@ def task_of(
     return recorded_task(content, task.path, overrides or {}, f"task of {version.name}")
 
 
-def saved_task(home: Home, task: str, stamped: Mapping[str, str]) -> Task:
-    """Return the recorded task of a version with these tags.
-
-    Raises:
-        CorruptArtifact: It is missing or damaged.
-    """
-    if (content := _content(home, task, stamped)) is None:
-        raise CorruptArtifact(home.audit_logs / task / "tasks", "lacks a task", fix=_RESTORE)
-    return recorded_task(content, None, {}, f"task {task}")
-
-
-def _content(home: Home, task: str, stamped: Mapping[str, str]) -> Json | None:
+def _content(home: Home, task: str, version: Version) -> Json | None:
     """Return the content of the recorded task of a version; None without a record."""
-    recorded = stamped.get(tags.TASK, "")
+    recorded = version.tags.get(tags.TASK, "")
     path = _file(home, task, recorded)
     if not recorded.isalnum() or not has_file(home, path):
         return None

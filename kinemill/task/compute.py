@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kinemill.registry import Registry
-from kinemill.task.bounds import Count, CountOrZero, Processes, Ratio, RatioOrZero, Seconds
+from kinemill.task.bounds import CountOrZero, Processes, Ratio, RatioOrZero, Seconds
 from kinemill.task.plugins import Plugin
 from kinemill.task.web_overrides import LOCAL
 
@@ -64,11 +64,6 @@ class Ray(Compute):
     retries: CountOrZero = Field(
         default=1,
         description="restarts after the loss of a node; each resumes from the last checkpoint",
-    )
-    ingest_from: Count = Field(
-        default=200,
-        description="number of new logs above which the workers ingest them; workers need access "
-        "to the log folder, and to the home or the remote store",
     )
 
 

@@ -37,7 +37,6 @@ from kinemill.task.verify import Verify
 
 _LINE = 100  # characters of a line of a task as text
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
-_JOBS = {"backfill", "tune"}
 _OWNER = re.compile(r"team:\w[\w.-]*|[\w.+-]+@[\w-]+(\.[\w-]+)+")
 
 
@@ -69,8 +68,8 @@ def check_task_name(value: str) -> str:
             f"lower-case letters, digits and _"
         )
         raise ValueError(message)
-    if iskeyword(value) or value in _JOBS:  # each task has a Dagster job of its name
-        message = f"{value!r} is a Python keyword or a job of all tasks; choose another name"
+    if iskeyword(value):  # each task has a Dagster job of its name
+        message = f"{value!r} is a Python keyword; choose another name"
         raise ValueError(message)
     return value
 

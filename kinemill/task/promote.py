@@ -248,20 +248,10 @@ class Retrain(Settings):
     cron: str | None = Field(
         default="0 3 * * *", description="times of scheduled runs in cron syntax; null: none"
     )
-    max_age: Annotated[Seconds, BeforeValidator(_seconds)] | None = Field(
-        default=None,
-        description="age of a champion, s or `30 days`; an older one is retrained if new logs "
-        "arrived",
-    )
-
     freshness: Annotated[Seconds, BeforeValidator(_seconds)] | None = Field(
         default=7 * 86400.0,
         description="time without a run, s or `7 days`, after which Dagster shows the registered "
-        "model as not fresh, unless `max_age` is set; null: never",
-    )
-    on_upstream: bool = Field(
-        default=True,
-        description="start a run when a task on which this one depends has a new champion",
+        "model as not fresh; null: never",
     )
 
     @field_validator("cron")

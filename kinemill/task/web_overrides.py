@@ -2,7 +2,7 @@
 
 A protected field has the annotation `Annotated[str, LOCAL]`. Its value comes from the task file or
 from a user of this machine (`kinemill run --set`, Python), never from run configuration of the web
-pages, GraphQL or `kinemill runs start`. The value is checked before any other use.
+pages, GraphQL or REST. The value is checked before any other use.
 """
 
 import json

@@ -31,8 +31,7 @@ _WAIT = 120.0  # s to wait for a locked database
 # Threads that import parts of MLflow at the same time see it half initialized.
 _IMPORT = threading.Lock()
 _DEFAULT = threading.Lock()  # MLflow has one default URI per process
-_BACKUP = "restore a backup: kinemill admin restore FOLDER"
-_RESTORE = f"{_BACKUP}; without one, move the file away, then kinemill admin rebuild-registry"
+_RESTORE = "restore a backup: kinemill admin restore FOLDER"
 _MISSING = "no such table"  # part of SQLite's message about an empty or foreign file
 _ABSOLUTE_PATHS = {
     "experiments": ["artifact_location"],
@@ -194,7 +193,7 @@ def _make_local(home: Home) -> bool:
             with lock(home, "mlflow"):
                 if not home.mlflow_db.is_file():
                     _refuse_if_lost(home)
-                    create_database(home)
+                    _create_database(home)
         return _artifact_root(home.mlflow_db) != home.artifacts.as_uri()
     except sqlite3.OperationalError as error:
         if _MISSING not in str(error):
@@ -206,7 +205,7 @@ def _make_local(home: Home) -> bool:
 
 def damaged_database(home: Home, problem: str) -> KinemillError:
     """Return the error about a home's database file, with the restore command."""
-    return KinemillError(home.mlflow_db, problem, fix=_RESTORE if has_versions(home) else _BACKUP)
+    return KinemillError(home.mlflow_db, problem, fix=_RESTORE)
 
 
 def has_versions(home: Home) -> bool:
@@ -221,7 +220,7 @@ def _refuse_if_lost(home: Home) -> None:
         raise damaged_database(home, f"is missing, but there are versions of {tasks}")
 
 
-def create_database(home: Home) -> None:
+def _create_database(home: Home) -> None:
     """Create MLflow's database of a home; `open_tracking` sets the paths of its artifacts.
 
     The caller holds the lock `mlflow`.

@@ -1,4 +1,4 @@
-"""Metrics as JSON lines: `metrics.jsonl` in a training's folder, read by `kinemill runs metrics`.
+"""Metrics as JSON lines: `metrics.jsonl` in a training's folder.
 
 One object per line: `{"step": 50, "time": 1790000000.0, "train/loss": 0.1, ...}`. `time` is in s
 since the epoch; values that are not finite are null. A kill can truncate only the last line, which
@@ -9,7 +9,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -160,14 +160,3 @@ def read_tail(path: Path, size: int) -> list[Point]:
         return []
     complete = lines[1:] if start else lines  # the first one is truncated
     return [point for line in complete if (point := _point(line))]
-
-
-def as_series(points: Sequence[Point]) -> Json:
-    """Return `{"steps": [...], "series": {name: [...]}}`, with null for missing values."""
-    by_step: dict[int, Point] = {}
-    for point in points:
-        by_step.setdefault(point["step"], {}).update(point)
-    steps = sorted(by_step)
-    names = {name: None for point in points for name in point if name not in {"step", "time"}}
-    series = {name: [by_step[step].get(name) for step in steps] for name in names}
-    return {"steps": steps, "series": series}

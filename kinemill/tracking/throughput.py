@@ -19,11 +19,11 @@ class Pace:
         self._clock = clock
         self._reports: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
 
-    def note(self, done: int, at: float | None = None) -> None:
-        """Add a report: amount done, at the current or another time, s."""
+    def note(self, done: int) -> None:
+        """Add a report of the amount done now."""
         if self._reports and done < self._reports[-1][1]:
             self._reports.clear()  # resumed from a checkpoint
-        self._reports.append((self._clock() if at is None else at, done))
+        self._reports.append((self._clock(), done))
 
     @property
     def rate(self) -> float | None:
@@ -66,12 +66,12 @@ class Throttle:
         return is_due
 
 
-def format_pace(pace: Pace, total: int | None, batch: int | None = None) -> str:
+def format_pace(pace: Pace, total: int, batch: int | None = None) -> str:
     """Format the throughput of a training: steps/s, windows/s, and the remaining time."""
     rate = pace.rate
     if rate is None:
         return ""
-    seconds = pace.time_left(total) if total else None
+    seconds = pace.time_left(total)
     parts = [f"{_round(rate)} steps/s"]
     parts += [f"{_round(rate * batch)} windows/s"] if batch else []
     parts += [f"{clock(seconds)} left"] if seconds else []

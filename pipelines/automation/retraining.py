@@ -10,9 +10,9 @@ from kinemill.errors import KinemillError, join_first
 from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill_dagster.assets.lineage import LOGS, upstream_champions
+from kinemill_dagster.assets.lineage import LOGS
 from kinemill_dagster.pipelines.automation.arrivals import Call, next_run, read_state, runs_of
-from kinemill_dagster.pipelines.automation.triggers import on_age, on_drift, on_upstream
+from kinemill_dagster.pipelines.automation.drift import on_drift
 from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.tags import AT_NIGHT, AUTOMATIC, WHY
 
@@ -30,7 +30,11 @@ def retraining_sensor(
     writes to a database. Its cursor has the state of each trigger, by task. It requests at most one
     run of a task per tick.
     """
-    active = [task for task in tasks if _is_triggered(task)]
+    active = [
+        task
+        for task in tasks
+        if task.learn.from_logs and (task.retrain.on_arrival or task.retrain.on_drift)
+    ]
     names = {task.name for task in active}
     if not active:
         return []
@@ -40,20 +44,12 @@ def retraining_sensor(
         jobs=[job for part in definitions for job in part.jobs or () if job.name in names],
         minimum_interval_seconds=INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts runs on new logs, on drift, on old champions, and on new champions of "
-        "other tasks that a task uses.",
+        description="Starts runs on new logs and on drift.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         return evaluate(active, context)
 
     return [sensor]
-
-
-def _is_triggered(task: Task) -> bool:
-    retrain = task.retrain
-    on_data = retrain.on_arrival or retrain.on_drift or retrain.max_age is not None
-    on_upstream = retrain.on_upstream and bool(upstream_champions(task))
-    return (task.learn.from_logs and on_data) or on_upstream
 
 
 def evaluate(tasks: Iterable[Task], context: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -102,18 +98,11 @@ def _next(
             events.append(_new_logs(task, call))
             return call.request, call.why
     if runs.going():
-        return None, "; ".join([*reasons, "other triggers wait for the current run to end"])
-    triggers = (
-        lambda: on_drift(task, home, state),
-        lambda: on_age(task, home, state),
-        lambda: on_upstream(task, instance, state),
-    )
-    for trigger in triggers:
-        result = trigger()
-        if isinstance(result, dg.RunRequest):
-            return result, result.tags[WHY]
-        reasons += [result] if result else []
-    return None, "; ".join(reasons)
+        return None, "; ".join([*reasons, "drift waits for the current run to end"])
+    result = on_drift(task, home, state)
+    if isinstance(result, dg.RunRequest):
+        return result, result.tags[WHY]
+    return None, "; ".join([*reasons, result] if result else reasons)
 
 
 def _new_logs(task: Task, call: Call) -> dg.AssetMaterialization:

@@ -45,7 +45,7 @@ def kinemill(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
 
-def test_versions_are_listed_shown_and_compared(versions):
+def test_versions_are_listed_and_shown(versions):
     listed = json.loads(
         kinemill("data", "datasets", "list", "arm", "--json", "--limit", "1").stdout
     )
@@ -53,9 +53,6 @@ def test_versions_are_listed_shown_and_compared(versions):
     displayed = json.loads(kinemill("data", "datasets", "show", "arm", "2", "--json").stdout)
     assert {row["name"]: row["group"] for row in displayed["list"]["episodes"]}["a/2.csv"] == "a"
     assert displayed["digest"] == listed["datasets"][0]["digest"]
-    message = json.loads(kinemill("data", "datasets", "diff", "arm", "1", "2", "--json").stdout)
-    assert (message["added"], message["moved"], message["rules"]) == (1, 0, [])
-    assert message["episodes"]["added"][0]["name"] == "a/2.csv"
 
 
 def test_people_get_tables(versions):
@@ -64,7 +61,6 @@ def test_people_get_tables(versions):
     assert [line.split()[0] for line in lines[4:6]] == ["2", "1"]
     assert lines[4].split()[-3:] == ["2", "1", "1"]
     assert "1 states, 1 actions, dt 0.01 s" in kinemill("data", "datasets", "show", "arm").stdout
-    assert "arm/v1 -> v2: 1 added" in kinemill("data", "datasets", "diff", "arm", "1", "2").stdout
 
 
 def test_a_recording_tells_where_it_went(versions):

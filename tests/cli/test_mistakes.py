@@ -103,7 +103,6 @@ COMMANDS = {
     "column twice": ("new arm --from clockless --columns a,b,a", "--columns a,b,a: has 'a' twice; expected a different name for each column"),
     "rate of an environment": ("new arm --learn reinforcement --env CartPole-v1 --rate 5", "--learn reinforcement: uses no logs, so --rate has no effect; kinemill new NAME --learn reinforcement --env CartPole-v1"),
     "environment version": ("run gym:CartPole-v9", "environment.id: CartPole-v9: cannot be made: Environment version `v9` for environment `CartPole` doesn't exist. It provides versioned environments: [ `v0`, `v1` ].; did you mean 'CartPole-v1'?; an id of another package is PACKAGE:CartPole-v9"),
-    "no server": ("runs list", "{root}/var: no server is running for this home; start it: kinemill ui (make ui), or set KINEMILL_URL to a running server"),
 }  # fmt: skip
 # A command about a task with the versions 1, the champion, and 2; and the whole answer.
 VERSIONS = {

@@ -73,20 +73,3 @@ def test_new_files_in_the_drop_folder_are_left_to_ingest(two, log, kinemill):
 def test_a_task_without_recordings_is_bad_input(swing, kinemill):
     with pytest.raises(BadInput, match="kinemill data ingest swing"):
         kinemill("data", "reprocess", "swing")
-
-
-def test_a_range_is_brought_to_new_rules_ahead_of_the_rest(swing, log, evaluated, kinemill, home):
-    for name in "abcd":
-        path = log(f"{name}.csv", phase=0.5 * ord(name))
-    evaluated(swing(), path.parent)
-    swing("[-20, 20]", "[-19, 20]")
-    part = kinemill("data", "reprocess", "swing", "--from", "b.csv", "--to", "c.csv", "--json")
-    assert part == {"task": "swing", "recordings": 2, "read": 0, "evaluated": 2}
-    assert kinemill("data", "reprocess", "swing", "--match", "[bc].csv", "--json")["evaluated"] == 0
-    rest = kinemill("data", "reprocess", "swing", "--json")
-    assert rest["episodes"] == {"cached": 2, "processed": 2}
-
-
-def test_an_empty_range_is_told(two, kinemill):
-    with pytest.raises(BadInput, match="names no recording of swing"):
-        kinemill("data", "reprocess", "swing", "--match", "nothing*")

@@ -1,4 +1,4 @@
-"""Work on a Ray cluster of several nodes on this machine; nodes are killed in between."""
+"""Trainings on a Ray cluster of several nodes on this machine; nodes are killed in between."""
 
 import json
 import os
@@ -7,19 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import psutil
 import pytest
 
 from benchmarks._servers import add_node
-from benchmarks.prove_scale import TASK as ARM
-from benchmarks.prove_scale import write
-from kinemill.store import MANIFEST
 from kinemill.store.home import Home
-from kinemill.task import Task
-from kinemill_dagster.resources.task_resource import read_on_nodes
 from tests.conftest import ROOT
 from tests.pipelines.conftest import TASK, Workspace
 
@@ -149,46 +143,3 @@ def test_a_search_has_its_workers_on_the_nodes(cluster, workspace, logs):
     (folder,) = (workspace.home.root / "tune" / TASK).iterdir()
     for number in (0, 1):
         assert "runs on" in (folder / f"worker-{number}.log").read_text()
-
-
-def test_nodes_read_the_new_logs_of_a_run(cluster, workspace, logs):
-    add_node(cluster)
-    add_node(cluster)
-    shutil.copytree(logs, workspace.home.logs(TASK))
-    requests = {**RAY, "compute.workers": 2, "compute.ingest_from": 2, "learn.steps": 20}
-    program = TRAIN.replace("'model'", "'recordings'")
-    run = subprocess.run(
-        [sys.executable, "-c", program, TASK, json.dumps(requests)],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    message = messages(workspace.home)
-    assert "2 workers of the cluster read them" in message
-    assert "are read here" not in message
-    artifacts = list((workspace.home.store / "recording" / TASK).iterdir())
-    assert len(artifacts) == len({file.read_bytes() for file in logs.iterdir()})
-
-
-def published(home):
-    """Return the recordings that are published, and when each was."""
-    folders = home.store.glob(f"recording/{ARM.name}/*/{MANIFEST}")
-    return {manifest.parent.name: manifest.stat().st_mtime_ns for manifest in folders}
-
-
-def test_a_node_that_dies_loses_no_log_and_none_is_read_again(cluster, database, tmp_path):
-    nodes = [add_node(cluster), add_node(cluster)]
-    logs, home, lines = tmp_path / "logs", Home(tmp_path / "home"), list[str]()
-    for number in range(600):
-        write(logs / f"{number:03d}.csv", number)
-    compute = {"type": "ray", "workers": 2}
-    task = Task.model_validate({**ARM.model_dump(by_alias=True), "compute": compute})
-    with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(read_on_nodes, task, home, logs, lines.append)
-        while len(earlier := published(home)) < 64:
-            assert not reading.done(), lines
-            time.sleep(0.05)
-        os.kill(raylet(nodes[0]), signal.SIGKILL)
-        reading.result(timeout=240)
-    assert lines == ["600 new logs: 2 workers of the cluster read them", "Ray: 600 recordings"]
-    assert len(published(home)) == 600
-    assert published(home).items() >= earlier.items()

@@ -84,6 +84,19 @@ class Served:
         assert "errors" not in result, result["errors"]
         return result["data"]
 
+    def rest(self, path, body=None, token=None):
+        """Send a request to `/api/v1`, POST with a body; return the open response."""
+        token = token or (self.workspace.home.dagster / "servers" / "token").read_text()
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        data = None if body is None else json.dumps(body).encode()
+        url = f"{self.urls['Dagster']}/api/v1/{path}"
+        return urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=120)
+
+    def document(self, path, body=None, token=None):
+        """Send a request to `/api/v1`; return the document of the response."""
+        with self.rest(path, body, token) as response:
+            return json.load(response)
+
     def runs(self):
         """Every run that Dagster knows, newest first."""
         return self.ask(RUNS)["runsOrError"]["results"]

@@ -5,14 +5,12 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.task import load_task
-from kinemill_dagster.pipelines.backfill import backfill
 from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.project_definitions import build
 from kinemill_dagster.pipelines.run import make_until, run_config
-from kinemill_dagster.pipelines.tune import tune
 from kinemill_dagster.resources.task_resource import TaskResource
 from tests.launchpad import refusal, task_of_run
-from tests.pipelines.conftest import TASK, TINY
+from tests.pipelines.conftest import TASK
 
 
 @pytest.fixture
@@ -49,43 +47,6 @@ def test_stored_run_with_a_local_file_is_refused_at_its_start(workspace, evil, m
         pass
     made = chain_job(task, web=False).resource_defs[TASK]
     assert task_of_run(made, overrides).learn.eval_callback == f"{evil}:f"
-
-
-@pytest.mark.parametrize(
-    ("task", "overrides"),
-    [
-        (TASK, {"learn.eval_callback": "{evil}:f"}),
-        (TASK, {"tune.space": {"learn": {"eval_callback": {"select": ["{evil}:f"]}}}}),
-        ("{folder}/other.yaml", {}),
-    ],
-)
-def test_tune_job_with_code_or_a_task_file_is_refused(workspace, evil, task, overrides):
-    text = TINY.replace("task: tiny", "task: other").replace(
-        "learn:\n", f"learn:\n  eval_callback: {evil}:f\n"
-    )
-    (evil.parent / "other.yaml").write_text(text)
-    spelled = {key: _filled(value, evil) for key, value in overrides.items()}
-    config = {"task": task.format(folder=evil.parent), "trials": 1, "overrides": spelled}
-    with pytest.raises(BadInput, match=r"web requests cannot set|is fixed in a search|unknown"):
-        tune.execute_in_process(run_config={"ops": {"trials": {"config": config}}})
-
-
-def _filled(value, evil):
-    if isinstance(value, dict):
-        return {key: _filled(item, evil) for key, item in value.items()}
-    return (
-        [_filled(item, evil) for item in value]
-        if isinstance(value, list)
-        else value.format(evil=evil)
-    )
-
-
-def test_backfill_job_with_a_task_file_is_refused(workspace, evil):
-    (evil.parent / "other.yaml").write_text(TINY.replace("task: tiny", "task: other"))
-    for task in (str(evil.parent / "other.yaml"), "../other.yaml"):
-        config = {"ops": {"recordings_in_range": {"config": {"task": task}}}}
-        with pytest.raises(BadInput, match="unknown"):
-            backfill.execute_in_process(run_config=config)
 
 
 def test_web_run_with_logs_outside_the_drop_folder_is_refused(workspace, logs, tmp_path):

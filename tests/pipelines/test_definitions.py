@@ -98,7 +98,7 @@ def test_asset_modules_are_those_of_the_chain(workspace):
 def test_task_has_an_in_process_job(workspace):
     defs = build()
     jobs = {job.name for job in defs.resolve_all_job_defs()}
-    assert jobs == {"__ASSET_JOB", TASK, "backfill", "tune"}
+    assert jobs == {"__ASSET_JOB", TASK}
     assert defs.resolve_implicit_global_asset_job_def().executor_def.name == "in_process"
 
 

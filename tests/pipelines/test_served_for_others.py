@@ -71,7 +71,7 @@ def token_of(served, name):
 
 @pytest.fixture
 def other_folder(served, tmp_path):
-    """Commands of somebody with a home of their own: `elsewhere(token, "runs", "list")`."""
+    """Commands of somebody with a home of their own: `other_folder(token, "model", "pull")`."""
 
     def environment(token):
         own = {
@@ -133,17 +133,18 @@ def test_user_named_by_the_proxy_owns_the_launched_run(served):
         )
 
 
-def test_owner_limits_cancellation_and_metrics_follow_the_guard(served, other_folder):
+def test_owner_limits_cancellation_and_metrics_follow_the_guard(served):
     """Otto has two places, whatever he says of whose runs they are; Olga has her own."""
     otto, olga = token_of(served, "otto"), token_of(served, "olga")
-    settings = [f"--set=learn.{name}={json.dumps(value)}" for name, value in LONG.items()]
+    overrides = {f"learn.{name}": value for name, value in LONG.items()}
 
     def start(token, task, owner):
-        code, out, err = message(
-            other_folder(token, "runs", "start", task, "--json", "--owner", owner, *settings)
+        return served.document(
+            "runs", {"task": task, "owner": owner, "overrides": overrides}, token
         )
-        assert code == 0, err
-        return json.loads(out)
+
+    def cancel(token, run):
+        assert served.document(f"runs/{run}/cancel", {}, token)["status"] == "canceled"
 
     first, second, third = (start(otto, task, task) for task in MANY[:3])
     fourth = start(olga, MANY[3], "otto")
@@ -153,41 +154,50 @@ def test_owner_limits_cancellation_and_metrics_follow_the_guard(served, other_fo
         "two runs of Otto's and one of Olga's",
     )
     assert served.status(third["id"]) == "QUEUED"
-    ended = _follow_and_cancel(served, other_folder, otto)
+    ended = _follow_and_cancel(served, otto)
     if ended == fourth["id"]:
         assert served.status(third["id"]) == "QUEUED"
         ended = first["id"]
-        assert message(other_folder(otto, "runs", "cancel", ended))[0] == 0
+        cancel(otto, ended)
     until(lambda: served.status(third["id"]) == "STARTED", "the place that became free")
     for run in served.runs():
         if run["status"] in ("STARTED", "QUEUED"):
-            assert message(other_folder(olga, "runs", "cancel", run["runId"]))[0] == 0
+            cancel(olga, run["runId"])
 
 
-def _follow_and_cancel(served, other_folder, token):
+def _follow_and_cancel(served, token):
     """Follow the one that trains (there is one place to train) and end it; return its id."""
-    run = until(lambda: _with_numbers(served, other_folder, token), "numbers in MLflow")
-    follow = other_folder(token, "runs", "metrics", run, "--follow", "--json")
-    points = [json.loads(follow.stdout.readline()) for _ in range(5)]
-    assert any("train/loss" in point for point in points)
-    assert [point["step"] for point in points] == sorted(point["step"] for point in points)
-    code, out, err = message(other_folder(token, "runs", "cancel", run, "--json"))
-    assert (code, json.loads(out)["status"]) == (0, "canceled"), err
-    code, _, err = message(follow)
-    assert code == 0
-    assert f"run {run[:8]} is canceled" in err
+    run = until(lambda: _with_numbers(served, token), "numbers in MLflow")
+    with served.rest(f"runs/{run}/metrics/stream", token=token) as stream:
+        events = _events(stream)
+        points = next(data["points"] for name, data in events if name == "points")
+        assert any("train/loss" in point for point in points)
+        assert [point["step"] for point in points] == sorted(point["step"] for point in points)
+        assert served.document(f"runs/{run}/cancel", {}, token)["status"] == "canceled"
+        assert next(data["status"] for name, data in events if name == "end") == "canceled"
     return run
+
+
+def _events(stream):
+    """Name and data of each server-sent event."""
+    name = ""
+    for line in stream:
+        key, _, value = line.decode().rstrip().partition(": ")
+        if key == "event":
+            name = value
+        elif key == "data":
+            yield name, json.loads(value)
 
 
 def _task_of(run):
     return next((tag["value"] for tag in run["tags"] if tag["key"] == "kinemill/task"), None)
 
 
-def _with_numbers(served, other_folder, token):
+def _with_numbers(served, token):
     for run in served.runs():
         if run["status"] == "STARTED" and _task_of(run) in MANY:
-            code, out, _ = message(other_folder(token, "runs", "metrics", run["runId"], "--json"))
-            if code == 0 and len(json.loads(out)["steps"]) > 5:
+            points = served.document(f"runs/{run['runId']}/metrics", token=token)["points"]
+            if len({point["step"] for point in points}) > 5:
                 return run["runId"]
     return None
 

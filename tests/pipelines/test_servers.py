@@ -5,18 +5,14 @@ import platform
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import urllib.request
 
 import psutil
 import pytest
-from typer.testing import CliRunner
 
-from kinemill.cli.app import app
 from kinemill.store.home import Home
 from kinemill_dagster.assets import CHAIN
-from tests.conftest import ROOT, run_command
+from tests.conftest import run_command
 from tests.pipelines.conftest import TASK, Workspace, copy_home
 from tests.pipelines.serving import REPOSITORY, TERMINATE, alive, serve, until
 
@@ -104,42 +100,25 @@ def test_terminated_run_ends_its_training_process(served, arrived):
 
 
 @pytest.mark.slow
-def test_started_run_outlives_its_terminal(served, tmp_path):
-    script = tmp_path / "script"
-    kinemill = f"{sys.executable} -c 'from kinemill.cli import main; main()'"
-    steps = "--set learn.steps=1500 --set learn.patience=null"
-    script.write_text(
-        f"{kinemill} runs start {TASK} {steps} | tee {tmp_path}/output\n"
-        f"{kinemill} runs metrics $(cut -d ' ' -f 2 {tmp_path}/output | head -1) --follow\n"
-    )
-    spawn = "import pty, sys; pty.spawn(sys.argv[1:])"
-    terminal = subprocess.Popen(
-        [sys.executable, "-c", spawn, "sh", str(script)],
-        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        displayed = next(line for line in terminal.stdout if line.startswith("step "))
-        inside = psutil.Process(terminal.pid).children(recursive=True)
-    finally:
-        terminal.kill()  # as when its window is closed: SIGHUP to all that runs in it
-        terminal.wait()
-    assert re.match(r"step +\d+/1500  train/loss \d", displayed)
-    assert inside
-    until(lambda: not alive(inside), "the end of all that ran in the terminal", within=10)
-    short = (tmp_path / "output").read_text().split()[1]
-    assert message("runs", "show", short)["status"] == "running"
+def test_run_started_over_rest_trains_while_another_of_its_task_waits(served):
+    overrides = {"learn.steps": 1500, "learn.patience": None}
+    run = served.document("runs", {"task": TASK, "overrides": overrides})["id"]
+    until(lambda: served.document(f"runs/{run}/metrics")["points"], "the metrics of the run")
+    assert served.document(f"runs/{run}")["status"] == "running"
 
     # Another of the same task waits for it, and is canceled there.
-    waiting = message("runs", "start", TASK, "--set", "learn.seed=8")
+    waiting = served.document("runs", {"task": TASK, "overrides": {"learn.seed": 8}})
     assert (waiting["status"], waiting["parameters"]) == ("queued", {"learn.seed": 8})
-    assert message("runs", "cancel", waiting["id"])["status"] == "canceled"
+    assert served.document(f"runs/{waiting['id']}/cancel", {})["status"] == "canceled"
 
-    until(lambda: message("runs", "show", short)["status"] != "running", "the end of the run")
-    result, metrics = message("runs", "show", short), message("runs", "metrics", short)
+    until(lambda: served.document(f"runs/{run}")["status"] != "running", "the end of the run")
+    result = served.document(f"runs/{run}")
+    points = served.document(f"runs/{run}/metrics")["points"]
     assert (result["status"], result["step"], result["total_steps"]) == ("completed", 1500, 1500)
     assert result["model"].startswith(f"models:/{TASK}/")
-    assert metrics["steps"] == list(range(10, 1501, 10))
-    assert metrics["series"]["train/loss"][-1] == result["loss"]
+    losses = {point["step"]: point["train/loss"] for point in points if "train/loss" in point}
+    assert sorted({point["step"] for point in points}) == list(range(10, 1501, 10))
+    assert losses[1500] == result["loss"]
 
 
 def test_home_is_served_once(served):
@@ -148,13 +127,6 @@ def test_home_is_served_once(served):
     assert "is served already" in again.stderr
     assert f"process {served.process.pid} on {platform.node()}" in again.stderr
     assert re.search(r"since \d{4}-\d\d-\d\dT", again.stderr)
-
-
-def message(*arguments):
-    """JSON output of a command."""
-    result = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 def _versions(served):

@@ -47,7 +47,7 @@ def test_a_value_out_of_bounds_is_refused_before_any_step_and_named(task, change
     ],
 )
 def test_a_launch_out_of_bounds_is_refused_where_the_plan_is_made(task, change, said):
-    """Before there is a run: that is where the web pages and `kinemill runs start` ask for it."""
+    """Before there is a run: that is where the web pages and REST ask for it."""
 
     @dg.op(required_resource_keys={"mill"})
     def look() -> None: ...
@@ -66,7 +66,6 @@ def test_a_launch_out_of_bounds_is_refused_where_the_plan_is_made(task, change, 
     [
         ({}, 604800.0),
         ({"freshness": 3600.0}, 3600.0),
-        ({"max_age": 86400.0}, 86400.0),
         ({"freshness": None}, None),
     ],
 )

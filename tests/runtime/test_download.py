@@ -113,6 +113,13 @@ def test_hostile_files_are_limited_in_size_and_time(robot, server):
     assert snapshot(robot) == before
 
 
+@pytest.mark.parametrize("token", ["secret\n", "sécret"])
+def test_token_that_no_header_can_have_is_not_printed(server, token):
+    with pytest.raises(BadInput, match="has characters") as error:
+        ServerSource(server.url, "arm", "@champion", token).resolve()
+    assert token.strip() not in str(error.value)
+
+
 def test_requested_version_is_not_replaced_by_another(server):
     server.answer = version(version=2)
     with pytest.raises(Unreachable, match="expected 3, as requested"):

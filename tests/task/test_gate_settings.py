@@ -1,9 +1,11 @@
 """Overrides that change what the gate measures."""
 
 import pytest
+from pydantic import ValidationError
 
 from kinemill.task.environment import Environment
 from kinemill.task.gate_settings import GATE, gate_settings
+from kinemill.task.promote import Retrain
 from kinemill.task.schema import task_schema
 from kinemill.task.stages import Ingest
 
@@ -41,3 +43,17 @@ def test_nested_aliases_are_not_expanded():
     for _ in range(60):
         value = {"a": value, "b": value}
     assert list(gate_settings({"resources": value})) == []
+
+
+@pytest.mark.parametrize(
+    ("spelled", "seconds"),
+    [("30 days", 2592e3), ("1 day", 86400), ("12 hours", 43200), ("2 weeks", 1209600), (60, 60)],
+)
+def test_period_with_a_unit_is_read_in_seconds(spelled, seconds):
+    assert Retrain.model_validate({"freshness": spelled}).freshness == seconds
+
+
+@pytest.mark.parametrize("spelled", ["a month", "30 fortnights", 0, -1])
+def test_invalid_period_is_refused(spelled):
+    with pytest.raises(ValidationError, match="freshness"):
+        Retrain.model_validate({"freshness": spelled})

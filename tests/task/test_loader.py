@@ -35,11 +35,6 @@ def test_states_come_before_actions_however_they_are_listed(load):
         ("task: arm", "task: leg", "arm.yaml:1: task: 'leg' is in a file called arm.yaml"),
         ("task: arm", "task: Arm", "arm.yaml:1: task: 'Arm' is not a valid task name"),
         ("task: arm", "task: pass", "arm.yaml:1: task: 'pass' is a Python keyword"),
-        (
-            "task: arm",
-            "task: tune",
-            "arm.yaml:1: task: 'tune' is a Python keyword or a job of all tasks",
-        ),
         ("limits:", "limit:", "channels.qd.limit: unknown key; did you mean 'limits'?"),
         ("unit: deg}", "unt: deg}", "channels.q.source.1.unt: unknown key; did you mean 'unit'?"),
         (

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from kinemill.tracking.jsonl import JsonLines, Reader, as_series, read_points
+from kinemill.tracking.jsonl import JsonLines, Reader, read_points
 from tests.conftest import ROOT
 
 
@@ -62,10 +62,6 @@ def test_two_lines_of_one_step_stay_when_they_are_of_one_attempt(tmp_path):
         tracker.log_metrics({"train/loss": 0.4}, 20)
         tracker.close(ended_well=True)
     assert steps_in(path) == [10, 10, 20]
-    assert as_series(read_points(path)) == {
-        "steps": [10, 20],
-        "series": {"train/loss": [0.5, 0.4], "validation/multi_step": [0.7, None]},
-    }
 
 
 def test_what_is_written_is_there_after_a_kill_without_a_flush(tmp_path):

@@ -210,15 +210,19 @@ def test_switching_trackers_is_no_other_training(task):
 
 
 def test_pace_is_that_of_the_latest_reports_and_says_how_long_the_rest_takes():
-    pace = Pace()
+    now = [0.0]
+    pace = Pace(lambda: now[0])
     assert format_pace(pace, 1000, 32) == ""
-    for step, at in ((0, 0.0), (10, 30.0)):  # compiling takes its time
-        pace.note(step, at)
+    pace.note(0)
+    now[0] = 30.0  # compiling takes its time
+    pace.note(10)
     for index in range(20):
-        pace.note(100 + 10 * index, 40.0 + index)
+        now[0] = 40.0 + index
+        pace.note(100 + 10 * index)
     assert pace.rate == pytest.approx(10.0)
     assert format_pace(pace, 1000, 32) == "10 steps/s, 320 windows/s, 1:11 left"
-    pace.note(50, 61.0)  # back to a checkpoint
+    now[0] = 61.0
+    pace.note(50)  # back to a checkpoint
     assert format_pace(pace, 1000) == ""
     assert [clock(seconds) for seconds in (7, 750, 3723)] == ["0:07", "12:30", "1:02:03"]
 

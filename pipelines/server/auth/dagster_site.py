@@ -39,7 +39,6 @@ OPERATING = {  # mutations that start and end runs, or reload task files
 }
 _RELOADING = {"reloadRepositoryLocation", "reloadWorkspace"}
 _NOTHING = {"__typename"}  # changes nothing
-_OF_ALL_TASKS = {"tune", "backfill"}  # jobs whose configuration names the task
 _ASSETS = "__ASSET_JOB"  # Dagster's own job of a selection of assets
 _STREAMS = {"out", "err"}  # streams of a step that `/logs` serves
 _RUN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -69,7 +68,7 @@ class DagsterSite:
     """Dagster's webserver.
 
     Args:
-        task_of_job: returns the task that a job belongs to, None for the jobs of all tasks.
+        task_of_job: returns the task that a job belongs to; None for other jobs.
         find_run: returns a run; None for unknown runs.
     """
 
@@ -207,10 +206,6 @@ class DagsterSite:
         if len(names) != 1:
             return None
         job = names.pop()
-        if job in _OF_ALL_TASKS:
-            config = _config(params.get("runConfigData")) or {}
-            tasks = {op.get("task") for op in _op_configs(config)}
-            return tasks.pop() if len(tasks) == 1 else None
         assets = _mappings(selector.get("assetSelection"))
         checks = _mappings(selector.get("assetCheckSelection"))
         assets += _mappings([check.get("assetKey") for check in checks])
@@ -261,17 +256,7 @@ def _names_gate(run_config: object) -> bool:
         return True
     resources = _mappings(_values(config.get("resources")))
     parts = [*resources, *_mappings([resource.get("config") for resource in resources])]
-    return any(map(sets_gate, [*parts, *_op_configs(config, "overrides")]))
-
-
-def _op_configs(config: Mapping[str, object], *keys: str) -> list[Mapping[str, Any]]:
-    """Return the configuration of each op, or its values under some keys."""
-    configs: list[Any] = []
-    for kind in ("ops", "solids"):
-        configs += [mapping.get("config") for mapping in _mappings(_values(config.get(kind)))]
-    for key in keys:
-        configs = [mapping.get(key) for mapping in _mappings(configs)]
-    return _mappings(configs)
+    return any(map(sets_gate, parts))
 
 
 def _values(section: object) -> list[Any]:

@@ -9,13 +9,13 @@ import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus
 
 from kinemill.errors import BadInput
-from kinemill.rest_documents import RunDocument, RunStatus
 from kinemill.store.home import Home
 from kinemill.store.versioned_cache import VersionedCache
 from kinemill.tracking.run_metrics import progress_version, read_progress
 from kinemill.tracking.statistics import is_statistics
 from kinemill.verify.phrases import counted
 from kinemill_dagster.pipelines.run_errors import errors_of
+from kinemill_dagster.pipelines.server.rest.documents import RunDocument, RunStatus
 from kinemill_dagster.resources.dagster_api import event_log_version, run_storage_version
 from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, TASK, WHY
 
@@ -95,11 +95,11 @@ class Runs:
 
         def version() -> Hashable:
             events = event_log_version(self.instance, run.run_id) if is_active else "unchanged"
-            progress = progress_version(self.home, run.run_id, is_active=is_active)
+            progress = progress_version(self.home, run.run_id)
             if status_of(record) == "queued":
                 return None  # what it waits for is a property of the other runs
             changes = record.update_timestamp, frozenset(run.tags.items())
-            return events and progress and (run.status, *changes, events, progress)
+            return events and (run.status, *changes, events, progress)
 
         return self._documents.get(run.run_id, version, lambda: self._document(record))
 
@@ -107,7 +107,7 @@ class Runs:
         run = record.dagster_run
         status = status_of(record)
         task = task_of(run)
-        progress = read_progress(self.home, run.run_id, task)
+        progress = read_progress(self.home, run.run_id)
         ended = record.end_time if status in ENDED else None
         errors = errors_of(self.instance, run.run_id) if status == "failed" else ()
         return RunDocument(

@@ -12,13 +12,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from kinemill.ingest.files import drop_folder
-from kinemill.rest_documents import RunDocument, RunList, RunMetrics
 from kinemill.store import Json
 from kinemill.task.overrides import nested
 from kinemill.task.web_overrides import within
 from kinemill.tracking.run_metrics import RunMetrics as Metrics
 from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.bodies import CancelRun, StartRun
+from kinemill_dagster.pipelines.server.rest.documents import RunDocument, RunList, RunMetrics
 from kinemill_dagster.pipelines.server.rest.run_documents import ENDED, status_of, task_of
 from kinemill_dagster.pipelines.server.rest.service import Service, ServiceOf, user_of
 from kinemill_dagster.resources.tags import OWNER, PRIORITY, RESUME
@@ -87,14 +87,14 @@ def cancel_run(run: str, body: CancelRun, request: Request, service: ServiceOf) 
 def run_metrics(run: str, service: ServiceOf) -> RunMetrics:
     """Return all metrics of a run."""
     record = service.runs.find(run)
-    task = task_of(record.dagster_run)
-    metrics = Metrics.of(service.home, record.dagster_run.run_id, task)
+    metrics = Metrics(service.home, record.dagster_run.run_id)
+    points = metrics.new()
     return RunMetrics(
         run=record.dagster_run.run_id,
-        task=task,
+        task=task_of(record.dagster_run),
         status=status_of(record),
         total_steps=metrics.total,
-        points=metrics.points,
+        points=points,
     )
 
 
@@ -132,7 +132,7 @@ class _Follower:
     def __init__(self, service: Service, record: RunRecord) -> None:
         self._service = service
         self._run = record.dagster_run.run_id
-        self._metrics = Metrics(service.home, self._run, task_of(record.dagster_run))
+        self._metrics = Metrics(service.home, self._run)
         self._last: tuple[str, str | None] | None = None
         self.ended = False
 
@@ -146,7 +146,7 @@ class _Follower:
         if self._last != (status, document.stage) and not self.ended:
             self._last = status, document.stage
             events.append(ServerSentEvent(event="status", data=document))
-        if points := list(self._metrics.new()):
+        if points := self._metrics.new():
             data = {"total_steps": self._metrics.total, "points": points}
             events.append(ServerSentEvent(event="points", data=data))
         if self.ended:

@@ -17,7 +17,7 @@ _NO_SCRIPT = (
     "</noscript>"
 )
 # A clause that names a command or an option, with the separator before it.
-_NAMES = "admin|data|model|new|run|runs|task|tune|ui"
+_NAMES = "admin|data|model|new|run|task|tune|ui"
 _COMMAND = re.compile(
     rf"(?:^|(?:[;:,]|\bor) )[^;:,]*?(?:\bkinemill (?:{_NAMES})\b|(?<!\w)--[a-z])[^;\n]*"
 )

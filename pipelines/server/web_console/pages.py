@@ -7,11 +7,11 @@ from kinemill.register.comparison_page import comparison_sections
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.version_comparison import compare
 from kinemill.register.versions import CHAMPION, Version
-from kinemill.rest_documents import RunDocument
 from kinemill.store.home import Home
 from kinemill.store.versioned_cache import VersionedCache
 from kinemill.task import Task
 from kinemill.validate.recording_status import RecordingStatus
+from kinemill_dagster.pipelines.server.rest.documents import RunDocument
 from kinemill_dagster.pipelines.server.rest.run_documents import ENDED
 from kinemill_dagster.pipelines.server.web_console.layout import console_page, without_commands
 

@@ -20,15 +20,12 @@ LOG = "timestamp,qpos_cart,qpos_pole,qvel_cart,qvel_pole,ctrl_cart\n0.0,0,0,0,0,
 
 @pytest.fixture
 def robots(workspace, tmp_path, monkeypatch):
-    """Three tasks: `two` runs on schedule, and `three` starts from the champion of `one`."""
+    """Two tasks; `two` runs on schedule."""
     folder = tmp_path / "robots"
     folder.mkdir()
     texts = {
         "one": TINY,
         "two": TINY.replace("retrain: {cron: null}", "retrain: {cron: '0 3 * * *'}"),
-        "three": TINY.replace(
-            "  history: 3\n", "  history: 3\n  start_from: models:/one@champion\n"
-        ),
     }
     for name, text in texts.items():
         (folder / f"{name}.yaml").write_text(text.replace("task: tiny", f"task: {name}"))
@@ -55,7 +52,6 @@ def test_new_log_starts_one_run_of_the_job_with_the_reason(robots):
     assert request.asset_selection is None  # all of the job
     assert request.job_name == "one"
     assert [event.asset_key.path for event in data.asset_events] == [["one", "logs"]]
-    assert ticks.tick().skip_message.endswith("; no new champion of one")
 
 
 def test_each_task_with_new_logs_starts_one_run(robots):
@@ -67,19 +63,6 @@ def test_each_task_with_new_logs_starts_one_run(robots):
     assert [request.job_name for request in ticks.tick().run_requests] == ["two"]
 
 
-def test_new_champion_upstream_starts_the_task_that_starts_from_it(robots):
-    ticks, counts = Ticks(robots), []
-    ticks.tick()
-    champion = dg.AssetKey(["one", "champion"])
-    for version in ("1", "2", "2"):
-        event = dg.AssetMaterialization(champion, tags={"dagster/data_version": version})
-        ticks.instance.report_runless_asset_event(event)
-        counts.append([len(ticks.tick().run_requests) for _ in range(2)])
-    assert counts == [[1, 0], [1, 0], [0, 0]]
-    model = ticks.repository.asset_graph.get(dg.AssetKey(["three", "model"]))
-    assert champion in model.parent_keys
-
-
 def test_drift_waits_for_the_current_run(robots, monkeypatch):
     request = dg.RunRequest("one-drift-1", job_name="one", tags={"kinemill/why": "drift"})
     monkeypatch.setattr(sensors, "on_drift", lambda *_: request)
@@ -88,7 +71,7 @@ def test_drift_waits_for_the_current_run(robots, monkeypatch):
     run = ticks.instance.create_run_for_job(
         chain_job(robots[0]), tags=tags, status=dg.DagsterRunStatus.STARTED
     )
-    assert "wait for the current run" in ticks.tick().skip_message
+    assert "waits for the current run" in ticks.tick().skip_message
     ticks.instance.report_run_canceled(run)
     assert [request.run_key for request in ticks.tick().run_requests] == ["one-drift-1"]
 

@@ -59,9 +59,6 @@ def launched(job="tiny", config=None, **selector):
         ),
         (lambda: launched("__ASSET_JOB"), None),
         (lambda: launched(pipelineName="walker"), None),
-        (lambda: launched("tune", {"ops": {"trials": {"config": {"task": "walker"}}}}), {"walker"}),
-        (lambda: launched("tune", "ops: {trials: {config: {task: walker}}}"), {"walker"}),
-        (lambda: launched("tune", "ops: {}"), None),
         (lambda: decided('mutation { terminateRun(runId: "r1") { x } }'), {"tiny"}),
         (
             lambda: decided('mutation { terminateRuns(runIds: ["r1", "r2"]) { x } }'),
@@ -100,10 +97,6 @@ def test_document_with_several_mutations_changes_all_their_tasks():
         ("resources: {tiny: {config: {promote: {margin: -9}}}}", Permission.PROMOTE),
         ("resources: {tiny: {config: &a {verify: {horizon: 1}}}}", Permission.PROMOTE),
         ("resources: {tiny: {<<: {config: {promote: {}}}}}", Permission.PROMOTE),
-        (
-            {"ops": {"trials": {"config": {"overrides": {"promote.margin": -9}}}}},
-            Permission.PROMOTE,
-        ),
         ("not: [yaml", Permission.PROMOTE),
         (7, Permission.PROMOTE),
     ],

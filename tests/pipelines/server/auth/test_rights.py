@@ -94,9 +94,7 @@ def graphql(field, argument, kind, value):
     return "/graphql", {"query": query, "variables": {"p": value}}
 
 
-def run_config(settings, section="resources"):
-    if section == "ops":
-        return {"ops": {"trials": {"config": {"task": "tiny", "overrides": settings}}}}
+def run_config(settings):
     return {"resources": {"tiny": {"config": settings}}}
 
 
@@ -126,12 +124,6 @@ LAUNCHES = {  # by path: the request with some settings of the gate, or none
         "executionParamsList",
         "[ExecutionParams!]",
         [params({}), params(settings)],
-    ),
-    "job tune": lambda settings: graphql(
-        "launchRun",
-        "executionParams",
-        "ExecutionParams",
-        {"selector": {"jobName": "tune"}, "runConfigData": run_config(settings, "ops")},
     ),
     "launchPartitionBackfill": lambda settings: graphql(
         "launchPartitionBackfill",

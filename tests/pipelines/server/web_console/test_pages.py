@@ -1,8 +1,8 @@
 """Page that compares two versions: its form and errors; page of a run: its result."""
 
 from kinemill.register.versions import Version
-from kinemill.rest_documents import RunDocument
 from kinemill.task import load_task
+from kinemill_dagster.pipelines.server.rest.documents import RunDocument
 from kinemill_dagster.pipelines.server.web_console.pages import compare_page, run_page
 from tests.pipelines.conftest import TASK
 

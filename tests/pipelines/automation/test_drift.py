@@ -1,6 +1,4 @@
-"""Drift and age request a training, once per set of recordings or pair of champion and dataset."""
-
-import time
+"""Drift requests a training, once per set of recordings."""
 
 import dagster as dg
 import numpy as np
@@ -8,19 +6,15 @@ import pytest
 
 from kinemill.control.sim._table import csv
 from kinemill.control.sim.cart_pole import CartPole
-from kinemill.errors import TaskError
-from kinemill.register import tags
-from kinemill.store import publish_document, publish_json
+from kinemill.store import publish_document
 from kinemill.task import load_task
-from kinemill.tracking import open_tracking
 from kinemill.validate.drift import latest_drift
 from kinemill.validate.drift.documents import DriftCounts, DriftingRecording, LatestDrift
-from kinemill_dagster.pipelines.automation.triggers import on_age, on_drift
+from kinemill_dagster.pipelines.automation.drift import on_drift
 from kinemill_dagster.pipelines.chain import chain_job
-from kinemill_dagster.resources.tags import OWNER, PRIORITY, WHY
+from kinemill_dagster.resources.tags import WHY
 from tests.pipelines.conftest import TASK
 
-DAY = 86400.0  # s
 A, B = ("a" * 64, "b" * 64)
 
 
@@ -100,74 +94,7 @@ def test_changed_robot_is_trained_once_and_its_recordings_request_no_further_run
     assert latest_drift(copy.home, TASK).status == "evaluated"
 
 
-@pytest.fixture
-def champion(workspace, empty_database):
-    """Register a champion, version 1, of dataset `old`, now."""
-    workspace.home.root.mkdir(parents=True)
-    workspace.home.mlflow_db.write_bytes(empty_database.read_bytes())
-    client = open_tracking(workspace.home).client
-    client.create_registered_model(TASK)
-    source = (workspace.home.artifacts / "model").as_uri()
-    client.create_model_version(TASK, source, tags={tags.DATASET: "old"})
-    client.set_registered_model_alias(TASK, "champion", "1")
-
-
-def age(workspace, days, state=None):
-    task = load_task(TASK, {"retrain.max_age": "30 days"})
-    moment = time.time() + days * DAY
-    return on_age(task, workspace.home, {} if state is None else state, moment)
-
-
-def note_dataset(workspace, digest):
-    file = workspace.home.dagster / "refs" / "latest" / TASK / "dataset.json"
-    publish_json(file, {"path": f"store/dataset/{digest}", "digest": digest})
-
-
-@pytest.mark.usefixtures("champion")
-def test_old_champion_is_trained_once_for_the_logs_since(workspace):
-    note_dataset(workspace, "new")
-    state = {}
-    request = age(workspace, 31, state)
-    assert request.run_key == f"{TASK}-age-1-new"
-    assert request.tags[WHY] == "champion version 1 is 31.0 days old"
-    assert (request.tags[OWNER], request.tags[PRIORITY]) == ("kinemill", "-1")
-    assert age(workspace, 40, state) == "already requested: champion version 1 is 40.0 days old"
-
-
-@pytest.mark.usefixtures("champion")
-@pytest.mark.parametrize(
-    ("days", "dataset", "why"),
-    [
-        (29, "new", "champion version 1 is 29.0 days old, of 30"),
-        (31, "old", "champion version 1 is 31.0 days old, but there are no new logs"),
-        (31, None, "champion version 1 is 31.0 days old, but there are no new logs"),
-    ],
-)
-def test_young_champion_or_one_of_all_logs_requests_nothing(workspace, days, dataset, why):
-    if dataset:
-        note_dataset(workspace, dataset)
-    assert age(workspace, days) == why
-
-
-def test_age_without_a_champion_requests_nothing(workspace):
-    assert age(workspace, 99) == f"{TASK} has no champion yet"
-
-
-def test_triggers_that_a_task_does_not_use_give_no_reason(workspace, results):
+def test_drift_that_a_task_does_not_use_gives_no_reason(workspace, results):
     results(A)
     task = load_task(TASK, {"retrain.on_drift": False})
-    assert on_drift(task, workspace.home, {}) == on_age(task, workspace.home, {}) == ""
-
-
-@pytest.mark.parametrize(
-    ("spelled", "seconds"),
-    [("30 days", 30 * DAY), ("1 day", DAY), ("12 hours", DAY / 2), ("2 weeks", 14 * DAY), (60, 60)],
-)
-def test_max_age_has_a_unit(workspace, spelled, seconds):
-    assert load_task(TASK, {"retrain.max_age": spelled}).retrain.max_age == seconds
-
-
-@pytest.mark.parametrize("spelled", ["a month", "30 fortnights", 0, -1])
-def test_invalid_max_age_is_refused(workspace, spelled):
-    with pytest.raises(TaskError, match=r"retrain\.max_age"):
-        load_task(TASK, {"retrain.max_age": spelled})
+    assert on_drift(task, workspace.home, {}) == ""
