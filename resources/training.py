@@ -44,15 +44,13 @@ def train_elsewhere(
     if RESUME in context.run.tags:
         training.check_resume(_begun(resource))
     if cached := training.find_model():
-        _note(context, training)
-        return cached
+        return _link_cached(context, resource, training, cached)
     # Two processes would write the same checkpoints: the second waits, then uses the cached model.
     with lock(home, f"train/{task.name}/{training.folder.name}", context.log.info):
         if cached := training.find_model():
-            _note(context, training)
-            return cached
+            return _link_cached(context, resource, training, cached)
         job = write_job(training, dagster_run=context.run.run_id)
-        _note(context, training)
+        _note(context, training, read_json(job)["tracked"]["run_id"])
         _train(context, training, job)
         trained = training.find_model()
     if trained is None:
@@ -68,13 +66,24 @@ def _begun(resource: TaskResource) -> list[str]:
     return [job.parent.name for job in begun.glob(f"*/{_JOB}")]
 
 
-def _note(context: dg.AssetExecutionContext, training: TrainingJob) -> None:
-    """Store the folder of this run's training."""
+def _link_cached(
+    context: dg.AssetExecutionContext,
+    resource: TaskResource,
+    training: TrainingJob,
+    cached: Artifact,
+) -> Artifact:
+    """Link a cached model and its training to this run, and return the model."""
+    _note(context, training, tracked_run(resource, cached.ref))
+    return cached
+
+
+def _note(context: dg.AssetExecutionContext, training: TrainingJob, mlflow_run: str | None) -> None:
+    """Store the folder and MLflow run of this run's training."""
     from kinemill.tracking.run_links import TrainingLink, note_training
 
     home = training.home
     where = training.folder.relative_to(home.root).as_posix()
-    link = TrainingLink(where, training.task.learn.steps)
+    link = TrainingLink(where, training.task.learn.steps, mlflow_run)
     note_training(home, context.run.run_id, link)
 
 

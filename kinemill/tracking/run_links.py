@@ -1,4 +1,4 @@
-"""Links from Dagster runs to trainings: folder, and number of steps.
+"""Links from Dagster runs to trainings: folder, number of steps, and MLflow run.
 
 The start of a training writes `refs/runs/<run>/training.json`.
 """
@@ -22,10 +22,12 @@ class TrainingLink:
     Attributes:
         folder: folder of its logs, relative to the home.
         steps: number of training steps; None if `learn.epochs` defines it.
+        mlflow_run: id of its MLflow run; None if the model was cached.
     """
 
     folder: str
     steps: int | None
+    mlflow_run: str | None = None
 
 
 def note_training(home: Home, dagster_run: str, link: TrainingLink) -> None:

@@ -95,11 +95,11 @@ class Runs:
 
         def version() -> Hashable:
             events = event_log_version(self.instance, run.run_id) if is_active else "unchanged"
-            progress = progress_version(self.home, run.run_id)
+            progress = progress_version(self.home, run.run_id, is_active=is_active)
             if status_of(record) == "queued":
                 return None  # what it waits for is a property of the other runs
             changes = record.update_timestamp, frozenset(run.tags.items())
-            return events and (run.status, *changes, events, progress)
+            return events and progress and (run.status, *changes, events, progress)
 
         return self._documents.get(run.run_id, version, lambda: self._document(record))
 
@@ -107,7 +107,7 @@ class Runs:
         run = record.dagster_run
         status = status_of(record)
         task = task_of(run)
-        progress = read_progress(self.home, run.run_id)
+        progress = read_progress(self.home, run.run_id, task)
         ended = record.end_time if status in ENDED else None
         errors = errors_of(self.instance, run.run_id) if status == "failed" else ()
         return RunDocument(

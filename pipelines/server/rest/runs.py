@@ -87,14 +87,14 @@ def cancel_run(run: str, body: CancelRun, request: Request, service: ServiceOf) 
 def run_metrics(run: str, service: ServiceOf) -> RunMetrics:
     """Return all metrics of a run."""
     record = service.runs.find(run)
-    metrics = Metrics(service.home, record.dagster_run.run_id)
-    points = metrics.new()
+    task = task_of(record.dagster_run)
+    metrics = Metrics.of(service.home, record.dagster_run.run_id, task)
     return RunMetrics(
         run=record.dagster_run.run_id,
-        task=task_of(record.dagster_run),
+        task=task,
         status=status_of(record),
         total_steps=metrics.total,
-        points=points,
+        points=metrics.points,
     )
 
 
@@ -132,7 +132,7 @@ class _Follower:
     def __init__(self, service: Service, record: RunRecord) -> None:
         self._service = service
         self._run = record.dagster_run.run_id
-        self._metrics = Metrics(service.home, self._run)
+        self._metrics = Metrics(service.home, self._run, task_of(record.dagster_run))
         self._last: tuple[str, str | None] | None = None
         self.ended = False
 
@@ -146,7 +146,7 @@ class _Follower:
         if self._last != (status, document.stage) and not self.ended:
             self._last = status, document.stage
             events.append(ServerSentEvent(event="status", data=document))
-        if points := self._metrics.new():
+        if points := list(self._metrics.new()):
             data = {"total_steps": self._metrics.total, "points": points}
             events.append(ServerSentEvent(event="points", data=data))
         if self.ended:

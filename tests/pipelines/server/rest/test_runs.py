@@ -20,7 +20,7 @@ def train(home, run, steps):
     """Leave behind what a training of a run writes."""
     folder = home.root / "runs" / "tiny" / "key"
     folder.mkdir(parents=True, exist_ok=True)
-    note_training(home, run, TrainingLink("runs/tiny/key", 500))
+    note_training(home, run, TrainingLink("runs/tiny/key", 500, "m1"))
     tracker = JsonLines(folder / "metrics.jsonl")
     for step in steps:
         tracker.log_metrics({"train/loss": 1.0 / step}, step)
