@@ -7,6 +7,7 @@ from kinemill.errors import BadInput
 from tests.api.conftest import DT, logs_of
 
 
+@pytest.mark.ci
 def test_frames_are_simulated_as_they_are_one_by_one(in_rod_home, training):
     frames = logs_of(7, 8)
     batch = km.simulate_batch(training, frames, steps=20)

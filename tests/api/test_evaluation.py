@@ -5,6 +5,7 @@ from kinemill.errors import BadInput
 from tests.api.conftest import logs_of
 
 
+@pytest.mark.ci
 def test_errors_on_frames_are_in_the_units_of_the_task(in_rod_home, training, tmp_path):
     evaluation = km.evaluate(training, logs_of(7), horizon=5, examples=1, to=tmp_path)
     assert set(evaluation.rmse) == {"angle", "velocity"}

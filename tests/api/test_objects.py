@@ -73,6 +73,7 @@ def test_environments_are_for_reinforcement(home):
         km.train(EXAMPLES / "pendulum.yaml", objects=km.Objects(Point))
 
 
+@pytest.mark.ci
 def test_settings_objects_and_an_instance_of_an_environment_are_taken(home, tmp_path):
     from kinemill.models.mlp import MLP
     from kinemill.policies.environments.kinds.python import PythonEnvironment

@@ -36,6 +36,7 @@ def test_a_second_training_is_cached_and_reports_progress(in_rod_home, training)
     assert not training.cached
 
 
+@pytest.mark.ci
 def test_overrides_change_a_task_object(in_rod_home, training):
     dataset = training.dataset
     task = km.load_task({"task": "rod"} | rod().model_dump(mode="json", by_alias=True))

@@ -127,6 +127,7 @@ def test_a_gait_at_another_speed_takes_other_time_and_passes_the_checks(gait, sp
     np.testing.assert_allclose(length, 1.0, atol=1e-6)
 
 
+@pytest.mark.ci
 def test_a_clip_of_30_frames_per_second_becomes_one_of_60(shared_data, task_file, tmp_path):
     clips = sorted((shared_data / "awd_motion").glob("*30fps*.json"))
     assert len(clips) == 4

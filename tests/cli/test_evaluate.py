@@ -96,6 +96,7 @@ def evaluate(kinemill, model, logs, out, *more):
     )
 
 
+@pytest.mark.ci
 def test_any_logs_and_any_model_give_numbers_plots_and_examples(
     kinemill, model, logs, home, tmp_path
 ):

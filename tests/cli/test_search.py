@@ -54,6 +54,7 @@ def test_all_matches_are_written_to_a_file(three, kinemill, tmp_path):
         kinemill("data", "search", "swing", "--to", tmp_path / "none" / "matches.csv")
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("form", ["parquet", "csv", "hdf5"])
 def test_the_episodes_of_a_search_are_exported(
     three, swing, home, evaluated, kinemill, tmp_path, form

@@ -17,6 +17,8 @@ from kinemill.train.ensemble import Ensemble
 from kinemill.train.ensemble_member import Member, Noise
 from tests.export.conftest import DESCRIPTION, random_step
 
+pytestmark = pytest.mark.ci
+
 HISTORY = np.array([[0.3, -1.0], [0.2, -1.1], [0.1, -1.2]])  # rad, rad/s
 PAST = np.array([[0.5], [-0.5]])  # N·m
 PLANS = np.random.default_rng(0).uniform(-1, 1, (5, 7, 1))

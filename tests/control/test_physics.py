@@ -78,6 +78,7 @@ def test_cost_of_a_state_that_is_not_finite_is_not_finite(arm):
     assert np.isfinite(total).tolist() == [True, False]
 
 
+@pytest.mark.ci
 def test_planner_moves_the_tip_of_a_file_to_its_target(arm):
     planner = make_planner(arm, [TruePhysics(arm)])
     episode = run_episode(arm, planner, seed=0)

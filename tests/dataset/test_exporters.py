@@ -45,6 +45,7 @@ def test_every_writer_is_tried_here():
     assert set(WRITERS) == {"csv", "hdf5", "lerobot", "mcap", "parquet"}
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("form", list(WRITERS))
 def test_episodes_names_units_and_split_come_back(home, version, tmp_path, form):
     task, dataset = version

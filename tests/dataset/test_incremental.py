@@ -76,6 +76,7 @@ def test_an_episode_that_was_judged_otherwise_is_read_again(home, contents, tmp_
     assert files_of(home, ref) == made_anew(tmp_path, task, changed)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("file", ["values-*", "episodes-*", "moments-*", MANIFEST])
 def test_a_damaged_last_version_is_not_taken_over_from(home, contents, tmp_path, file):
     task = make_task()

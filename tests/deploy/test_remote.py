@@ -150,6 +150,7 @@ def test_recordings_of_one_machine_are_recordings_of_the_other(
     assert not any("/index/" in key or "/pending/" in key for key in keys(bucket))
 
 
+@pytest.mark.ci
 def test_what_is_rejected_on_one_machine_is_rejected_on_the_other(bucket, homes, task, logs):
     from kinemill.ingest.decisions import DECISIONS, current_decisions, decide
 

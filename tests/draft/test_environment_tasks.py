@@ -60,6 +60,7 @@ def test_an_environment_is_drafted_once_and_a_file_of_the_project_takes_its_plac
     assert drafted_task("gym:CartPole-v1", home) == own
 
 
+@pytest.mark.ci
 def test_python_takes_presets_and_the_second_training_is_cached(home, empty_project):
     how = {"presets": ["algorithm=a2c", "model=small", "runner=in_process"], "overrides": BRIEF}
     first = km.train("gym:CartPole-v1", **how, progress=False, track=False)

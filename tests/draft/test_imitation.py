@@ -128,6 +128,7 @@ def test_a_damaged_list_of_tasks_is_named(tmp_path):
         build_imitation("arm", folder)
 
 
+@pytest.mark.ci
 def test_the_teleoperated_humanoid_is_drafted_from_its_data_set(shared_data, task_of):
     draft = build_imitation("humanoid", shared_data / "g1_lerobot")
     task = task_of(draft)

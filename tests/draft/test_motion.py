@@ -107,6 +107,7 @@ def test_clips_without_named_joints_are_refused(tmp_path):
         build_motion("walk", tmp_path / "a.npz", 50.0)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("robot", "pattern"), [("go_bdx", "go_bdx__*"), ("mini_bdx", "mini_bdx_all_30fps__*")]
 )
@@ -188,6 +189,7 @@ def test_a_robot_that_crouches_in_its_clips_starts_so(draft_of, task_of, robot, 
     )
 
 
+@pytest.mark.ci
 def test_a_robot_file_selects_the_clips_and_limits_the_joints(shared_data, draft_of, task_of):
     robot = read_robot(shared_data / "awd_robots" / "go_bdx" / "scene.xml")
     draft = draft_of("go_bdx")

@@ -127,6 +127,7 @@ SHORT = {
 }
 
 
+@pytest.mark.ci
 def test_a_policy_of_a_retargeted_clip_is_trained_in_physics(tmp_path):
     robot, (rows, _) = write_biped(tmp_path / "biped.xml"), gait(12.0)
     (tmp_path / "clips").mkdir()

@@ -37,6 +37,7 @@ def test_numbers_with_limits_are_learned_by_sac():
     assert "goal: none stated" in checked.text
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("environment", read_yaml(_ZOO).value)
 def test_tuned_settings_are_those_of_a_task_that_can_train(environment, monkeypatch):
     monkeypatch.setattr("kinemill.draft.reinforcement.RANDOM_EPISODES", 1)

@@ -16,6 +16,8 @@ from kinemill.export.c99.source import comment
 from kinemill.runtime import load, wrapped
 from tests.export.conftest import batch, published, random_step
 
+pytestmark = pytest.mark.ci
+
 STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1", "-g"]
 # gcc takes 15 times as long with -O1 and -g, and optimized code hides undefined operations.
 SANE = ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

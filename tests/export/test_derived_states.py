@@ -22,6 +22,8 @@ from tests.export.conftest import published
 from tests.train.conftest import packed as packed_fixture
 from tests.train.conftest import pendulum_task
 
+pytestmark = pytest.mark.ci
+
 packed = packed_fixture  # the fixture, under its name
 
 

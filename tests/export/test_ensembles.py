@@ -19,6 +19,8 @@ from tests.export.conftest import (
     random_step,
 )
 
+pytestmark = pytest.mark.ci
+
 HISTORY = 4
 
 

@@ -22,6 +22,8 @@ from kinemill.verify.nan_propagation import propagate_nan
 from tests.export.conftest import DESCRIPTION, batch, published, scale_for, task_of
 from tests.models.options import LEARN, OPTIONS
 
+pytestmark = pytest.mark.ci
+
 OUTPUTS = {
     "acceleration": {"role": "output", "unit": "rad/s^2"},
     "force": {"role": "output", "unit": "N"},

@@ -298,6 +298,7 @@ def test_a_log_that_grows_keeps_the_edits_of_what_it_was(
     assert [frame.height for frame in frames("a.csv")] == [150]  # and is not carried over again
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("point", "recorded"), [("act.numbered", 0), ("act.recorded", 1)])
 def test_a_kill_around_the_record_leaves_all_or_nothing(two, task, home, logs, point, recorded):
     program = (

@@ -87,6 +87,7 @@ NAMES = st.binary(min_size=1, max_size=LONGEST - len(b".meta.yaml")).map(
 )
 
 
+@pytest.mark.ci
 @settings(
     max_examples=12,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

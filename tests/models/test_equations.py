@@ -66,6 +66,7 @@ def windows_of(rows):
     return systems.windows_of(rows, HISTORY, HORIZON)
 
 
+@pytest.mark.ci
 def test_it_finds_the_parameters_and_the_level_that_nobody_measures(tmp_path):
     rows = tanks(0)
     windows, step = windows_of(rows), start(task_of(tmp_path), rows)

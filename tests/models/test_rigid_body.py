@@ -83,6 +83,7 @@ def test_a_cart_with_a_pole_is_a_slide_and_a_hinge():
     assert length * angle + math.cos(theta) * x == pytest.approx(-G * math.sin(theta))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("hinges", [(True, True), (True, False, True)])
 def test_any_free_mass_matrix_keeps_the_energy(hinges):
     """RK4 at 1 ms for 0.5 s: Coriolis terms that are consistent with M keep the energy to 1e-6."""

@@ -22,6 +22,7 @@ def demo(tmp_path_factory):
     return report, episodes.summary, load_dataset(home, dataset.ref)
 
 
+@pytest.mark.ci
 def test_every_log_but_the_copy_is_a_recording_and_the_cut_line_is_gone(demo):
     report, _, _ = demo
     assert report.artifact.summary["recordings"] == 8 + 4

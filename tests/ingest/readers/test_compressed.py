@@ -35,6 +35,7 @@ def text() -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("suffix", PACK)
 def test_a_compressed_log_is_read_as_its_content(logs, write, task, text, suffix):
     path, plain = write(f"a.csv.{suffix}", PACK[suffix](text)), write("a.csv", text)

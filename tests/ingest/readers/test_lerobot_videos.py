@@ -55,6 +55,7 @@ def stored_numbers(home, ref):
     return numbers, shapes
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
 @BOTH
 def test_each_row_has_the_frame_of_its_time(logs, home, arm, write, codec):
@@ -113,6 +114,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_video_affects_its_episode_alone(logs, home, arm, fault):
     version2(logs)

@@ -81,6 +81,7 @@ def trained(name, expected, steps=500):
     return head, messages.detach()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", list(HEADS))
 def test_two_ways_are_both_taken_and_never_the_middle_but_by_one_answer(name):
     """Half of the demonstrations go to (1, 1), half to (-1, -1)."""

@@ -74,6 +74,7 @@ def error_after_fit(points, symmetric):
     return error_of(step, windows_of(valve(1600, 1)))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_a_joint_against_a_spring_with_cogging_is_identified(symmetric):
     assert error_after_fit(15, symmetric) < 0.1 * error_after_fit(0, symmetric)

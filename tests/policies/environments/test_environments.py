@@ -70,6 +70,7 @@ def test_the_tasks_limit_of_time_cuts_off_and_ends_nothing():
     assert ends == [(False, False)] * 6 + [(False, True)]
 
 
+@pytest.mark.ci
 def test_an_episode_without_an_end_is_refused_and_one_that_ends_late_is_not():
     steady = {"type": "python", "path": "tests.policies.environments.plants:Steady"}
     task = task_in(steady)

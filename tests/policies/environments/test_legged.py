@@ -406,6 +406,7 @@ def test_included_files_and_meshes_go_with_the_robot(tmp_path, body_of):
         model_sources(tmp_path / "parts" / "scene.xml", "here")
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("file", "joints", "feet"),
     [

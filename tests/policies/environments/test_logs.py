@@ -63,6 +63,7 @@ def accepted(task, home, folder):
     return summary["accepted"], summary["dropped_rows"]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", LEARNS)
 def test_a_task_takes_every_row_of_its_own_expert(name, home, tmp_path):
     task = TASKS[name]

@@ -93,6 +93,7 @@ def learned_task(folder, **more) -> Task:
     return swing_up({"type": "learned", "model": str(folder), "steps": 12, **more})
 
 
+@pytest.mark.ci
 def test_a_learned_simulator_moves_one_row_as_it_moves_many(trained):
     task = learned_task(trained)
     environment, simulator = make_environment(task), load(trained)

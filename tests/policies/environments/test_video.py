@@ -13,6 +13,8 @@ from kinemill.task import load_task
 from tests.policies.environments.test_legged import quadruped
 from tests.policies.motion.test_clip_tracking import DT, JOINTS, RATE, SETTINGS, crouch
 
+pytestmark = pytest.mark.ci
+
 
 class Still:
     """Keeps all joints at zero."""

@@ -140,6 +140,7 @@ def learned_from(task, home, logs):
     return task.learn.open(home, dataset, augment.run(task, home, dataset).ref)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_reaches_a_policy_with_what_was_seen_and_said(layout, tmp_path, home):
     logs = tmp_path / "logs"

@@ -58,6 +58,7 @@ def check(site, name, content, status=200):
     return response.json()
 
 
+@pytest.mark.ci
 def test_log_check_stores_nothing(site, logs):
     source = next(path for path in sorted(logs.iterdir()) if not path.name.startswith("broken"))
     result = check(site, "run.csv", source.read_bytes())
