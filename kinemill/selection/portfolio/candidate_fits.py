@@ -1,5 +1,6 @@
 """Fit candidates: train each for some seconds, write it as a trained model, and measure it."""
 
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,13 +86,32 @@ class CandidateFits:
             rest = seconds - (time.monotonic() - began)
             steps = _train(module, objective, task.learn, folder, rest)
         module = module.to("cpu").eval()
+        written = self._folder_of(candidate, empty.round) / _MODEL  # the next round starts from it
+        write_trained(written, description_of(task, self.data, ""), module.state_dict())
+        result = self._measured(candidate, empty, module)
+        return replace(result, steps=steps, step_seconds=per_step)
+
+    def published_result(
+        self, candidate: Candidate, empty: CandidateResult, published: Path
+    ) -> CandidateResult:
+        """Measure the model of a published reference, so that what is compared is what is served.
+
+        Args:
+            candidate: its settings.
+            empty: result with its name, without errors.
+            published: its folder.
+        """
+        written = self._folder_of(candidate, empty.round) / _MODEL
+        shutil.copytree(published, written, dirs_exist_ok=True)
+        return self._measured(candidate, empty, load_model(written).eval())
+
+    def _measured(
+        self, candidate: Candidate, empty: CandidateResult, module: Any
+    ) -> CandidateResult:
         if not candidate.trains and not (self.folder / NOISE).is_file():
             publish_json(self.folder / NOISE, self.rows.find_noise(module))
         self.restore_noise()
-        errors = self.rows.errors_of(module)
-        written = self._folder_of(candidate, empty.round) / _MODEL  # the next round starts from it
-        write_trained(written, description_of(task, self.data, ""), module.state_dict())
-        return replace(measured(empty, module, errors), steps=steps, step_seconds=per_step)
+        return measured(empty, module, self.rows.errors_of(module))
 
     def restore_noise(self) -> None:
         """Give the small noise weight to the states that were noise to the first simple model.

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -152,6 +153,7 @@ class _Race:
         self._held_out: dict[str, HeldOut] = {}  # errors of finalists by cross-validation
         self._diverging: dict[str, str] = {}  # where, by checked candidate; "" nowhere
         self._candidates: dict[str, Candidate] = {}
+        self._published: dict[str, Path] = {}  # folders of references, by candidate
         self._failures: list[KinemillError] = []
         self._spent = 0.0  # s
         self._results: list[CandidateResult] = []
@@ -198,16 +200,17 @@ class _Race:
     def _references(self) -> list[Candidate]:
         """Return the references as candidates; unless published, they take time of the budget."""
         path = self._folder / REFERENCES
+        began = time.monotonic()
+        source = self._context.source
+        if source and (ref := find_published(self._task, *source)):
+            published = published_members(self._task, load_references(source[0], ref))
+            self._published = {candidate.name: folder for candidate, folder in published}
+            members = [candidate for candidate, _ in published]
+        elif not path.is_file():
+            members = strongest_members(self._task, self._data[0])
+        else:
+            members = read_document(path, Selected).members
         if not path.is_file():
-            began = time.monotonic()
-            source = self._context.source
-            ref = find_published(self._task, *source) if source else None
-            references = load_references(source[0], ref) if source and ref else None
-            members = (
-                published_members(self._task, references)
-                if references
-                else strongest_members(self._task, self._data[0])
-            )
             publish_document(path, Selected(members, time.monotonic() - began))
         selected = read_document(path, Selected)
         self._spent += selected.seconds
@@ -233,11 +236,13 @@ class _Race:
             return None
         self._stable(self._best_held_out)
         rest = [family for family in families if not self._diverging.get(family.name)]
-        self._hold_out(slow_finalists(rest, self._stable_held_out(), seconds), end)
+        slow = slow_finalists(rest, self._stable_held_out(), seconds)
+        self._hold_out(slow, end)
         best = self._stable(self._best_held_out)
         if best is not None and best.round == 0:
             # It has nothing to learn, so the time of the last training shows whether others win.
-            self._hold_out([family for family in rest if family.name not in self._held_out], end)
+            others = [family for family in rest if family not in slow]
+            self._hold_out([other for other in others if other.name not in self._held_out], end)
             best = self._stable(self._best_held_out)
         if best is None:
             return None
@@ -442,7 +447,11 @@ class _Race:
         empty = CandidateResult.empty(candidate, number)
         try:
             with time_limit(self._most_seconds(candidate, seconds)):
-                result = self._fits.result_of(candidate, empty, seconds)
+                if number == 0 and candidate.name in self._published:
+                    published = self._published[candidate.name]
+                    result = self._fits.published_result(candidate, empty, published)
+                else:
+                    result = self._fits.result_of(candidate, empty, seconds)
         except OutOfTime:
             why = (
                 f"stopped: its share of learn.budget ({self._learn.budget:g} s) is {seconds:.3g} s"

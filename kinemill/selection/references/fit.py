@@ -108,15 +108,16 @@ def strongest_members(task: Task, dataset: PackedDataset) -> list[Candidate]:
     return [member.fitted.candidate for member in members if member is not None]
 
 
-def published_members(task: Task, references: References) -> list[Candidate]:
-    """Return what `strongest_members` returns, from references with their folders."""
-    candidates = list[Candidate]()
+def published_members(task: Task, references: References) -> list[tuple[Candidate, Path]]:
+    """Return what `strongest_members` returns, from references, with the folder of each."""
+    candidates = list[tuple[Candidate, Path]]()
     for spec in specs_of(task)[0]:
         member = references.items.get(spec.name)
         if member is not None and member.folder is not None and member.facts.ridge is not None:
             name = described(member.folder)["structure"]
             structure = next(item for item in spec.structures if item.name == name)
-            candidates.append(structure.candidate(member.facts.history, member.facts.ridge))
+            candidate = structure.candidate(member.facts.history, member.facts.ridge)
+            candidates.append((candidate, member.folder))
     return candidates
 
 

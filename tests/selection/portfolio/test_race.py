@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from kinemill.errors import BadInput
 from kinemill.selection.cross_validation import Fold
@@ -17,7 +18,8 @@ from kinemill.selection.portfolio.candidate_fits import CandidateFits
 from kinemill.selection.portfolio.race import train_portfolio
 from kinemill.selection.portfolio.selection import Bars
 from kinemill.selection.references import stage as references
-from kinemill.selection.references.fit import strongest_members
+from kinemill.selection.references.fit import published_members, strongest_members
+from kinemill.selection.references.published import load_references
 from kinemill.selection.validation_errors import CandidateErrors
 from kinemill.store import read_json
 from kinemill.task.plugins import MODELS
@@ -27,7 +29,7 @@ from kinemill.train import stage
 from kinemill.train.context import PORTFOLIO, TrainingContext
 from kinemill.train.ddp import ProcessGroup
 from kinemill.train.time_limit import check_time, time_limit
-from kinemill.train.warm_start import described, load_model
+from kinemill.train.warm_start import WEIGHTS, described, load_model
 from tests.train.conftest import Recorder, pendulum_task, publish
 
 EXACT = ("linear, sin cos", "physics")  # families that hold the equation of the pendulum
@@ -408,11 +410,17 @@ def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
 
 
 @pytest.mark.ci
-def test_published_references_are_not_selected_again(packed, home, monkeypatch):
+def test_published_references_are_candidates_with_their_weights(packed, home, monkeypatch):
     task, dataset = task_without_model(), publish(home, packed)
-    references.run(task, home, dataset)
-    expected = [candidate.name for candidate in race.strongest_members(task, packed)]
+    published = load_references(home, references.run(task, home, dataset).ref)
+    members = published_members(task, published)
     monkeypatch.setattr(race, "strongest_members", None)
     artifact = stage.run(task, home, dataset, dataset, (NullReporter(), NullReporter()))
-    results = json.loads((home.root / artifact.ref.path / RESULTS).read_text())
-    assert {*expected} <= {result["name"] for result in results}
+    folder = home.root / artifact.ref.path
+    results = json.loads((folder / RESULTS).read_text())
+    assert {member.name for member, _ in members} <= {result["name"] for result in results}
+    source = next(path for member, path in members if member.name == artifact.summary["family"])
+    weights, expected = (load_file(path / WEIGHTS) for path in (folder, source))
+    assert weights.keys() == expected.keys()
+    for name, value in weights.items():
+        torch.testing.assert_close(value, expected[name].to(value.dtype), rtol=0.0, atol=0.0)
