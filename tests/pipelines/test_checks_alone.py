@@ -11,7 +11,7 @@ from kinemill_dagster.resources.dagster_api import open_web_app
 from tests.conftest import ROOT
 from tests.pipelines.conftest import TASK
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.ci, pytest.mark.e2e]
 
 CHECKS = """
 query($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $asset) { ... on AssetNode {
@@ -82,7 +82,6 @@ def test_check_of_a_missing_asset_names_the_command(workspace):
             execute(instance, selection)
 
 
-@pytest.mark.ci
 def test_graphql_offers_to_execute_every_check(copy):
     from starlette.testclient import TestClient
 

@@ -47,6 +47,8 @@ from kinemill.verify.results import Metrics, PolicyGain, WindowCounts
 from tests.register.conftest import trained, without_part
 from tests.verify.test_held_out import Counting
 
+pytestmark = pytest.mark.ci
+
 EPISODES = 8
 TASK = {
     "task": "cart",

@@ -28,6 +28,8 @@ from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 from tests.register.conftest import TASK, Chain, Claims, hang_up
 
+pytestmark = pytest.mark.ci
+
 READS = [
     "model list cart", "model show cart", "model show cart:1", "model why cart", "model why cart:1",
     "model audit cart", "model lineage cart:1", "model report cart:1 --to {out}/report.html",

@@ -19,6 +19,8 @@ from kinemill.train.training_state import State, Training
 from tests.policies.imitation.test_ddp_policies import parts_of
 from tests.train.conftest import CPU, QUIET, Recorder, assert_resumes, pendulum_task, prepared
 
+pytestmark = pytest.mark.ci
+
 DROPPED = {"model": {"type": "mlp", "hidden_sizes": [16], "dropout": 0.2}}
 CASES = {
     "adamw": {},

@@ -11,6 +11,8 @@ from kinemill.train.loop import fit
 from tests.models.options import LEAST
 from tests.train.conftest import CPU, QUIET, pendulum_task, publish
 
+pytestmark = pytest.mark.ci
+
 
 def prepared(packed, **learn):
     task = pendulum_task(**learn)

@@ -13,6 +13,8 @@ from kinemill.train.loop import fit
 from tests.train.conftest import CPU, QUIET, assert_resumes, prepared, publish
 from tests.train.test_data import echo_task, packed_echo
 
+pytestmark = pytest.mark.ci
+
 ROWS = 300
 
 

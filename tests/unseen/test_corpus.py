@@ -16,6 +16,7 @@ def _name(sample):
     return f"{sample.kind}-{sample.name}"
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("sample", [*SAMPLES, *TOOLS, *UNUSUAL, *CHANGED], ids=_name)
 def test_draft_of_a_sample_is_right(tmp_path, sample):
     wrong, _ = mistakes(sample, tmp_path / "logs")

@@ -20,7 +20,7 @@ from kinemill.validate.expectations import suite_file
 from kinemill.validate.summary import read_quarantine
 from tests.validate.conftest import as_frame, make_task, summarize
 
-pytestmark = pytest.mark.expectations
+pytestmark = [pytest.mark.ci, pytest.mark.expectations]
 
 SLOW = {"type": "expect_column_values_to_be_between", "column": "velocity:max", "max_value": 3.0}
 

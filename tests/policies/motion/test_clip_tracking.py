@@ -33,6 +33,8 @@ from kinemill.train.demonstrations import Demonstrations
 from tests.policies.environments.test_legged import HIPS, quadruped
 from tests.policies.motion.policies import of_clips
 
+pytestmark = pytest.mark.ci
+
 DT, RATE = 0.02, 50
 JOINTS = tuple(f"{leg}_{joint}" for leg in HIPS for joint in ("hip", "knee"))
 SETTINGS = """

@@ -33,6 +33,8 @@ from tests.policies.rl.test_training_loop import (
 )
 from tests.train.conftest import publish
 
+pytestmark = pytest.mark.ci
+
 NORMALIZED = {**POINT, "wrappers": [{"type": "normalize_observation", "steps": 50}, "frame_stack"]}
 CLONING = [name for name in ALGORITHMS if ALGORITHMS[name]().pretrain_problem() is None]
 

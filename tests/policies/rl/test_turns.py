@@ -8,6 +8,8 @@ from kinemill.errors import BadInput
 from kinemill.runtime import load
 from tests.policies.environments import games
 
+pytestmark = pytest.mark.ci
+
 HERE = "tests.policies.environments.games"
 
 
@@ -34,7 +36,6 @@ def settings(name, algorithm="ppo", **environment):
     }
 
 
-@pytest.mark.ci
 def test_sub_steps_pass_the_whole_chain_and_act_in_the_bare_environment(tracked_home):
     registered = km.run(km.make_task(**settings("Reach")), progress=False)
     assert [check for check in registered.verification.checks if not check.passed] == []
@@ -113,7 +114,6 @@ def test_evolution_trains_agents_that_act_in_turns(home, name, policies, model):
             assert space.contains(training.policy.act_native(observed, agent=agent))
 
 
-@pytest.mark.ci
 def test_evolution_improves_a_decision_in_two_sub_steps(home):
     """The best return is near 0; the actions of a network without training get about -6."""
     task = settings("Reach")

@@ -39,6 +39,8 @@ from tests.policies.imitation.test_ddp_policies import gaits
 from tests.selection.tune.test_defaults import Dice
 from tests.train.conftest import publish
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.fixture
 def task(tmp_path):

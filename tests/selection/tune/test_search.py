@@ -33,6 +33,8 @@ from kinemill.train import TrainingJob, load_model
 from tests.selection.tune.conftest import go, packed_with, start
 from tests.train.conftest import publish, swing
 
+pytestmark = pytest.mark.ci
+
 
 def errors(search) -> list[float | None]:
     return [line.error for line in list_trials(search)]
@@ -54,7 +56,6 @@ def test_a_search_begins_with_the_own_settings_and_ends_with_what_was_asked_for(
     assert len(errors(search)) == 5
 
 
-@pytest.mark.ci
 def test_equal_seeds_choose_alike_and_others_do_not(searched, search_of, tmp_path):
     message = [[line.settings for line in list_trials(searched)][:3]]
     for name, seed in (("same", 0), ("other", 1)):
@@ -133,7 +134,6 @@ def test_a_trial_that_cannot_be_is_counted_and_told(search_of):
     assert (document["trials"], document["failed"], document["best"]["number"]) == (2, 1, 0)
 
 
-@pytest.mark.ci
 def test_bad_trials_are_pruned(search_of):
     """A rate at which nothing is learned ends at the first evaluation that counts."""
     rates = {"select": [1e-2, 1e-9]}
@@ -270,7 +270,6 @@ def test_two_workers_share_a_study(search_of, pendulum):
     assert len({str(line.settings) for line in result}) == 8
 
 
-@pytest.mark.ci
 def test_a_task_without_a_model_is_searched_over_the_candidates_of_its_portfolio(
     task_file, home, packed
 ):

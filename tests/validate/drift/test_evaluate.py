@@ -13,6 +13,8 @@ from kinemill.validate.drift.documents import DriftingRecording, LatestDrift
 from kinemill.validate.forget import forget, stored_data
 from tests.validate.drift.conftest import CartPole, write_rollout
 
+pytestmark = pytest.mark.ci
+
 
 def evaluate(robot, **updates):
     task = robot.task.model_copy(update=updates) if updates else robot.task
