@@ -33,7 +33,7 @@ def test_hostile_files_are_read_within_the_memory_limit(tmp_path, forms):
     assert failed(attack_reader(new_workspace(tmp_path / "mill", 1), forms)) == []
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_killed_ingest_is_completed_by_the_next(site):
     folder = site.scratch("kills")
     row = attack_by_kills(site.commands, site.bare, folder, "data ingest", 2)

@@ -31,7 +31,7 @@ def test_train_benchmark_of_one_step_compares_with_plain_torch(model, monkeypatc
     assert set(row["ratios"]) == {"plain torch loop"}
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_ingest_benchmark_of_short_logs_compares_with_polars(monkeypatch):
     for name, value in {"ROWS": 1500, "LARGE": 1, "SMALL": 2, "FILES": (1, 2)}.items():
         monkeypatch.setattr(ingest, name, value)

@@ -71,7 +71,7 @@ def test_drift_without_a_result_requests_nothing(workspace, results):
 
 
 @pytest.mark.e2e
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_this_process")
 def test_changed_robot_is_trained_once_and_its_recordings_request_no_further_run(copy):
     """A log from where things weigh 6 times as much: the check warns, one run is requested."""
