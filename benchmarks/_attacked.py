@@ -255,6 +255,9 @@ class Commands:
         process = self._context.Process(target=work, args=(arguments, environment, folder))
         began = time.monotonic()
         process.start()
+        # Each start polls all processes of this list; in another thread it would take the exit code
+        # of this one, which would then read as 255.
+        multiprocessing.process._children.discard(process)  # pyright: ignore
         process.join(patience)
         if process.is_alive():
             process.kill()
