@@ -219,7 +219,7 @@ def by_channel(entries: Sequence[DataSet]) -> str:
     for entry in entries:
         if entry.tuned is None:
             continue
-        test, ratios = _oldest(entry.name)["metrics"]["test"], list[float]()
+        test, ratios = _newest(entry.name)["metrics"]["test"], list[float]()
         for (name, errors), tuned in zip(test.items(), _tuned_errors(entry.tuned), strict=True):
             ratios.append(errors["rmse"]["model"] / tuned)
             cells = [
@@ -242,17 +242,17 @@ def _tuned_errors(label: str) -> list[float]:
     return [float(match[1]) for row in rows if (match := _BOLD.search(row)) and "mean" not in row]
 
 
-def _oldest(task: str) -> dict[str, Any]:
-    """Return the first registered version of a task: the trained model."""
+def _newest(task: str) -> dict[str, Any]:
+    """Return the version that the last run of a task registered."""
     listed = json.loads(_kinemill("model", "list", task, "--json").stdout)["versions"]
-    return min(listed, key=lambda version: version["version"])
+    return max(listed, key=lambda version: version["version"])
 
 
 def _free_run_error(entry: DataSet, published: Published) -> float:
-    """Return the root mean square error of the trained model over the test stretch."""
+    """Return the root mean square error of the version over the test stretch."""
     folder = project() / "results" / entry.name / "model"
     if not folder.is_dir():
-        trained = f"{entry.name}:{_oldest(entry.name)['version']}"
+        trained = f"{entry.name}:{_newest(entry.name)['version']}"
         _kinemill("model", "export", trained, "--to", str(folder)).check_returncode()
     model, home = runtime.load(folder), Home(project() / "var")
     changed = {"dataset.test": entry.test} if entry.test else {}
