@@ -343,7 +343,9 @@ def _mean(values: Sequence[float]) -> float:
     return mean if math.isfinite(mean) else math.inf
 
 
-def step_seconds(module: Any, objective: Objective, learn: Any, seconds: float) -> float:
+def step_seconds(
+    module: torch.nn.Module, objective: Objective, learn: Any, seconds: float
+) -> float:
     """Return the shortest time of a loss and its gradient, s, in at most PROBE steps.
 
     The measurement ends after the step that exceeds `seconds`.
@@ -362,7 +364,9 @@ def step_seconds(module: Any, objective: Objective, learn: Any, seconds: float) 
     return best
 
 
-def measured(empty: CandidateResult, module: Any, errors: CandidateErrors) -> CandidateResult:
+def measured(
+    empty: CandidateResult, module: torch.nn.Module, errors: CandidateErrors
+) -> CandidateResult:
     """Return a result with the errors and the number of parameters of a module."""
     return replace(
         empty,

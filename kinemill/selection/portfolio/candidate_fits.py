@@ -106,7 +106,7 @@ class CandidateFits:
         return self._measured(candidate, empty, load_model(written).eval())
 
     def _measured(
-        self, candidate: Candidate, empty: CandidateResult, module: Any
+        self, candidate: Candidate, empty: CandidateResult, module: nn.Module
     ) -> CandidateResult:
         if not candidate.trains and not (self.folder / NOISE).is_file():
             publish_json(self.folder / NOISE, self.rows.find_noise(module))
