@@ -210,7 +210,7 @@ def slow_finalists(
     They are fitted in closed form, or better on the validation split than the quick family that is
     the best on left-out rows. The `FINALISTS` best follow, and those that no other result beats
     with fewer parameters: a simple model that is mediocre on the training recordings can be the
-    best on a new one. The latter come first, each in order of their time.
+    best on a new recording. These simple models come first, then the others, by time.
 
     Args:
         families: best result of each family, the best first.

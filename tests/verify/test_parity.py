@@ -13,7 +13,7 @@ EXACT = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
 
 
 def pair_with(rollout=EXACT):
-    """Return a simulator of one state that rolls out as told."""
+    """Return a pair whose simulator of a single state returns this rollout."""
     simulator = SimpleNamespace(
         interface=SimpleNamespace(dtype="float32", states=("x",)),
         rollout=lambda *_: np.asarray(rollout).reshape(1, -1, 1),
