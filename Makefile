@@ -37,9 +37,10 @@ test: setup ## run the fast tests
 	$(PYTEST) -m 'not ci and not slow and not net' --durations=15
 
 MARKED ?= ci or slow
+TIMEOUT ?= 7200 # s of a test
 
 test-all: setup ## run the tests that `make test` leaves out (hours; MARKED='ci and not slow': those of .ci/run)
-	$(PYTEST) -m '($(MARKED)) and not net' --timeout 7200 --durations=15
+	$(PYTEST) -m '($(MARKED)) and not net' --timeout $(TIMEOUT) --durations=15
 
 coverage: setup ## measure the lines that the tests of .ci/run execute: 90 % of kinemill/, 85 % of pipelines/ (40 min)
 	$(BIN)/coverage erase

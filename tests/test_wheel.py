@@ -213,7 +213,7 @@ def test_the_first_commands_work_from_the_wheel(name, archives, tmp_path):
     try_tests(location)
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_demo_from_the_wheel_ends_with_a_champion(archives, tmp_path):
     location = Environment.over_this_one(archives[0], tmp_path)
     where = "import kinemill, kinemill_dagster.pipelines as p; print(kinemill.__file__, p.__file__)"

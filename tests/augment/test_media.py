@@ -220,7 +220,7 @@ def frames_of_(job):
     return media.batch("camera", rows, epoch).tobytes()
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_any_number_of_processes_makes_the_same_bytes(made, tmp_path):
     home, _, _, ref = made
     training = augment.run(task_of(tmp_path, CROP, COLOR), home, ref).ref

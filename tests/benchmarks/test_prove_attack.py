@@ -40,7 +40,7 @@ def test_killed_ingest_is_completed_by_the_next(site):
     assert failed([row]) == []
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["refused", "closed", "garbage"])
 def test_command_without_its_database_names_the_server(site, mode):
     command = ["data", "ingest", "tiny", str(site.bare.logs)]

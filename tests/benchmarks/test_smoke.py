@@ -41,7 +41,7 @@ def test_ingest_benchmark_of_short_logs_compares_with_polars(monkeypatch):
     assert set(memory["references"]) == {"1 of them"}
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_rollout_benchmark_of_a_round_compares_with_references():
     measured = rollout.measure(rounds=1)
     assert len(measured) == 4

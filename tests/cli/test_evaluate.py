@@ -129,7 +129,7 @@ def test_any_logs_and_any_model_give_numbers_plots_and_examples(
     assert "<script" not in page
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_with_its_dataset_at_hand_the_linear_models_are_fitted_on_the_training_split(
     kinemill, task, home, evaluated, logs, exported, tmp_path
 ):

@@ -47,7 +47,7 @@ def test_any_number_of_threads_foresees_the_same():
     )
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_the_pendulum_is_swung_up_and_held_and_no_policy_without_a_plan_does_it():
     # A quarter of the plans, to be quick; the swing-up takes about four seconds.
     task = load_task("pendulum", {"control.controller.samples": 32, "control.seconds": 7})

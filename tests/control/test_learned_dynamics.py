@@ -39,6 +39,7 @@ def folders(tmp_path_factory):
     return result
 
 
+@pytest.mark.slow
 def test_every_plan_starts_from_the_same_history(folders):
     simulator = load(folders[0])
     result = LearnedModel(simulator).rollout(HISTORY, PAST, PLANS)
@@ -139,6 +140,7 @@ def rollout(folder, **uncertainty):
     return LearnedModel(load(folder), Uncertainty(**uncertainty)).rollout(NOW, NONE, SIX_STEPS)
 
 
+@pytest.mark.slow
 def test_ts_inf_with_little_noise_stays_near_the_rollout_of_the_members(ensembles):
     plain = rollout(ensembles["noisy"])
     sampled = rollout(ensembles["noisy"], sample_noise=True)

@@ -147,7 +147,7 @@ def test_limits_of_a_robot_file_tell_the_signs_of_joints_at_rest(clips, tmp_path
     assert any(remark.startswith("physics: none, ") for remark in draft.remarks)
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.parametrize(("robot", "moving_joints"), [("go_bdx", 10), ("mini_bdx", 12)])
 def test_the_model_file_of_a_legged_robot_gives_its_physics(
     shared_data, draft_of, task_of, robot, moving_joints

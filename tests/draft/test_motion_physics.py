@@ -96,7 +96,7 @@ def test_rates_and_commands_of_a_retargeted_clip_are_computed(tmp_path, task_of)
     assert (checked.refused, checked.problem) == ([], "")
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.parametrize("robot", ["go_bdx", "mini_bdx"])
 def test_clips_without_rates_have_the_physics_of_those_with(
     shared_data, draft_of, tmp_path, task_of, robot

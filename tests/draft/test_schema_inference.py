@@ -83,7 +83,7 @@ def test_a_flight_log_gives_its_fast_topics(shared_data, tmp_path, home):
     assert (summary["quarantined"], summary["tracks"] > 0) == (0, True)
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_motion_clips_give_joints_by_name_once(shared_data, tmp_path):
     task = draft_task(tmp_path, shared_data / "awd_motion")
     sources = {channel.source[0].name for channel in task.channels.values() if channel.source}

@@ -91,7 +91,7 @@ def test_the_c_plus_plus_example_of_the_step_runs_as_the_onnx_file(folder, tmp_p
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
-@pytest.mark.ci
+@pytest.mark.slow
 def test_the_c_plus_plus_example_of_a_legged_robot_acts_as_the_onnx_file(tmp_path):
     """A motion, an incomplete observation, the rest of it, and the motion from its start."""
     module = of_gaits()

@@ -133,7 +133,7 @@ def swings(seed: int, rows: int = 150) -> pl.DataFrame:
     return pl.DataFrame({**dict(zip(names, np.array(states).T, strict=True)), "slide": force})
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_planning_script_plans_in_a_model_file_with_what_it_learned(home, tmp_path):
     (tmp_path / "poles.xml").write_text(POLES)
     logs = km.from_frames({f"run{seed}": swings(seed) for seed in range(8)}, dt=0.02)
@@ -175,7 +175,7 @@ class RunningDagster(ScriptedDagster):
         return {"__typename": "LaunchRunSuccess", "run": {"runId": runs[0].run_id}}
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_clips_become_an_onnx_file_over_rest(tracked_home, tmp_path, monkeypatch):
     (tmp_path / "clips").mkdir()
     (tmp_path / "tasks").mkdir()

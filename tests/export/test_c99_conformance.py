@@ -232,6 +232,7 @@ def identity(case) -> str:
     return "-".join(map(str, case))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", list(covering()), ids=identity)
 def test_each_architecture_runs_the_same_in_c(case, tmp_path):
     model, kind, window, history = case
@@ -277,6 +278,7 @@ def test_each_integrator_runs_the_same_in_c(integrator, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["gru", pytest.param("rigid_body", marks=pytest.mark.slow)])
 def test_an_ensemble_steps_the_same_in_c(model, tmp_path):
     """The carry has the members, their offsets and their covariance."""

@@ -130,7 +130,9 @@ QUICK = {"masked"}  # compilation takes seconds
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(kind, marks=[] if kind in QUICK else [pytest.mark.ci]) for kind in KINDS],
+    params=[
+        pytest.param(kind, marks=[] if kind in QUICK else [pytest.mark.slow]) for kind in KINDS
+    ],
 )
 def made(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("policy")
@@ -190,7 +192,7 @@ def test_the_header_names_channels_units_and_limits(made):
         assert f", {low:g} to {high:g}" in header
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_the_header_has_the_gains_of_servos_and_the_safe_action(tmp_path):
     policy = of_clips()
     interface = describe(policy, "dog", "d" * 64)

@@ -142,7 +142,7 @@ def test_validation_episodes_that_are_too_short_are_refused(noisy_rows):
     assert np.shape(result.scale) == (7, 2)
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_a_robot_and_the_verification_have_the_same_online_intervals(noisy_rows, tmp_path):
     module, rows = noisy_rows
     interface = describe(DESCRIPTION, module)

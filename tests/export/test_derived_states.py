@@ -71,6 +71,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "history", "learn"), CASES, ids=str)
 def test_positions_alone_are_what_a_rollout_needs(
     packed, model, history, learn, tmp_path, mlp_folder, gru_folder

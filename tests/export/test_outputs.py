@@ -71,6 +71,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "history", "learn"), CASES, ids=str)
 def test_the_files_give_the_outputs_of_torch(model, history, learn, tmp_path):
     step = random_step_with_outputs(model, history, **learn)

@@ -55,7 +55,7 @@ def marks(model, history):
     return [] if (model["type"], history) in {("mlp", 1), ("gru", 4)} else [pytest.mark.ci]
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "history"),
     [pytest.param(c, h, id=f"{c['type']}-{h}", marks=marks(c, h)) for c, h in CASES],

@@ -41,7 +41,7 @@ WAYS = {
 }
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.parametrize("way", list(WAYS))
 def test_it_passes_the_gates_of_verify(way, tmp_path):
     step = random_step(history=HISTORY, **WAYS[way])

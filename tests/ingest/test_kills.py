@@ -110,6 +110,7 @@ def test_killed_anywhere_it_goes_on_as_if_nothing_had_happened(pipelines, refere
         list(pool.map(lambda fault: kill(pipelines, reference, fault), faults))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "ends"),
     [

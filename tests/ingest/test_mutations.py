@@ -212,7 +212,7 @@ def mutate(task, tries: int, logs) -> dict[str, int]:
     return {name: int(count) for name, count in noticed.items()}
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_changed_bytes_of_numbers_are_read_or_refused(tmp_path, task):
     for name, write in LOGS.items():
         write(tmp_path / name)
@@ -242,7 +242,7 @@ def test_changed_bytes_of_images_and_texts_are_read_or_refused(
     assert mutate(path, 200, [tmp_path / name])[name] > 20
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_changed_bytes_of_messages_are_read_or_refused(tmp_path):
     task = tmp_path / "arm.yaml"
     task.write_text(ANY)

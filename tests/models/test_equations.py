@@ -81,7 +81,7 @@ def test_it_finds_the_parameters_and_the_level_that_nobody_measures(tmp_path):
     assert error_of(step, windows) > 3.0 * error
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_an_unknown_curve_is_fitted_with_the_parameters(tmp_path):
     curves = "    curves: {bend: {of: pump, range: [0, 4], points: 9}}\n    terms:\n"
     text = DRAFT.replace("    terms:\n", curves).replace("fill * pump", "fill * (pump + bend)")

@@ -49,7 +49,7 @@ def start(windows, rows):
     return step
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_it_finds_the_hardening_spring_and_goes_on_beyond_the_training():
     """The remaining error is that of a linear encoder's initial state, also at 1.5 x amplitude."""
     rows = oscillation(1.0, 0)

@@ -39,7 +39,7 @@ def fitted(model, rows):
     return fit(step, windows_of(rows), windows=60, iterations=20, ridge=2e-4)
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_it_finds_two_tanks_that_overflow_from_one_level():
     """Other rows than those of the fit; a network of as many parameters is compared."""
     rows, others = tanks(1200, seed=0), windows_of(tanks(1200, seed=1))

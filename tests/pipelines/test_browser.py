@@ -136,6 +136,7 @@ def test_ui_prints_the_address_of_the_start_page_which_shows_the_champion(served
         assert expected in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, PHONE])
 def test_pages_fit_the_window_log_no_error_and_have_no_barrier(served, tab, width):
     for page in pages_of(served):
@@ -269,6 +270,7 @@ def test_a_task_is_drafted_from_uploads_edited_checked_and_created(served, tab, 
     assert served.has_loaded("arm")
 
 
+@pytest.mark.slow
 def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(served, tab):
     """Late: it registers a version."""
     tab.open(f"{served.urls['Dagster']}{CONSOLE}/start/{TASK}")

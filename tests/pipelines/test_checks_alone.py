@@ -37,6 +37,7 @@ def key(asset):
     return dg.AssetKey([TASK, asset])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asset", "check", "passed"),
     [

@@ -95,7 +95,7 @@ def editor_schema():
     return Draft202012Validator(schema)
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_scaffolded_component_loads(dg, scaffolded):
     assert (scaffolded / "defs" / "small" / "defs.yaml").read_text() == (
         f"type: {TYPE}\nattributes:\n  file: tasks/tiny.yaml\n"

@@ -88,6 +88,7 @@ def test_definitions_of_a_project_load(project, command, expected):
     assert "DAGSTER_HOME is not set" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("project", "command"), [("init", "dagster"), ("clone", "dg")], indirect=["project"]
 )

@@ -16,7 +16,7 @@ from tests.conftest import run_command
 from tests.pipelines.conftest import TASK, Workspace, copy_home
 from tests.pipelines.serving import REPOSITORY, TERMINATE, alive, serve, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 NODES = """

@@ -20,7 +20,7 @@ from kinemill_dagster.resources.dagster_api import WorkerStatus
 from tests.conftest import COMMAND
 from tests.pipelines.conftest import TASK, is_training
 
-pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 LONG = {"learn.seed": 3, "learn.steps": 3000, "learn.save_every": 100, "learn.patience": None}
 

@@ -20,7 +20,7 @@ def search_for(overrides, **options):
     return tune_task(TASK, overrides, TuneRequest(**options), NullReporter())
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_search_begins_with_the_registered_model(copy):
     """The task's own settings are the first trial; the chain has trained that model already."""
     actual = search_for({}, trials=1, register=False)

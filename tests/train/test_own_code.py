@@ -58,7 +58,7 @@ def train(folder, tmp_path_factory, monkeypatch):
     return run
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_own_code_is_trained_exported_and_verified(train, folder):
     training = train()
     assert not training.cached

@@ -109,7 +109,7 @@ def test_velocities_of_the_dataset_are_those_of_the_motion(tmp_path):
         assert min(np.std(inner), np.std((derived.rows(episode)[:, 1] - truth)[10:-10])) < 0.1
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_positions_alone_are_enough_for_a_rigid_body(derived):
     document = verify_files(subject_of(*derived))
     assert [gate for gate in document.gates if not gate.passed] == []

@@ -27,7 +27,7 @@ def test_there_are_at_least_thirty_faults_and_sound_exports():
     assert len({title for title, *_ in SOUND}) == len(SOUND) >= 30
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_planted_faults_are_detected_and_named_and_a_sound_export_passes(data, tmp_path):
     planted = plant(SOME, data, tmp_path)
     assert [one.title for one in planted if not one.is_named] == []

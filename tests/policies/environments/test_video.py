@@ -57,7 +57,7 @@ def top_of_trunk(picture: np.ndarray) -> int:
     return int(np.flatnonzero((picture[..., 0] > picture[..., 1] + 40).any(axis=1))[0])
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_the_clip_is_left_of_the_run_in_the_robots_own_model(task):
     record_pose(task, 1)
     video = record_video(task, Still(), 0)

@@ -59,7 +59,7 @@ def policy_of(name):
     return assemble(learn, about, scale).eval()
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [case if case == FAST else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
 )

@@ -55,7 +55,7 @@ def test_a_sampled_step_has_not_ended_where_a_time_limit_cut_it_off(name):
     assert buffer.sample(200).dones.sum() == 0.0
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_the_value_of_a_recurrent_policy_goes_on_behind_a_time_limit():
     """Rewards of 1 with a discount of 0.8, cut off after three: 5, not 1.75."""
     import torch

@@ -73,7 +73,7 @@ def test_parts_are_columns_of_the_row_that_a_network_gets(path):
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ppo", "td3")]
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["sac", *SLOW])
 def test_actor_and_critic_of_blocks_train_and_are_exported(algorithm, path, home):
     settings = {"type": algorithm, **({} if algorithm == "ppo" else OFF_POLICY)}

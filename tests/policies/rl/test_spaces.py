@@ -104,10 +104,10 @@ def test_every_environment_of_gymnasium_trains(env, tracked_home, tmp_path):
     ("env", "algorithm"),
     [
         ("Pixels", "a2c"),
-        pytest.param("Camera", "sac", marks=pytest.mark.ci),
+        pytest.param("Camera", "sac", marks=pytest.mark.slow),
         pytest.param("Camera", "td3", marks=pytest.mark.slow),
-        pytest.param("Nested", "a2c", marks=pytest.mark.ci),
-        pytest.param("Frame", "dqn", marks=pytest.mark.ci),
+        pytest.param("Nested", "a2c", marks=pytest.mark.slow),
+        pytest.param("Frame", "dqn", marks=pytest.mark.slow),
     ],
 )
 def test_the_exported_policy_acts_in_the_bare_environment(env, algorithm, home, monkeypatch):

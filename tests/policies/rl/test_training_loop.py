@@ -288,10 +288,10 @@ AGENTS = [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]  # observations of two age
         ({"path": "plants:Steady", "steps": 3}, [[1.0]], 5.0),
         # 1, 1 + 0.8, 1 + 0.8 + 0.64: before the last, second and third last step; 1.75 in mean
         ({"path": "plants:Steady", "arguments": {"ends": 3}}, [[1.0]], 1.75),
-        pytest.param({"path": "games:Wages", "steps": 3}, AGENTS, 5.0, marks=pytest.mark.ci),
+        pytest.param({"path": "games:Wages", "steps": 3}, AGENTS, 5.0, marks=pytest.mark.slow),
         # the mean of 1 and 1.8
         pytest.param(
-            {"path": "games:Wages", "arguments": {"ends": 4}}, AGENTS, 1.4, marks=pytest.mark.ci
+            {"path": "games:Wages", "arguments": {"ends": 4}}, AGENTS, 1.4, marks=pytest.mark.slow
         ),
     ],
 )

@@ -55,6 +55,7 @@ def test_sub_steps_pass_the_whole_chain_and_act_in_the_bare_environment(tracked_
         policy.act(observation, agent="pusch")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "algorithm", "policies"),
     [
@@ -114,6 +115,7 @@ def test_evolution_trains_agents_that_act_in_turns(home, name, policies, model):
             assert space.contains(training.policy.act_native(observed, agent=agent))
 
 
+@pytest.mark.slow
 def test_evolution_improves_a_decision_in_two_sub_steps(home):
     """The best return is near 0; the actions of a network without training get about -6."""
     task = settings("Reach")

@@ -13,17 +13,17 @@ from safetensors.torch import load_file
 
 from kinemill.errors import BadInput
 from kinemill.selection.cross_validation import Fold
-from kinemill.selection.portfolio import race
+from kinemill.selection.portfolio import finalists, race
 from kinemill.selection.portfolio.candidate_fits import CandidateFits
+from kinemill.selection.portfolio.finalists import FOLDS, Finalists
 from kinemill.selection.portfolio.race import train_portfolio
-from kinemill.selection.portfolio.selection import Bars
 from kinemill.selection.references import stage as references
 from kinemill.selection.references.fit import published_members, strongest_members
 from kinemill.selection.references.published import load_references
 from kinemill.selection.validation_errors import CandidateErrors
 from kinemill.store import read_json
 from kinemill.task.plugins import MODELS
-from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult
+from kinemill.task.portfolio import RESULTS, Candidate
 from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.train import stage
 from kinemill.train.context import PORTFOLIO, TrainingContext
@@ -61,8 +61,9 @@ def members_once(task, dataset):
 @pytest.fixture(autouse=True)
 def few_families(monkeypatch):
     monkeypatch.setattr(race, "strongest_members", members_once)
-    monkeypatch.setattr(race, "time", Clock())
-    monkeypatch.setattr(race, "time_limit", lambda seconds: nullcontext())  # limits are real time
+    for module in (race, finalists):
+        monkeypatch.setattr(module, "time", Clock())
+        monkeypatch.setattr(module, "time_limit", lambda _: nullcontext())  # limits are real time
     monkeypatch.setattr(race, "MODELS", {name: MODELS[name] for name in FAMILIES})
 
 
@@ -161,13 +162,13 @@ def test_a_portfolio_killed_in_its_last_training_repeats_no_decision(packed, tmp
     errors = CandidateErrors({1: 0.1, 4: 0.1, 20: math.inf}, 0.1)
     monkeypatch.setattr(CandidateFits, "errors_on", lambda *_: [errors])
     with monkeypatch.context() as killed:
-        killed.setattr(race._Race, "_is_better", None)
+        killed.setattr(Finalists, "is_better", None)
         with pytest.raises(TypeError):
             train(task, packed, tmp_path)
     monkeypatch.setattr(CandidateFits, "errors_on", None)
     monkeypatch.setattr(CandidateFits, "result_of", None)
     saved = {path: path.read_bytes() for path in (tmp_path / PORTFOLIO).glob("*.json")}
-    assert {path.name for path in saved} >= {race.FOLDS, race.STEPS, RESULTS}
+    assert {path.name for path in saved} >= {FOLDS, race.STEPS, RESULTS}
     train(task, packed, tmp_path)
     assert {path: path.read_bytes() for path in saved} == saved
 
@@ -268,22 +269,23 @@ def test_a_candidate_that_takes_too_long_is_stopped_and_reported(packed, tmp_pat
 
 def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_path, monkeypatch):
     """It is the best on the validation split, whose recordings its fit has seen."""
-    errors, finalists = CandidateErrors({1: 0.1, 4: 0.1, 20: 0.1}, 0.1), []
+    errors = CandidateErrors({1: 0.1, 4: 0.1, 20: 0.1}, 0.1)
+    measured_on_folds = []
 
     def errors_on(fits, fold, finalist, step, seconds, number):
         del fits, fold, step, seconds, number
-        finalists.append(finalist.name)
+        measured_on_folds.append(finalist.name)
         if finalist.name.startswith("linear"):  # the worst
             return [errors]
         return [replace(errors, free_run=math.inf, by_horizon={20: math.nan})]
 
     monkeypatch.setattr(race, "folds_of", lambda *_: [Fold(packed, packed, None)] * 3)
-    monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
+    monkeypatch.setattr(finalists, "leaves_out_rows", lambda _: False)
     monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
     trained, context = train(task_without_model(budget=2.0), packed, tmp_path)
     scores = {one["name"]: one["score"] for one in results_of(trained) if one["score"] is not None}
     best = min(scores, key=scores.get)
-    assert best in finalists
+    assert best in measured_on_folds
     assert best != trained.facts.family
     measured = {one["name"] for one in results_of(trained) if one["held_out"] is not None}
     assert trained.facts.family in measured
@@ -304,6 +306,7 @@ def test_candidate_that_diverges_on_a_recorded_episode_is_not_selected(
         return where if type(module.network).__name__ in diverging else ""
 
     monkeypatch.setattr(race, "divergence", divergence)
+    monkeypatch.setattr(finalists, "divergence", divergence)
     if folds == "none":
         monkeypatch.setattr(race, "folds_of", lambda *_: [])
     trained, context = train(task_without_model(), packed, tmp_path)
@@ -319,7 +322,8 @@ def test_candidate_that_diverges_on_a_recorded_episode_is_not_selected(
 
 
 def test_best_candidate_is_selected_if_all_diverge(packed, tmp_path, monkeypatch):
-    monkeypatch.setattr(race, "divergence", lambda *_: "diverges on 9 of 9 recorded episodes")
+    for module in (race, finalists):
+        monkeypatch.setattr(module, "divergence", lambda *_: "diverges on 9 recorded episodes")
     trained, _ = train(task_without_model(), packed, tmp_path)
     assert trained.facts.family.startswith(EXACT)
 
@@ -335,78 +339,6 @@ def test_a_finalist_that_no_fit_has_seen_is_measured_without_a_refit(packed, tmp
     assert trained.facts.family.startswith(EXACT)
     measured = [one for one in results_of(trained) if one["held_out"] is not None]
     assert trained.facts.family in {one["name"] for one in measured}
-
-
-def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_path, monkeypatch):
-    """Without, the family that takes longest would win without any cross-validation."""
-    task, trainings = task_without_model(budget=2.0), []
-    network = Candidate("slow, history 1", {"history": 1, "model": {"type": "mlp"}}, trains=True)
-    short = CandidateResult(
-        network.name, "mlp", 1, seconds=0.05, errors={1: 0.2, 20: 0.4}, free_run=0.4, score=0.3
-    )
-    long = replace(
-        short, round=2, seconds=0.2, errors={1: 0.05, 20: 0.025}, free_run=0.1, score=0.1
-    )
-
-    def errors_on(fits, fold, finalist, step, seconds, number):
-        del fits, fold, finalist, step, number
-        trainings.append(seconds)
-        return [CandidateErrors({1: 0.3, 20: 0.8}, 0.8)]
-
-    monkeypatch.setattr(race, "folds_of", lambda *_: [Fold(packed, packed, None)] * 3)
-    monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
-    monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
-    context = context_in(tmp_path)
-    whole = race._Race(task.learn, task, (packed, packed), context)
-    whole._candidates, whole._results = {network.name: network}, [short, long]
-    folds = whole._cross_validate(long, end=0.4, share=0.4)
-    assert trainings == [0.05] * 3
-    for errors in folds:
-        assert errors.by_horizon == pytest.approx({1: 0.0525**0.5, 20: 0.480625**0.5})
-    # One round may take longer than the share, but not longer than all finalists have.
-    assert len(whole._cross_validate(long, end=0.4, share=0.01)) == 3
-    assert whole._cross_validate(long, end=0.1, share=0.01) == []
-
-
-@pytest.mark.parametrize(
-    ("errors", "selected"),
-    [
-        ((0.21, 0.21, 0.21), "large"),  # worse on every fold
-        ((0.15, 0.21, 0.26), "small"),
-    ],
-)
-def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
-    packed, tmp_path, monkeypatch, errors, selected
-):
-    """The larger one is the best on the validation split, and by a little on the other rows."""
-    task = task_without_model(budget=100.0)
-    large = CandidateResult(
-        "large", "mlp", 1, seconds=2.5, parameters=9999, errors={20: 0.1}, free_run=0.1, score=0.1
-    )
-    small = replace(large, name="small", seconds=0.01, parameters=9, errors={20: 0.11}, score=0.105)
-    simple = replace(small, name="simple", round=0, errors={20: 0.9}, free_run=0.9, score=0.9)
-    by_name = {"large": (0.2,) * 3, "small": errors, "simple": (0.9,) * 3}
-
-    def errors_on(fits, fold, finalist, step, seconds, number):
-        del fits, fold, step, seconds
-        measured.append(finalist.name)
-        error = by_name[finalist.name][number]
-        return [CandidateErrors({20: error}, error)]
-
-    measured = list[str]()
-    monkeypatch.setattr(race, "folds_of", lambda *_: [Fold(packed, packed, None)] * 3)
-    monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
-    monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
-    monkeypatch.setattr(CandidateFits, "model_of", lambda *_: None)
-    monkeypatch.setattr(race, "divergence", lambda *_: "")
-    whole = race._Race(task.learn, task, (packed, packed), context_in(tmp_path))
-    whole._results = [large, small, simple]
-    whole._candidates = {
-        result.name: Candidate(result.name, {}, trains=False) for result in whole._results
-    }
-    whole._bars = Bars.of([simple])
-    assert whole._best_by_cross_validation().name == selected
-    assert measured[-3:] == ["large"] * 3  # a slow winner takes no time from quick candidates
 
 
 @pytest.mark.ci

@@ -56,6 +56,7 @@ def test_a_search_begins_with_the_own_settings_and_ends_with_what_was_asked_for(
     assert len(errors(search)) == 5
 
 
+@pytest.mark.slow
 def test_equal_seeds_choose_alike_and_others_do_not(searched, search_of, tmp_path):
     message = [[line.settings for line in list_trials(searched)][:3]]
     for name, seed in (("same", 0), ("other", 1)):
@@ -270,6 +271,7 @@ def test_two_workers_share_a_study(search_of, pendulum):
     assert len({str(line.settings) for line in result}) == 8
 
 
+@pytest.mark.slow
 def test_a_task_without_a_model_is_searched_over_the_candidates_of_its_portfolio(
     task_file, home, packed
 ):
