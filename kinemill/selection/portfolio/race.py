@@ -266,8 +266,8 @@ class _Race:
                 else:
                     result = self._fits.result_of(candidate, empty, seconds)
         except OutOfTime:
-            why = f"stopped: its share of learn.budget ({self._entries.budget:g} s) is {seconds:.3g} s"
-            result = replace(empty, failure=why)
+            of_what = f"learn.budget ({self._entries.budget:g} s)"
+            result = replace(empty, failure=f"stopped: its share of {of_what} is {seconds:.3g} s")
         except KinemillError as failure:
             self._failures.append(failure)
             result = replace(empty, failure=str(failure))

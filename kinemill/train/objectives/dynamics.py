@@ -53,7 +53,7 @@ def _usual_fit(data: Mapping[str, Any]) -> GaussNewton | None:
 class Dynamics(Supervised):
     """Learn a simulator: the next state from a history of states and actions."""
 
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     type: Literal["dynamics"] = "dynamics"
     outputs: dict[str, Output] = Field(
         default={},
