@@ -81,7 +81,7 @@ VICTIMS = {  # the longest first
     "run, of a loop": Victim(lambda workspace, _: _run(workspace, LOOP, *_LOOP), _IN_A_ROW, "bare"),
     "run": Victim(lambda workspace, _: _run(workspace, TASK), _IN_A_ROW, "bare"),
     "model tune": Victim(
-        lambda _, n: ["model", "tune", TASK, "--trials", str(2 * n + 2), "--no-register"],
+        lambda _, n: ["model", "tune", TASK, "--trials", str(n + 2), "--no-register"],
         *(_IN_A_ROW, "used", False),
     ),
     "data ingest": Victim(

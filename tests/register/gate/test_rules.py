@@ -276,6 +276,15 @@ def test_a_win_within_the_interval_of_chance_is_none(task, interval, passed):
     assert _refused(_with(inputs, interval=False)) == []
 
 
+def test_a_model_that_predicts_what_the_champion_predicts_is_called_equal(task):
+    inputs = _good(task)
+    equal = paired(0.1, 0.1, (1.0, 1.0))
+    inputs = replace(inputs, champion=replace(inputs.champion, paired=equal))
+    values = {line.rule: line.value for line in evaluate(inputs)}
+    assert values["beats_champion"] == "0.1, equal to champion version 4: no measurable gain"
+    assert values["interval_champion"] == "1: equal errors on all rows"
+
+
 def test_another_interface_needs_a_person_who_says_that_it_breaks(task):
     good = _good(task)
     champion = Champion(4, problem="cannot be compared: dt ...", differs=("dt ...",))

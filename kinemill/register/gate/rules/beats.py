@@ -116,7 +116,8 @@ def compare(rule: str, paired: Paired, margin: float, who: str) -> Verdict:
     bound = (1.0 - margin) * reference
     # False for NaN on either side and for negative numbers, which are not errors.
     passed = 0.0 <= model <= bound and model < reference and math.isfinite(model)
-    text = to_json_number(model)
+    is_tie = model == reference < math.inf
+    text = f"{model:.4g}, equal to {who}: no measurable gain" if is_tie else to_json_number(model)
     if passed and paired.headline is not None and math.isfinite(reference):
         # Errors below the sensor resolution count as equal.
         passed = paired.headline.ratio <= 1.0 - margin

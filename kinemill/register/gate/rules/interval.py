@@ -105,6 +105,8 @@ def _text(low: float, high: float, comparison: Comparison | None) -> str:
     amount = samples(comparison.effective_n, comparison.unit) if comparison and is_counted else ""
     if not math.isfinite(high):
         return f"no interval: {amount or 'too few episodes'}"
+    if low == high == 1.0:
+        return "1: equal errors on all rows"
     text = f"{low:.3g} to {high:.3g}"
     if comparison is None:
         return text
