@@ -48,7 +48,7 @@ def test_command_without_its_database_names_the_server(site, mode):
     assert _attack_machines.run_without(site.commands, missing, site.bare, command, 60.0) == ""
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_many_files_and_a_growing_file_are_ingested(site):
     folder = site.scratch("logs")
     assert failed(_attack_machines.attack_logs(site.commands, site.bare, folder, 60, 2)) == []

@@ -58,7 +58,7 @@ def mass(seed, rows=2000):
     return pl.DataFrame({"position": position, "velocity": velocity, "force": force})
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_training_script_simulates_what_it_learned(home):
     logs = km.from_frames({f"run{seed}": mass(seed) for seed in range(6)}, dt=0.0025)
     simulation = load_example("train_dynamics").main(logs, steps=300)

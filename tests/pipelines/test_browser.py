@@ -316,6 +316,7 @@ def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(serve
     assert tab.cut_tables() == []
 
 
+@pytest.mark.slow
 def test_version_page_shows_the_champion_after_a_promotion_and_a_rollback(served, tab):
     """Last: needs the version of the run."""
     tab.open(f"{served.urls['Dagster']}{CONSOLE}/versions/{TASK}/2")
