@@ -15,7 +15,7 @@ from kinemill.task import NullReporter, Progress, Task
 from kinemill.verify.job import Job, JobResult
 from kinemill.verify.losses import Counted
 
-VERSION = 27
+VERSION = 28
 
 
 def inputs(

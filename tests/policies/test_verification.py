@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -18,7 +19,7 @@ from kinemill.export.bundle import assemble, seal
 from kinemill.export.policy import describe
 from kinemill.policies.environments.evaluation import Recorded, Trials
 from kinemill.policies.verification.subject import PolicySubject
-from kinemill.policies.verification.trials import EnvironmentTrials, compare_episodes
+from kinemill.policies.verification.trials import EnvironmentTrials, compare_episodes, is_tie
 from kinemill.store import to_json_value, write_document
 from kinemill.task import load_task
 from kinemill.train.summary import ModelSummary
@@ -204,6 +205,26 @@ def test_episodes_are_followed_until_they_part():
     assert (step, message) == (1, "seed 7, step 1: force differs after equal observations")
     shorter = recorded([0.1, 0.2, 0.3], [1.0, 2.0])
     assert compare_episodes(episode, shorter, said) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("angle", "choices", "expected"),
+    [(0.2 + 1e-7, (2,), True), (0.2 - 1e-7, (2,), True), (0.21, (2,), False), (0.2, (0,), False)],
+)
+def test_choice_is_a_tie_if_rounding_of_the_observation_makes_it(angle, choices, expected):
+    """The policy chooses 1 behind 0.2; the episode has the other choice."""
+
+    def step(inputs, carry):
+        return (inputs["observation"][:, 1:2] > 0.2).astype(np.int64), carry
+
+    policy = SimpleNamespace(
+        interface=SimpleNamespace(choices=choices, layout=Gains().layout),
+        initial_carry=lambda count: (np.zeros((count, 1)),),
+        step=step,
+    )
+    other = 0 if angle > 0.2 else 1
+    episode = recorded([0.1, 0.15, angle, 0.4], [0, 0, other])
+    assert is_tie(policy, episode, 2) == expected
 
 
 def test_returns_of_parted_episodes_may_differ_by_chance_alone():
