@@ -17,7 +17,7 @@ from kinemill.train.ensemble import Ensemble
 from kinemill.train.ensemble_member import Member, Noise
 from tests.export.conftest import DESCRIPTION, random_step
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.slow
 
 HISTORY = np.array([[0.3, -1.0], [0.2, -1.1], [0.1, -1.2]])  # rad, rad/s
 PAST = np.array([[0.5], [-0.5]])  # N·m
@@ -39,7 +39,6 @@ def folders(tmp_path_factory):
     return result
 
 
-@pytest.mark.slow
 def test_every_plan_starts_from_the_same_history(folders):
     simulator = load(folders[0])
     result = LearnedModel(simulator).rollout(HISTORY, PAST, PLANS)
@@ -140,7 +139,6 @@ def rollout(folder, **uncertainty):
     return LearnedModel(load(folder), Uncertainty(**uncertainty)).rollout(NOW, NONE, SIX_STEPS)
 
 
-@pytest.mark.slow
 def test_ts_inf_with_little_noise_stays_near_the_rollout_of_the_members(ensembles):
     plain = rollout(ensembles["noisy"])
     sampled = rollout(ensembles["noisy"], sample_noise=True)

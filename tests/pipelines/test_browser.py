@@ -15,7 +15,7 @@ from tests.pipelines.serving import serve
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.ci,
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
 
@@ -136,7 +136,6 @@ def test_ui_prints_the_address_of_the_start_page_which_shows_the_champion(served
         assert expected in text
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, PHONE])
 def test_pages_fit_the_window_log_no_error_and_have_no_barrier(served, tab, width):
     for page in pages_of(served):
@@ -270,7 +269,6 @@ def test_a_task_is_drafted_from_uploads_edited_checked_and_created(served, tab, 
     assert served.has_loaded("arm")
 
 
-@pytest.mark.slow
 def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(served, tab):
     """Late: it registers a version."""
     tab.open(f"{served.urls['Dagster']}{CONSOLE}/start/{TASK}")
@@ -316,7 +314,6 @@ def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(serve
     assert tab.cut_tables() == []
 
 
-@pytest.mark.slow
 def test_version_page_shows_the_champion_after_a_promotion_and_a_rollback(served, tab):
     """Last: needs the version of the run."""
     tab.open(f"{served.urls['Dagster']}{CONSOLE}/versions/{TASK}/2")

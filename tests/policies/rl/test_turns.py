@@ -8,7 +8,7 @@ from kinemill.errors import BadInput
 from kinemill.runtime import load
 from tests.policies.environments import games
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.slow
 
 HERE = "tests.policies.environments.games"
 
@@ -55,7 +55,6 @@ def test_sub_steps_pass_the_whole_chain_and_act_in_the_bare_environment(tracked_
         policy.act(observation, agent="pusch")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "algorithm", "policies"),
     [
@@ -115,7 +114,6 @@ def test_evolution_trains_agents_that_act_in_turns(home, name, policies, model):
             assert space.contains(training.policy.act_native(observed, agent=agent))
 
 
-@pytest.mark.slow
 def test_evolution_improves_a_decision_in_two_sub_steps(home):
     """The best return is near 0; the actions of a network without training get about -6."""
     task = settings("Reach")

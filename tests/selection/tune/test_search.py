@@ -33,7 +33,7 @@ from kinemill.train import TrainingJob, load_model
 from tests.selection.tune.conftest import go, packed_with, start
 from tests.train.conftest import publish, swing
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.slow
 
 
 def errors(search) -> list[float | None]:
@@ -56,7 +56,6 @@ def test_a_search_begins_with_the_own_settings_and_ends_with_what_was_asked_for(
     assert len(errors(search)) == 5
 
 
-@pytest.mark.slow
 def test_equal_seeds_choose_alike_and_others_do_not(searched, search_of, tmp_path):
     message = [[line.settings for line in list_trials(searched)][:3]]
     for name, seed in (("same", 0), ("other", 1)):
@@ -245,7 +244,6 @@ def kill(worker: "subprocess.Popen[bytes]", after: float) -> None:
     worker.wait()
 
 
-@pytest.mark.slow
 def test_a_killed_search_ends_as_if_it_had_not_been(search_of, pendulum, tmp_path):
     whole = search_of(home=Home(tmp_path / "whole"), learn__steps=300)
     go(whole, 5)
@@ -259,7 +257,6 @@ def test_a_killed_search_ends_as_if_it_had_not_been(search_of, pendulum, tmp_pat
     assert [line.error for line in done] == errors(whole)
 
 
-@pytest.mark.slow
 def test_two_workers_share_a_study(search_of, pendulum):
     search = search_of()
     open_study(search, pendulum())
@@ -271,7 +268,6 @@ def test_two_workers_share_a_study(search_of, pendulum):
     assert len({str(line.settings) for line in result}) == 8
 
 
-@pytest.mark.slow
 def test_a_task_without_a_model_is_searched_over_the_candidates_of_its_portfolio(
     task_file, home, packed
 ):
