@@ -210,19 +210,19 @@ def is_tie(policy: Policy, episode: Recorded, step: int) -> bool:
         return False
     carry = policy.initial_carry(1)
     for number in range(step):
-        shown = {name: part[number][None] for name, part in episode.observations.items()}
-        _, carry = policy.step(shown, carry)
+        inputs = {name: part[number][None] for name, part in episode.observations.items()}
+        _, carry = policy.step(inputs, carry)
     carry = tuple(np.repeat(part, ROUNDED, axis=0) for part in carry)
-    shown = {
+    inputs = {
         name: np.repeat(part[step][None], ROUNDED, axis=0)
         for name, part in episode.observations.items()
     }
-    if OBSERVATION in shown:
+    if OBSERVATION in inputs:
         reach = SAME * np.abs(episode.observations[OBSERVATION]).max(axis=0)
-        numbers = shown[OBSERVATION]
+        numbers = inputs[OBSERVATION]
         change = np.random.default_rng(0).uniform(-reach, reach, numbers.shape)
-        shown[OBSERVATION] = (numbers + change).astype(numbers.dtype)
-    actions, _ = policy.step(shown, carry)
+        inputs[OBSERVATION] = (numbers + change).astype(numbers.dtype)
+    actions, _ = policy.step(inputs, carry)
     recorded = episode.actions[step].reshape(1, -1)
     return bool((actions.reshape(ROUNDED, -1) == recorded).all(axis=1).any())
 
