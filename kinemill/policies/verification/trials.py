@@ -32,7 +32,7 @@ from kinemill.verify.test_inputs import Array
 
 EPISODES = 5  # episodes of the policy in torch
 SAME = 1e-5  # tolerance of rounding, as a share of the largest observation
-ROUNDED = 64  # tries of an observation with rounding
+ROUNDED = 64  # samples of an observation with rounding
 NEAR = 1e-3  # tolerance of rounding, as a share of the scale of an action
 RETURNS = 1e-3  # relative difference of mean returns that passes
 SIGMAS = 4.0  # standard errors; a normal variable exceeds them with a probability of 1 / 16,000
@@ -202,8 +202,8 @@ def compare_episodes(
 def is_tie(policy: Policy, episode: Recorded, step: int) -> bool:
     """Return whether a policy takes the recorded choices if rounding changes what it observes.
 
-    Two choices can be of so nearly equal value that rounding decides between them. Actions that are
-    numbers or drawn at random, and those of several agents, are no ties.
+    If two choices are of nearly equal value, rounding decides between them. Continuous and random
+    actions, and those of several agents, do not count as ties.
     """
     layout = policy.interface.layout
     if not all(policy.interface.choices) or layout.seeded or layout.agents:

@@ -142,8 +142,8 @@ class Finalists:
         best = self._stable(self._best_held_out)
         if best is not None and best.round == 0:
             # It has nothing to learn, so the time of the last training shows whether others win.
-            others = [family for family in rest if family not in slow]
-            self._hold_out([other for other in others if other.name not in self._held_out], end)
+            measured = {*self._held_out, *(family.name for family in slow)}
+            self._hold_out([family for family in rest if family.name not in measured], end)
             best = self._stable(self._best_held_out)
         if best is None:
             self._held_out = {}  # the winner is none of them

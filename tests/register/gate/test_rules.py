@@ -282,7 +282,7 @@ def test_a_model_that_predicts_what_the_champion_predicts_is_called_equal(task):
     inputs = replace(inputs, champion=replace(inputs.champion, paired=equal))
     values = {line.rule: line.value for line in evaluate(inputs)}
     assert values["beats_champion"] == "0.1, equal to champion version 4: no measurable gain"
-    assert values["interval_champion"] == "1: equal errors on all rows"
+    assert values["interval_champion"] == "exactly 1: the errors are equal"
 
 
 def test_another_interface_needs_a_person_who_says_that_it_breaks(task):

@@ -106,7 +106,7 @@ def _text(low: float, high: float, comparison: Comparison | None) -> str:
     if not math.isfinite(high):
         return f"no interval: {amount or 'too few episodes'}"
     if low == high == 1.0:
-        return "1: equal errors on all rows"
+        return "exactly 1: the errors are equal"
     text = f"{low:.3g} to {high:.3g}"
     if comparison is None:
         return text
