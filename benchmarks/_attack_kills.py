@@ -20,6 +20,7 @@ from benchmarks._attacked import (
 )
 
 _PATIENCE = 600.0  # s of a run that is not killed
+_LEFT = 0.5  # share of an uninterrupted run in which the last kills of a chain fall, at least
 _IN_A_ROW = 10  # kills of a long command before it is left to complete
 _LOOP = [  # one round that learns little
     "ingest.min_file_age=0",
@@ -49,12 +50,14 @@ class Victim:
         in_a_row: after so many kills the next run is left to complete.
         source: `bare`, a workspace with logs alone, or `used`, one with two versions.
         is_fresh: a completed run is followed by one on a new copy of the source.
+        is_chain: a run takes from the store what a killed one has completed.
     """
 
     arguments: Callable[[Workspace, int], list[str]]
     in_a_row: int = 4
     source: str = "used"
     is_fresh: bool = True
+    is_chain: bool = False
 
     @property
     def codes(self) -> tuple[int, ...]:
@@ -78,8 +81,10 @@ def _decide(command: str, version: str, number: int) -> list[str]:
 
 
 VICTIMS = {  # the longest first
-    "run, of a loop": Victim(lambda workspace, _: _run(workspace, LOOP, *_LOOP), _IN_A_ROW, "bare"),
-    "run": Victim(lambda workspace, _: _run(workspace, TASK), _IN_A_ROW, "bare"),
+    "run, of a loop": Victim(
+        lambda workspace, _: _run(workspace, LOOP, *_LOOP), _IN_A_ROW, "bare", is_chain=True
+    ),
+    "run": Victim(lambda workspace, _: _run(workspace, TASK), _IN_A_ROW, "bare", is_chain=True),
     "model tune": Victim(
         lambda _, n: ["model", "tune", TASK, "--trials", str(n + 2), "--no-register"],
         *(_IN_A_ROW, "used", False),
@@ -153,20 +158,23 @@ def missing_from(after: dict[str, Any], previous: dict[str, Any]) -> str:
 
 
 class _Attack:
-    """Kills of one command."""
+    """Kills of one command, at random moments between its first write and its end."""
 
     def __init__(self, commands: Commands, victim: Victim, source: Workspace, folder: Path) -> None:
         self._commands = commands
         self._victim = victim
         self._source = source
         self._folder = folder
+        self._moments = random.Random(folder.name)
+        self._first = self._last = 0.0  # s of an uninterrupted run: its first write, and its end
+        self._done = 0.0  # s of killed runs, which the next run finds in the store
         self._number = 0  # of complete runs
         self._space = source.copy(folder / "0")
         self._logs = tree_digest(source.logs)
         self._previous = state(commands, self._space)
 
-    def measure(self) -> tuple[float, float]:
-        """Complete one run; return when it wrote its first file, and when it ended, s.
+    def measure(self) -> None:
+        """Complete one run, to know when it writes its first file and when it ends.
 
         Raises:
             ValueError: It failed.
@@ -176,19 +184,30 @@ class _Attack:
         if problem := whole.problem(self._victim.codes):
             raise ValueError(problem)
         files = [path.stat().st_ctime for path in self._space.folder.rglob("*") if path.is_file()]
-        first = min((moment - began for moment in files if moment > began), default=0.0)
+        self._first = min((moment - began for moment in files if moment > began), default=0.0)
+        self._last = whole.seconds
         self.renew()
-        return first, whole.seconds
 
     def renew(self) -> None:
         """Give the command new work."""
         self._number += 1
         if self._victim.is_fresh:
             self._space = self._source.copy(self._folder / str(self._number))
+            self._done = 0.0
 
-    def kill(self, moment: float) -> Result:
-        """Kill the command after `moment` s, unless it is faster."""
-        return self._run(moment)
+    def kill(self) -> tuple[bool, str]:
+        """Kill the command, unless it is faster; return whether it was killed, and when."""
+        first, last = self._first, self._last
+        left = max(last - first - self._done, _LEFT * last)
+        moment = self._moments.uniform(first, first + left)
+        result = self._run(moment)
+        was_killed = result.code == KILLED
+        if was_killed and self._victim.is_chain:
+            self._done += moment - first
+        elif not was_killed and not self._done:  # the machine is faster than when it was measured
+            self._first *= result.seconds / last
+            self._last = result.seconds
+        return was_killed, f"{moment:.2f} s in {first:.2f} to {last:.2f}"
 
     def complete(self) -> str:
         """Run the command once more to its end; return what is wrong."""
@@ -225,25 +244,16 @@ def attack_by_kills(
     """Kill a command `kills` times, at moments drawn between its first write and its end."""
     row = Row(f"SIGKILL of {name}")
     victim = VICTIMS[name]
-    moments = random.Random(name)
     try:
         attack = _Attack(commands, victim, source, folder)
-        first, last = attack.measure()
+        attack.measure()
         since = 0
         for _ in range(5 * kills):
-            moment = moments.uniform(first, last)
-            result = attack.kill(moment)
-            was_killed = result.code == KILLED
+            was_killed, moment = attack.kill()
             since += was_killed
-            if not was_killed:  # the machine is faster than when it was measured
-                first *= result.seconds / last
-                last = result.seconds
             if not was_killed or since == victim.in_a_row or row.attempts + since == kills:
-                where = (
-                    f"kill {row.attempts + since} at {moment:.2f} s in {first:.2f} to {last:.2f}"
-                )
                 if since:
-                    row.add(where, attack.complete(), since)
+                    row.add(f"kill {row.attempts + since} at {moment}", attack.complete(), since)
                 since = 0
                 attack.renew()
             if row.attempts >= kills:

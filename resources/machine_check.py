@@ -1,5 +1,7 @@
 """Check of what a task refers to before the first stage: device, models, other tasks, robot."""
 
+from typing import Any
+
 from kinemill.store.home import Home
 from kinemill.task import Task
 
@@ -9,7 +11,7 @@ def check_machine(task: Task) -> None:
 
     Raises:
         BadInput: `learn.device` does not exist here, `control.plant` does not fit the task, or
-            `learn.algorithm` cannot train in the environment.
+            the policy cannot learn or act in the environment.
     """
     device = getattr(task.learn, "device", "auto")
     if device not in ("auto", "cpu") and task.compute.type == "local":
@@ -20,10 +22,18 @@ def check_machine(task: Task) -> None:
         from kinemill.control import Robot
 
         Robot(task)
-    if not task.learn.from_logs and task.environment is not None:
+    if task.environment is None:
+        return
+    if not task.learn.from_logs:
         from kinemill.policies.rl.learner_context import check_task
 
         check_task(task)
+    elif task.learn.type == "imitation":
+        from kinemill.policies.environments.evaluation import require_fit
+
+        learn: Any = task.learn
+        observed = [name for names in learn.observed(task.channels) for name in names]
+        require_fit(task, observed, task.actions)
 
 
 def check_inputs(task: Task, home: Home) -> None:

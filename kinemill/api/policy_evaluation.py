@@ -174,14 +174,16 @@ def _on_logs(
 def _trials(
     loaded: LoadedModel[Policy], episodes: int | None, variant: str | None, notes: list[str]
 ) -> "dict[str, Trials]":
-    from kinemill.policies.environments.evaluation import try_policy
+    from kinemill.policies.environments.evaluation import require_fit, try_policy
     from kinemill.policies.environments.factory import environment_of
-    from kinemill.policies.verification.trials import require_layout, run_random
+    from kinemill.policies.verification.trials import run_random
 
     model_task = loaded.task
     settings = environment_of(model_task).trials
     seeds = [settings.seed + index for index in range(episodes or settings.episodes)]
-    require_layout(model_task, loaded.model, variant)
+    layout = loaded.model.interface.layout
+    observed = (*layout.observation, *layout.images, *layout.texts)
+    require_fit(model_task, observed, layout.actions, layout.choices, variant)
     actors = {"model": loaded.model} | _champion(loaded, notes)
     trials = {
         who: try_policy(model_task, actor, seeds, variant=variant) for who, actor in actors.items()

@@ -12,11 +12,12 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.errors import BadInput
 from kinemill.parallel import worker_pool
 from kinemill.policies.environments.dm_control import STEP_INFO
 from kinemill.policies.environments.factory import environment_of, make_environment
 from kinemill.policies.environments.gym_types import Env, Space
-from kinemill.policies.environments.layout import action_limits, layout_of
+from kinemill.policies.environments.layout import action_limits, actions_text, layout_of
 from kinemill.policies.environments.obs_filter import seen_by
 from kinemill.process import without_ctrl_c
 from kinemill.runtime.policy_layout import PolicyLayout
@@ -220,6 +221,38 @@ def summed(runs: Sequence[Recorded], full: int) -> Trials:
         seeds=tuple(run.seed for run in runs),
         episodes=tuple(runs[:full]),
     )
+
+
+def require_fit(
+    task: Task,
+    observed: Sequence[str],
+    actions: Sequence[str],
+    choices: Sequence[int] = (),
+    variant: str | None = None,
+) -> None:
+    """Require that a policy can act in the environment of a task, which can be another task's.
+
+    Args:
+        task: has the environment.
+        observed: numbers, images and texts that the policy observes.
+        actions: of the policy, in order.
+        choices: number of choices of each action, 0 for a continuous one; default: all continuous.
+        variant: of the environment.
+
+    Raises:
+        BadInput: The environment lacks observations of the policy, or takes other actions.
+    """
+    with closing(make_environment(task, variant=variant)) as environment:
+        there = layout_of(task, environment)
+    where = f"environment of {task.name}"
+    available = (*there.observation, *there.images, *there.texts)
+    if lacking := [name for name in observed if name not in available]:
+        problem = f"does not have {', '.join(lacking)}, which the policy observes"
+        raise BadInput(where, problem, expected=f"one of {', '.join(available)}")
+    taken = actions_text(there.actions, there.choices)
+    if taken != (chosen := actions_text(actions, choices)):
+        kind = "" if any(choices) else ", numbers"
+        raise BadInput(where, f"takes {taken}", expected=f"actions of the policy: {chosen}{kind}")
 
 
 def _run(

@@ -119,7 +119,7 @@ def _names(task: Task, environment: Env, what: str, count: int) -> tuple[str, ..
     """
     attributes = tuple(_attribute(environment, f"{what}_names", ()))
     named = attributes if attributes and set(attributes) <= set(task.channels) else ()
-    names = named or _channels(task, what) or attributes
+    names = named or _channels(task, what, count) or attributes
     short = "obs" if what == "observation" else what
     names = tuple(names) or tuple(f"{short}_{index}" for index in range(count))
     if len(names) != count:
@@ -131,7 +131,8 @@ def _names(task: Task, environment: Env, what: str, count: int) -> tuple[str, ..
     return names
 
 
-def _channels(task: Task, what: str) -> tuple[str, ...]:
+def _channels(task: Task, what: str, count: int) -> tuple[str, ...]:
+    """Return the channels that are the numbers: all, or those observed if all are not as many."""
     if what == "action":
         return tuple(task.actions)
     selected = getattr(task.learn, "observations", None)
@@ -139,7 +140,8 @@ def _channels(task: Task, what: str) -> tuple[str, ...]:
     names = [
         name for role in roles for name, channel in task.channels.items() if channel.role == role
     ]
-    return tuple(name for name in selected if name in names) if selected else tuple(names)
+    is_selection = selected and len(names) != count
+    return tuple(name for name in selected if name in names) if is_selection else tuple(names)
 
 
 def _attribute(environment: Env, name: str, default: object) -> Any:

@@ -6,13 +6,11 @@ Symbols: N steps, T observations, A actions.
 """
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.errors import BadInput
 from kinemill.export.policy_cases import action_scale
 from kinemill.policies.environments.evaluation import (
     RandomPolicy,
@@ -21,8 +19,7 @@ from kinemill.policies.environments.evaluation import (
     trial_seeds,
     try_policy,
 )
-from kinemill.policies.environments.factory import action_space_of, make_environment
-from kinemill.policies.environments.layout import actions_text, layout_of
+from kinemill.policies.environments.factory import action_space_of
 from kinemill.runtime import Floats, Policy, PolicyInterface
 from kinemill.runtime.policy_layout import OBSERVATION
 from kinemill.task.document import Task
@@ -147,34 +144,6 @@ def run_trials(
 def run_random(task: Task, seeds: Sequence[int], variant: str | None = None) -> Trials:
     """Run episodes with random actions."""
     return try_policy(task, RandomPolicy(action_space_of(task)), seeds, variant=variant)
-
-
-def require_layout(task: Task, policy: Policy, variant: str | None = None) -> None:
-    """Require that a policy can act in the environment of a task, which can be another task's.
-
-    Raises:
-        BadInput: The environment lacks observations of the policy, or takes other actions.
-    """
-    with closing(make_environment(task, variant=variant)) as environment:
-        there = layout_of(task, environment)
-    layout = policy.interface.layout
-    where = f"environment of {task.name}"
-    lacking = [
-        name
-        for name in (*layout.observation, *layout.images, *layout.texts)
-        if name not in (*there.observation, *there.images, *there.texts)
-    ]
-    if lacking:
-        problem = f"does not have {', '.join(lacking)}, which the policy observes"
-        available = (*there.observation, *there.images, *there.texts)
-        raise BadInput(where, problem, expected=f"one of {', '.join(available)}")
-    choices = there.choices or (0,) * len(there.actions)
-    if (there.actions, choices) != (layout.actions, policy.interface.choices):
-        raise BadInput(
-            where,
-            f"takes {actions_text(there.actions, choices)}",
-            expected=actions_text(layout.actions, policy.interface.choices),
-        )
 
 
 def compare_episodes(
