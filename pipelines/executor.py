@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from kinemill_dagster.pipelines.pools import sleep_between_claims
 from kinemill_dagster.resources.database_listeners import install_listeners
 from kinemill_dagster.resources.processes import end_with_ancestors
 
@@ -21,6 +22,7 @@ def in_process(context: dg.InitExecutorContext) -> dg.Executor:
     """
     end_with_ancestors()
     install_listeners()
+    sleep_between_claims()
     make: Any = dg.in_process_executor.executor_creation_fn
     return Cancellable(make(context))
 

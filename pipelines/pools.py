@@ -6,8 +6,11 @@ Concurrency) are kept.
 """
 
 import os
+import time
+from typing import Any
 
 import dagster as dg
+from dagster._core.execution.plan import instance_concurrency_context as claims
 
 from kinemill_dagster.assets.pools import CPU, GPU, gpus
 
@@ -27,3 +30,18 @@ def set_limits(instance: dg.DagsterInstance) -> None:
     for pool, limit in limits().items():
         if pool not in configured:
             storage.set_concurrency_slots(pool, limit)
+
+
+def sleep_between_claims() -> None:
+    """Make a run that waits for a slot sleep until its next claim.
+
+    Dagster's own interval is never above 0 (dagster-io/dagster#20367): the waiting run would occupy
+    the core on which the other training runs.
+    """
+    claims.InstanceConcurrencyContext.interval_to_next_pending_claim_check = _interval
+
+
+def _interval(context: Any) -> float:
+    """Return the time until the next claim, s."""
+    moments = context._pending_timeouts.values()
+    return max(0.0, min(moments, default=0.0) - time.time())

@@ -36,6 +36,7 @@ from kinemill_dagster.assets import CHAIN, stages_of
 from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.orphan_runs import cancel_run, free, reap
+from kinemill_dagster.pipelines.pools import sleep_between_claims
 from kinemill_dagster.pipelines.server.console import view
 from kinemill_dagster.resources.dagster_api import origin_of
 from kinemill_dagster.resources.io import handed_on, latest, read_note
@@ -194,6 +195,7 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
         tags[MAX_RETRIES] = "0"
     part = None if run.assets is None else [dg.AssetKey([task.name, name]) for name in run.assets]
     reap(instance)  # a dead run may occupy the slot that this one needs
+    sleep_between_claims()
     create = instance.create_run_for_job
 
     def create_run(*, job_def: dg.JobDefinition, **rest: Any) -> dg.DagsterRun:

@@ -71,7 +71,7 @@ class Stages:
             self.states[asset] = _end(kind)
             self.took[asset] = time.monotonic() - self.began.get(asset, time.monotonic())
             return asset
-        if kind == dg.DagsterEventType.ENGINE_EVENT and _waits(event.dagster_event):
+        if _waits(event.dagster_event):
             self.notes[asset] = "waits for another training to end"
         if kind == dg.DagsterEventType.ASSET_MATERIALIZATION:
             self.notes[asset] = _result(event.dagster_event)
@@ -89,7 +89,8 @@ def _end(kind: dg.DagsterEventType) -> str:
 
 def _waits(event: dg.DagsterEvent) -> bool:
     """Return whether a stage waits for a slot in a pool."""
-    return "pool" in event.engine_event_data.metadata
+    is_engine = event.event_type == dg.DagsterEventType.ENGINE_EVENT
+    return is_engine and "pool" in event.engine_event_data.metadata
 
 
 def _result(event: dg.DagsterEvent) -> str:
@@ -164,6 +165,9 @@ class LineView:
             took = self.stages.took[ended]
             state = self.stages.states[ended]
             self._print(f"{ended:<17}{state:<7}{duration(took):>11}  {self.stages.notes[ended]}")
+        elif event.dagster_event is not None and _waits(event.dagster_event):
+            asset = (event.step_key or "").partition("__")[2]
+            self._print(f"{asset:<17}{self.stages.notes.get(asset, '')}")
         elif event.dagster_event is None and is_statistics(event.user_message):
             self._print(text_for(event.user_message, is_terminal=False))
         elif event.dagster_event is None:

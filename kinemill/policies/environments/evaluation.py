@@ -249,10 +249,11 @@ def require_fit(
     if lacking := [name for name in observed if name not in available]:
         problem = f"does not have {', '.join(lacking)}, which the policy observes"
         raise BadInput(where, problem, expected=f"one of {', '.join(available)}")
-    taken = actions_text(there.actions, there.choices)
-    if taken != (chosen := actions_text(actions, choices)):
+    spaces = actions_text(there.actions, there.choices)
+    expected = actions_text(actions, choices)
+    if spaces != expected:
         kind = "" if any(choices) else ", numbers"
-        raise BadInput(where, f"takes {taken}", expected=f"actions of the policy: {chosen}{kind}")
+        raise BadInput(where, f"takes {spaces}", expected=f"the policy's: {expected}{kind}")
 
 
 def _run(

@@ -85,6 +85,19 @@ def test_stage_ended_by_a_signal_is_stopped_not_failed(monkeypatch, signal, stat
     assert line.endswith("model 200/1200 18.6 steps/s")
 
 
+def test_run_that_waits_for_a_slot_says_so_in_a_pipe():
+    console = Console(file=io.StringIO(), width=40)
+    view = LineView(console, ["model"])
+    for metadata in ({"pool": "cpu"}, {}):
+        event = SimpleNamespace(
+            event_type=dg.DagsterEventType.ENGINE_EVENT,
+            engine_event_data=SimpleNamespace(metadata=metadata),
+        )
+        view.listen(SimpleNamespace(step_key="tiny__model", dagster_event=event))
+    line = "model            waits for another training to end"
+    assert console.file.getvalue().splitlines() == [line]
+
+
 ESTIMATE = "20 steps/s: the training up to step 900 takes about 45 s"
 STATISTICS = "statistics at step 64: return 2 std 1\n            mean\ntrain return  1"
 
