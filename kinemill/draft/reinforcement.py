@@ -252,7 +252,7 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
     remarks = [
         *draft.notes,
         f"algorithm: {why}",
-        *([f"wrappers: {', '.join(wrappers)}"] if wrappers else []),
+        *([f"wrappers: {', '.join(map(dump_line, wrappers))}"] if wrappers else []),
         _spell_goal(target),
         _spell_trials(trials),
     ]

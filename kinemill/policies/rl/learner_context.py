@@ -104,8 +104,9 @@ def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
     where = f"learn.algorithm.type: {algorithm.type}"
     if kind not in algorithm.acts:
         raise BadInput(where, f"cannot learn {kind} actions", expected=" or ".join(algorithm.acts))
-    if getattr(algorithm, "sde_sample_freq", None) and kind != "continuous":
-        raise BadInput("learn.algorithm.sde_sample_freq", f"needs continuous actions, not {kind}")
+    for setting in ("sde_sample_freq", "log_std_init"):
+        if getattr(algorithm, setting, None) and kind != "continuous":
+            raise BadInput(f"learn.algorithm.{setting}", f"needs continuous actions, not {kind}")
     if layout.agents and not algorithm.multi_agent:
         names = [name for name in ALGORITHMS if ALGORITHMS[name].multi_agent]
         problem = "cannot train agents that act in turns"

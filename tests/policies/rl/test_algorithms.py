@@ -98,3 +98,10 @@ def _noted(actor, drawn):
 def test_state_dependent_noise_needs_updates_at_the_same_steps():
     with pytest.raises(ValidationError, match="sde_sample_freq 3 does not divide train_freq 8"):
         rl_task(POINT, {**settings_of("sac"), "train_freq": 8, "sde_sample_freq": 3})
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
+def test_exploration_begins_with_the_stated_spread(algorithm):
+    task = rl_task(POINT, {**settings_of(algorithm), "log_std_init": -2.0})
+    policy = task.learn.algorithm.learner(site_of(task)).model.policy
+    assert policy.log_std.tolist() == [-2.0] * len(policy.log_std)

@@ -9,7 +9,7 @@ from kinemill.policies.rl import learner_context
 from kinemill.policies.rl.learner_context import check_machine
 from kinemill.store.machine import GIB, Memory
 from kinemill_dagster.resources.machine_check import check_machine as before_any_stage
-from tests.policies.rl.test_training_loop import CART, DOORS, POINT, rl_task
+from tests.policies.rl.test_training_loop import CART, DOORS, POINT, rl_task, settings_of
 
 
 @pytest.fixture
@@ -60,6 +60,12 @@ def test_processes_beyond_the_cores_are_refused(check, monkeypatch):
     [
         (CART, "sac", {}, "cannot learn choice actions"),
         (DOORS, "ppo", {}, "maskable_ppo"),
+        (
+            CART,
+            {**settings_of("ppo"), "log_std_init": -2.0},
+            {},
+            r"learn\.algorithm\.log_std_init: needs continuous actions, not choice",
+        ),
         (CART, "maskable_ppo", {}, "needs an environment that observes `action_mask`"),
         (POINT, "dqn", {}, r"learn\.algorithm\.type: dqn.*cannot learn continuous actions.*choice"),
         (POINT, "ppo", {"model": {"type": "gru"}}, r"learn\.model\.type: gru.*recurrent_ppo"),

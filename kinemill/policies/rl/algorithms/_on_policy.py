@@ -44,6 +44,13 @@ class ActorCritic(LibraryAlgorithm):
         description="steps between draws of state-dependent exploration noise (gSDE); default: "
         "independent noise at each step",
     )
+    log_std_init: float = Field(
+        default=0.0,
+        ge=-10.0,
+        le=2.0,
+        description="logarithm of the first standard deviation of actions that are numbers",
+        examples=[0.0, -1.0, -2.0],
+    )
     features: Width = Field(
         default=64, description="features of a shared model, or of one that is no plain perceptron"
     )
@@ -81,6 +88,8 @@ class ActorCritic(LibraryAlgorithm):
         learn = site.learn
         frequency = self.sde_sample_freq
         sde = {} if frequency is None else {"use_sde": True, "sde_sample_freq": frequency}
+        # Policies for choices alone do not know it.
+        spread = {"log_std_init": self.log_std_init} if self.log_std_init else {}
         return {
             **sde,
             **self._rollouts(site),
@@ -90,7 +99,7 @@ class ActorCritic(LibraryAlgorithm):
             "ent_coef": self.ent_coef,
             "vf_coef": self.vf_coef,
             "max_grad_norm": learn.grad_clip if learn.grad_clip is not None else float("inf"),
-            "policy_kwargs": self.networks(learn),
+            "policy_kwargs": self.networks(learn) | spread,
         }
 
     def networks(self, learn: Reinforcement) -> dict[str, object]:
