@@ -41,7 +41,7 @@ def sleep_between_claims() -> None:
     claims.InstanceConcurrencyContext.interval_to_next_pending_claim_check = _interval
 
 
-def _interval(context: Any) -> float:
+def _interval(self: Any) -> float:
     """Return the time until the next claim, s."""
-    moments = context._pending_timeouts.values()
+    moments = self._pending_timeouts.values()
     return max(0.0, min(moments, default=0.0) - time.time())

@@ -135,13 +135,14 @@ def _channels(task: Task, what: str, count: int) -> tuple[str, ...]:
     """Return the channels that are the numbers: all, or those observed if all are not as many."""
     if what == "action":
         return tuple(task.actions)
-    selected = getattr(task.learn, "observations", None)
+    selected: list[str] = getattr(task.learn, "observations", [])
     roles = ("state", "observation")
     names = [
         name for role in roles for name, channel in task.channels.items() if channel.role == role
     ]
-    is_selection = selected and len(names) != count
-    return tuple(name for name in selected if name in names) if is_selection else tuple(names)
+    if selected and len(names) != count:
+        names = [name for name in selected if name in names]
+    return tuple(names)
 
 
 def _attribute(environment: Env, name: str, default: object) -> Any:
