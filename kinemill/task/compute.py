@@ -21,11 +21,11 @@ class Compute(Plugin):
     """Settings common to all targets."""
 
     max_runtime: Seconds = Field(
-        default=3600.0,
+        default=86400.0,
         description="time limit of a training, s; a rerun resumes from its checkpoint",
     )
     run_timeout: Seconds = Field(
-        default=86400.0, description="time limit of a whole run with all stages, s"
+        default=172800.0, description="time limit of a whole run with all stages, s"
     )
 
 

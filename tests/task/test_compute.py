@@ -18,7 +18,7 @@ def test_every_target_has_its_settings_and_its_file():
 def test_one_override_moves_a_training_elsewhere():
     task = load_task(CART_POLE, {"compute.type": "ray", "compute.workers": 2, "compute.gpus": 0.5})
     assert (task.compute.type, task.compute.workers, task.compute.gpus) == ("ray", 2, 0.5)
-    assert task.compute.max_runtime == 3600
+    assert task.compute.max_runtime == 86_400
     assert "compute" not in str(task.part("learn"))
 
 
