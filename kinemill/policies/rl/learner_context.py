@@ -94,6 +94,12 @@ def checked_settings(task: Task, layout: PolicyLayout) -> Any:
     return learn
 
 
+def _of_spread(algorithm: Algorithm) -> str | None:
+    """Return the first setting of a spread of continuous actions that is in use."""
+    settings = ("sde_sample_freq", "log_std_init")
+    return next((name for name in settings if getattr(algorithm, name, None)), None)
+
+
 def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
     """Check that an algorithm can train the policy.
 
@@ -104,9 +110,8 @@ def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
     where = f"learn.algorithm.type: {algorithm.type}"
     if kind not in algorithm.acts:
         raise BadInput(where, f"cannot learn {kind} actions", expected=" or ".join(algorithm.acts))
-    for setting in ("sde_sample_freq", "log_std_init"):
-        if getattr(algorithm, setting, None) and kind != "continuous":
-            raise BadInput(f"learn.algorithm.{setting}", f"needs continuous actions, not {kind}")
+    if kind != "continuous" and (setting := _of_spread(algorithm)):
+        raise BadInput(f"learn.algorithm.{setting}", f"needs continuous actions, not {kind}")
     if layout.agents and not algorithm.multi_agent:
         names = [name for name in ALGORITHMS if ALGORITHMS[name].multi_agent]
         problem = "cannot train agents that act in turns"
