@@ -22,7 +22,6 @@ def in_process(context: dg.InitExecutorContext) -> dg.Executor:
     """
     end_with_ancestors()
     install_listeners()
-    sleep_between_claims()
     make: Any = dg.in_process_executor.executor_creation_fn
     return Cancellable(make(context))
 
@@ -57,6 +56,7 @@ class Cancellable(dg.Executor):
             DagsterExecutionInterruptedError: The run was canceled.
         """
         _check(plan_context.instance, plan_context.dagster_run)
+        sleep_between_claims(plan_context.instance)
         for event in self._executor.execute(plan_context, execution_plan):
             yield event
             if event.event_type == dg.DagsterEventType.STEP_START:

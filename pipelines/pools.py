@@ -6,13 +6,14 @@ Concurrency) are kept.
 """
 
 import os
-import time
+from time import sleep
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.plan import instance_concurrency_context as claims
 
 from kinemill_dagster.assets.pools import CPU, GPU, gpus
+
+_PAUSE = 1.0  # s between two claims of a slot
 
 
 def limits() -> dict[str, int]:
@@ -32,16 +33,22 @@ def set_limits(instance: dg.DagsterInstance) -> None:
             storage.set_concurrency_slots(pool, limit)
 
 
-def sleep_between_claims() -> None:
-    """Make a run that waits for a slot sleep until its next claim.
+def sleep_between_claims(instance: dg.DagsterInstance) -> None:
+    """Make runs of this process that wait for a slot sleep.
 
-    Dagster's own interval is never above 0 (dagster-io/dagster#20367): the waiting run would occupy
+    Dagster's executor waits without a pause (dagster-io/dagster#20367): a waiting run would occupy
     the core on which the other training runs.
     """
-    claims.InstanceConcurrencyContext.interval_to_next_pending_claim_check = _interval
+    storage: Any = instance.event_log_storage
+    if "claim_concurrency_slot" in vars(storage):
+        return
+    claim = storage.claim_concurrency_slot
 
+    def claim_or_sleep(*slot: Any) -> Any:
+        status = claim(*slot)
+        if status.is_claimed:
+            return status
+        sleep(_PAUSE)
+        return status.with_sleep_interval(0.0)
 
-def _interval(self: Any) -> float:
-    """Return the time until the next claim, s."""
-    moments = self._pending_timeouts.values()
-    return max(0.0, min(moments, default=0.0) - time.time())
+    vars(storage)["claim_concurrency_slot"] = claim_or_sleep

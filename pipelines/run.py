@@ -195,7 +195,7 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
         tags[MAX_RETRIES] = "0"
     part = None if run.assets is None else [dg.AssetKey([task.name, name]) for name in run.assets]
     reap(instance)  # a dead run may occupy the slot that this one needs
-    sleep_between_claims()
+    sleep_between_claims(instance)
     create = instance.create_run_for_job
 
     def create_run(*, job_def: dg.JobDefinition, **rest: Any) -> dg.DagsterRun:

@@ -15,6 +15,7 @@ class Instance:
 
     def __init__(self, marked):
         self.views, self.marked, self.canceling = 0, marked, []
+        self.event_log_storage = SimpleNamespace(claim_concurrency_slot=None)
 
     def all_logs(self, run_id, of_type):
         assert (run_id, of_type) == ("r", dg.DagsterEventType.RUN_CANCELED)

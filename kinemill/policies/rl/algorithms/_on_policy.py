@@ -89,7 +89,7 @@ class ActorCritic(LibraryAlgorithm):
         frequency = self.sde_sample_freq
         sde = {} if frequency is None else {"use_sde": True, "sde_sample_freq": frequency}
         # Policies for choices alone do not know it.
-        spread = {"log_std_init": self.log_std_init} if self.log_std_init else {}
+        std = {"log_std_init": self.log_std_init} if self.log_std_init else {}
         return {
             **sde,
             **self._rollouts(site),
@@ -99,7 +99,7 @@ class ActorCritic(LibraryAlgorithm):
             "ent_coef": self.ent_coef,
             "vf_coef": self.vf_coef,
             "max_grad_norm": learn.grad_clip if learn.grad_clip is not None else float("inf"),
-            "policy_kwargs": self.networks(learn) | spread,
+            "policy_kwargs": self.networks(learn) | std,
         }
 
     def networks(self, learn: Reinforcement) -> dict[str, object]:
