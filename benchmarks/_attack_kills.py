@@ -20,7 +20,7 @@ from benchmarks._attacked import (
 )
 
 _PATIENCE = 600.0  # s of a run that is not killed
-_REST = 0.5  # share of an uninterrupted run in which the last kills of a chain fall, at least
+_LEAST_SHARE = 0.5  # share of an uninterrupted run in which the last kills of a chain fall, at least
 _IN_A_ROW = 10  # kills of a long command before it is left to complete
 _LOOP = [  # one round that learns little
     "ingest.min_file_age=0",
@@ -198,7 +198,7 @@ class _Attack:
     def kill(self) -> tuple[bool, str]:
         """Kill the command, unless it is faster; return whether it was killed, and when."""
         first, last = self._first, self._last
-        rest = max(last - first - self._done, _REST * last)
+        rest = max(last - first - self._done, _LEAST_SHARE * last)
         moment = self._moments.uniform(first, first + rest)
         result = self._run(moment)
         was_killed = result.code == KILLED

@@ -94,8 +94,8 @@ def checked_settings(task: Task, layout: PolicyLayout) -> Any:
     return learn
 
 
-def _of_spread(algorithm: Algorithm) -> str | None:
-    """Return the first setting of a spread of continuous actions that is in use."""
+def _noise_setting(algorithm: Algorithm) -> str | None:
+    """Return a setting of exploration noise that is in use, or None."""
     settings = ("sde_sample_freq", "log_std_init")
     return next((name for name in settings if getattr(algorithm, name, None)), None)
 
@@ -110,7 +110,7 @@ def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
     where = f"learn.algorithm.type: {algorithm.type}"
     if kind not in algorithm.acts:
         raise BadInput(where, f"cannot learn {kind} actions", expected=" or ".join(algorithm.acts))
-    if kind != "continuous" and (setting := _of_spread(algorithm)):
+    if kind != "continuous" and (setting := _noise_setting(algorithm)):
         raise BadInput(f"learn.algorithm.{setting}", f"needs continuous actions, not {kind}")
     if layout.agents and not algorithm.multi_agent:
         names = [name for name in ALGORITHMS if ALGORITHMS[name].multi_agent]

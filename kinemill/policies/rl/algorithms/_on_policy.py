@@ -48,7 +48,7 @@ class ActorCritic(LibraryAlgorithm):
         default=0.0,
         ge=-10.0,
         le=2.0,
-        description="logarithm of the first standard deviation of actions that are numbers",
+        description="logarithm of the initial standard deviation of continuous actions",
         examples=[0.0, -1.0, -2.0],
     )
     features: Width = Field(
@@ -88,7 +88,7 @@ class ActorCritic(LibraryAlgorithm):
         learn = site.learn
         frequency = self.sde_sample_freq
         sde = {} if frequency is None else {"use_sde": True, "sde_sample_freq": frequency}
-        # Policies for choices alone do not know it.
+        # Policies for discrete actions do not accept it.
         std = {"log_std_init": self.log_std_init} if self.log_std_init else {}
         return {
             **sde,
