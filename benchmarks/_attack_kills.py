@@ -20,7 +20,7 @@ from benchmarks._attacked import (
 )
 
 _PATIENCE = 600.0  # s of a run that is not killed
-_LEAST_SHARE = 0.5  # share of an uninterrupted run in which the last kills of a chain fall, at least
+_LEAST_SHARE = 0.5  # of an uninterrupted run: where the last kills of a chain fall, at least
 _IN_A_ROW = 10  # kills of a long command before it is left to complete
 _LOOP = [  # one round that learns little
     "ingest.min_file_age=0",
