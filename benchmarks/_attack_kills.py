@@ -20,8 +20,8 @@ from benchmarks._attacked import (
 )
 
 _PATIENCE = 600.0  # s of a run that is not killed
-_LEAST_SHARE = 0.5  # of an uninterrupted run: where the last kills of a chain fall, at least
-_IN_A_ROW = 10  # kills of a long command before it is left to complete
+_LEAST_SHARE = 0.35  # of an uninterrupted run: where the last kills of a chain fall, at least
+_IN_A_ROW = 20  # kills of a long command before it is left to complete
 _LOOP = [  # one round that learns little
     "ingest.min_file_age=0",
     "loop.rounds=1",

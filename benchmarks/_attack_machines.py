@@ -158,25 +158,23 @@ def _log(workspace: Workspace) -> bytes:
 
 
 def attack_ray(workspace: Workspace, folder: Path) -> list[Row]:
-    """Kill the training of a run on Ray, then the node that it is on."""
+    """Kill the training of a run on Ray, then the node of the next try."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - else other sections starve it
-    row = Row("Ray worker killed in a run")
-    with ray_head() as cluster:
+    row, waiting = Row("Ray worker killed in a run"), ["node", "training process"]
+    copy = workspace.copy(folder / "mill")
+    command = [*_arguments("run", copy), "--set", "compute={type: ray, retries: 2}"]
+    command += ["--set", "learn.steps=200", "--set", "learn.patience=null"]
+    with ray_head() as cluster, ThreadPoolExecutor(1) as pool:
         nodes = [add_node(cluster), add_node(cluster)]
-        for victim in ("training process", "node"):
-            copy = workspace.copy(folder / victim)
-            command = [*_arguments("run", copy), "--set", "compute.type=ray"]
-            command += ["--set", "learn.steps=200", "--set", "learn.patience=null"]
-            environment = copy.environment() | {"RAY_ADDRESS": cluster.address}
-            with ThreadPoolExecutor(1) as pool:
-                run = pool.submit(run_cold, command, environment, 600.0)
-                was_killed = False
-                while not run.done() and not was_killed:
-                    was_killed = _kill_training(nodes, victim)
-                    time.sleep(0.5)  # to list all processes costs as much as a small training
-            problem = run.result().problem((0, 1))
-            row.add(victim, problem if was_killed else f"nothing was killed; {problem}")
+        environment = copy.environment() | {"RAY_ADDRESS": cluster.address}
+        run = pool.submit(run_cold, command, environment, 600.0)
+        while waiting and not run.done():
+            if _kill_training(nodes, waiting[-1]):
+                row.add(waiting.pop(), "")
+            time.sleep(0.5)  # to list all processes costs as much as a small training
+        problem = run.result().problem((0, 1))
+    row.add("the run", problem or (f"nothing was killed of {waiting}" if waiting else ""))
     return [row]
 
 

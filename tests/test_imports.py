@@ -22,6 +22,17 @@ from kinemill.export.rounding import Rounding
 with Rounding(0):
     torch.ones(2) + torch.ones(2)
 """
+STEPS = """
+import torch
+from kinemill.task.plugins import OPTIMIZERS
+from kinemill.train.optimizer_step import fused_step
+from kinemill.train.training_state import load_optimizer, optimizer_tensors
+weight = torch.nn.Parameter(torch.ones(2))
+optimizer = OPTIMIZERS["adamw"]().build([weight])
+weight.sum().backward()
+fused_step(optimizer)()
+load_optimizer(optimizer, optimizer_tensors(optimizer))
+"""
 FAMILIES = """
 from kinemill.task import AUGMENTATIONS, MODELS, READERS
 assert [*AUGMENTATIONS, *MODELS, *READERS]
@@ -45,6 +56,7 @@ PROGRAMS = {
         "dagster",
     ),
     "rounding": (PERTURBED, "torch._dynamo"),  # takes 2 s of CPU time
+    "steps of a training": (STEPS, "torch._dynamo"),
     "robot": (
         "import kinemill.runtime, onnxruntime",
         "torch polars pydantic onnx mlflow pandas yaml",

@@ -135,6 +135,7 @@ MOTION_LEAST = 10  # rows of a part of a clip
 # motion_physics.py: set by the robots of awd_robots, which walk after training with these settings
 MOTION_SECONDS = 20.0  # length of an episode
 MOTION_COMMANDS = 8  # largest number of commands of clips that the trials use
+MOTION_QUICK = 1 / 45  # s, time step above which the preset `quick` trains enough
 MOTION_STILL = 1e-3  # rad, largest movement and offset of a joint that can be locked
 MOTION_HORIZON = 1.65  # s, mean time until a reward of which the discount leaves 1/e
 

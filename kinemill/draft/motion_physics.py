@@ -10,7 +10,13 @@ import numpy as np
 from kinemill.draft.clip_names import ClipColumns
 from kinemill.draft.clip_rates import derived, turning_rates, walked_commands
 from kinemill.draft.column import Column
-from kinemill.draft.constants import MOTION_COMMANDS, MOTION_HORIZON, MOTION_SECONDS, MOTION_STILL
+from kinemill.draft.constants import (
+    MOTION_COMMANDS,
+    MOTION_HORIZON,
+    MOTION_QUICK,
+    MOTION_SECONDS,
+    MOTION_STILL,
+)
 from kinemill.draft.mechanism import is_legged
 from kinemill.draft.table import Table
 from kinemill.errors import BadInput
@@ -102,9 +108,11 @@ class Physics:
         angles = ", ".join(f"{name}: {angle:g}" for name, angle in self.stance.items())
         stance = f"  stance: {{{angles}}}  # mean pose of the clips, as the file has no keyframe"
         gamma = math.exp(-step / MOTION_HORIZON)
+        quick = "quick" if step > MOTION_QUICK else "quick_60hz"
         algorithm = f"{{type: ppo, n_steps: 32, n_epochs: 4, gamma: {gamma:.3g}}}"
         return (
             *_TRACKING,
+            f"    steps: 6000000  # 23 to 70 minutes on two cores; --with physics={quick}: 20",
             f"    algorithm: {algorithm}  # rewards of the next {MOTION_HORIZON:g} s",
             *self._robot_lines(),
             *([stance] if angles else []),
@@ -120,7 +128,6 @@ _TRACKING = (
     "    episode: 5  # s; longer ones leave few steps to commands under which robots fall early",
     "    task_commands: 0.7  # share of episodes with `environment.commands`",
     "  physics:",
-    "    steps: 6000000  # 23 to 70 minutes on two cores; --with physics=quick trains a quarter",
     "    num_envs: 128  # half as many steps per update as usual",
     "    batch_size: 1024",
 )

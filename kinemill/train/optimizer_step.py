@@ -312,9 +312,10 @@ def fused_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
     def step() -> None:
         parameters = [value for value in group["params"] if value.grad is not None]
         states = [optimizer.state[value] for value in parameters]
-        if not all(states):  # the first step makes the state
-            optimizer.step()
-            return
+        for value, state in zip(parameters, states, strict=True):
+            if not state:
+                state["step"] = torch.zeros((), device=value.device)
+                state.update(exp_avg=torch.zeros_like(value), exp_avg_sq=torch.zeros_like(value))
         counts = [state["step"] for state in states]
         KERNELS._foreach_add_(counts, 1)
         kernel(

@@ -9,6 +9,7 @@ from kinemill.draft.draft_check import check_draft
 from kinemill.draft.mirror_pairs import partner
 from kinemill.draft.motion import build_motion
 from kinemill.draft.robot_file import read_robot
+from kinemill.draft.task_draft_writer import write_task
 from kinemill.errors import BadInput
 from kinemill.task import load_task
 from tests.conftest import EXAMPLES
@@ -148,9 +149,12 @@ def test_limits_of_a_robot_file_tell_the_signs_of_joints_at_rest(clips, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("robot", "moving_joints"), [("go_bdx", 10), ("mini_bdx", 12)])
+@pytest.mark.parametrize(
+    ("robot", "moving_joints", "preset"),
+    [("go_bdx", 10, "=quick_60hz:"), ("mini_bdx", 12, "=quick:")],
+)
 def test_the_model_file_of_a_legged_robot_gives_its_physics(
-    shared_data, draft_of, task_of, robot, moving_joints
+    shared_data, draft_of, task_of, robot, moving_joints, preset
 ):
     model = shared_data / "awd_robots" / robot / "scene.xml"
     draft = draft_of(robot)
@@ -170,6 +174,7 @@ def test_the_model_file_of_a_legged_robot_gives_its_physics(
     gamma = task.learn.in_physics.algorithm.gamma
     assert -task.dt / np.log(gamma) == pytest.approx(1.65, abs=0.03)  # s, at any rate
     assert task.learn.tracking.reward.command_weight > 0.0
+    assert preset in write_task(draft)
     checked = check_draft(draft)
     assert (checked.refused, checked.problem) == ([], "")
 

@@ -1,5 +1,6 @@
 """Shared parts of optimizers: build torch's class from the settings."""
 
+import inspect
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -7,6 +8,8 @@ from pydantic import Field
 
 from kinemill.task.bounds import Decay, Fraction, LearningRate, RatioOrZero
 from kinemill.task.plugins import Optimizer
+
+_WRAPPED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 
 
 class TorchOptimizer(Optimizer):
@@ -21,7 +24,10 @@ class TorchOptimizer(Optimizer):
         settings = self.model_dump(exclude={"type"})
         if self.fused:
             settings["fused"] = True
-        return getattr(torch.optim, type(self).__name__)(parameters, **settings)
+        kind = getattr(torch.optim, type(self).__name__)
+        # Their wrappers import torch's compiler, which takes two seconds.
+        bare = {name: inspect.unwrap(getattr(kind, name)) for name in _WRAPPED}
+        return type(kind.__name__, (kind,), bare)(parameters, **settings)
 
 
 class Moments(TorchOptimizer):
