@@ -24,10 +24,10 @@ class Motion(MotionSettings):
 
     def needed_rows(self, task: Task) -> dict[str, dict[str, int]]:
         """Return the rows of one window of training and of one of validation, without physics."""
-        from kinemill.policies.motion.gait_rollout import EVALUATION_ROWS
-
         if task.environment is not None:
             return {}
+        from kinemill.policies.motion.gait_rollout import EVALUATION_ROWS  # with torch
+
         history = {"learn.history": self.history}
         return {
             "train": history | {"learn.horizon": self.horizon},
