@@ -184,6 +184,7 @@ RATE_LONGEST = 0.5  # s, longest step that a fast log is slowed down to
 RANDOM_EPISODES = 5  # of random actions that check the environment
 # Ratio of the standard deviations of two observations that calls for normalization.
 RANDOM_UNEVEN = 10.0
+ROUND_STEPS = 50_000  # most steps of a round, unless one evaluation takes more: a kill loses one
 RANDOM_MOST_STEPS = 1000  # steps of an episode that neither the environment nor a clock limits
 ROBOT_SECONDS = 20.0  # s of an episode of a robot in MJCF
 ROBOT_DT = 0.02  # s, about the time step of a robot in MJCF

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kinemill.draft.column import PLAIN, YAML_WORDS, identifier
+from kinemill.draft.constants import ROUND_STEPS
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task.yaml import dump_line
@@ -43,6 +44,7 @@ class EnvironmentDraft:
 def write_environment_task(draft: EnvironmentDraft) -> str:
     """Return the text of the task file of a draft."""
     eval_every = max(1024, draft.steps // 20 // 1024 * 1024)
+    rounds = min(5, max(1, ROUND_STEPS // eval_every))
     lines = [
         f"# Drafted by kinemill new from {draft.title}: check every comment.",
         *(f"# {remark}." for remark in draft.remarks),
@@ -55,7 +57,8 @@ def write_environment_task(draft: EnvironmentDraft) -> str:
         *draft.algorithm,
         f"  steps: {draft.steps}",
         f"  eval_every: {eval_every}",
-        f"  save_every: {2 * eval_every}",
+        *([f"  evals_per_round: {rounds}  # a kill loses one round"] if rounds < 5 else []),
+        f"  save_every: {eval_every}",
         *_target(draft),
     ]
     return "\n".join(lines) + "\n"

@@ -1,11 +1,14 @@
 """Reinforcement drafts: everything is read from the environment itself."""
 
 import sys
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
 import pytest
+import yaml
 
+from kinemill.draft.environment_writer import write_environment_task
 from kinemill.draft.mechanism import is_legged
 from kinemill.draft.reinforcement import _ZOO, build_reinforcement
 from kinemill.errors import BadInput
@@ -46,6 +49,17 @@ def test_tuned_settings_are_those_of_a_task_that_can_train(environment, monkeypa
     assert checked.task.learn.algorithm.type in checked.text
     assert "algorithm: " in checked.draft.remarks[0]
     assert "with the settings of rl-baselines3-zoo" in checked.draft.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "rounds"), [(100_000, 5), (500_000, 2), (1_000_000, 1), (5_000_000, 1)]
+)
+def test_a_kill_of_a_drafted_training_loses_one_short_round(steps, rounds):
+    draft = build_reinforcement("cart", "CartPole-v1").draft
+    learn = yaml.safe_load(write_environment_task(replace(draft, steps=steps)))["learn"]
+    assert learn.get("evals_per_round", 5) == rounds
+    assert rounds * learn["eval_every"] <= 50_000 or rounds == 1
+    assert learn["save_every"] <= rounds * learn["eval_every"]
 
 
 @pytest.mark.parametrize(("env", "inputs"), [("FrozenLake-v1", 16), ("Blackjack-v1", 45)])
