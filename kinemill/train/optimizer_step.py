@@ -314,7 +314,7 @@ def fused_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
         states = [optimizer.state[value] for value in parameters]
         for value, state in zip(parameters, states, strict=True):
             if not state:
-                state["step"] = torch.zeros((), device=value.device)
+                state["step"] = torch.zeros((), dtype=torch.float32, device=value.device)
                 state.update(exp_avg=torch.zeros_like(value), exp_avg_sq=torch.zeros_like(value))
         counts = [state["step"] for state in states]
         KERNELS._foreach_add_(counts, 1)
