@@ -133,14 +133,14 @@ def _limit(servers: GuardedServers) -> None:
 
 
 def _attack(servers: GuardedServers, name: str) -> Row:
-    row, seen = Row(f"launch with a looser gate: {name}"), _runs(servers)
+    row, earlier = Row(f"launch with a looser gate: {name}"), _runs(servers)
     for setting in GATE if name in _CONTROLS else ["promote.margin"]:
         gained: set[str] = set()
         for role in ROLES:
             status = _status(lambda: PATHS[name](servers, role, {setting: GATE[setting]}))  # noqa: B023
             runs = _runs(servers)
-            new = [text for run, text in runs.items() if run not in seen]
-            seen |= runs
+            new = [text for run, text in runs.items() if run not in earlier]
+            earlier |= runs
             if any(setting.partition(".")[2] in text for text in new):
                 gained.add(role)
             is_served = name in _ADMINISTERED and status not in {401, 403}
