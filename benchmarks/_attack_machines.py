@@ -171,10 +171,10 @@ def attack_ray(workspace: Workspace, folder: Path) -> list[Row]:
         run = pool.submit(run_cold, command, environment, 600.0)
         while waiting and not run.done():
             if _kill_training(nodes, waiting[-1]):
-                row.add(waiting.pop(), "")
+                waiting.pop()
             time.sleep(0.5)  # to list all processes costs as much as a small training
         problem = run.result().problem((0, 1))
-    row.add("the run", problem or (f"nothing was killed of {waiting}" if waiting else ""))
+    row.add("both kills", problem or (f"not killed: {waiting}" if waiting else ""), 2)
     return [row]
 
 

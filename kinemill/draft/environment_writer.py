@@ -44,7 +44,7 @@ class EnvironmentDraft:
 def write_environment_task(draft: EnvironmentDraft) -> str:
     """Return the text of the task file of a draft."""
     eval_every = max(1024, draft.steps // 20 // 1024 * 1024)
-    rounds = min(5, max(1, ROUND_STEPS // eval_every))
+    per_round = min(5, max(1, ROUND_STEPS // eval_every))
     lines = [
         f"# Drafted by kinemill new from {draft.title}: check every comment.",
         *(f"# {remark}." for remark in draft.remarks),
@@ -57,7 +57,7 @@ def write_environment_task(draft: EnvironmentDraft) -> str:
         *draft.algorithm,
         f"  steps: {draft.steps}",
         f"  eval_every: {eval_every}",
-        *([f"  evals_per_round: {rounds}  # a kill loses one round"] if rounds < 5 else []),
+        *([f"  evals_per_round: {per_round}  # a kill loses one round"] if per_round < 5 else []),
         f"  save_every: {eval_every}",
         *_target(draft),
     ]
