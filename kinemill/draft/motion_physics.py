@@ -112,7 +112,7 @@ class Physics:
         algorithm = f"{{type: ppo, n_steps: 32, n_epochs: 4, gamma: {gamma:.3g}}}"
         return (
             *_TRACKING,
-            f"    steps: 6000000  # 23 to 70 minutes on two cores; --with physics={quick}: about 20",
+            f"    steps: 6000000  # 23 to 70 min on two cores; --with physics={quick}: about 20",
             f"    algorithm: {algorithm}  # rewards of the next {MOTION_HORIZON:g} s",
             *self._robot_lines(),
             *([stance] if angles else []),
