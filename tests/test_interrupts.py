@@ -14,12 +14,16 @@ from tests.terminal import CTRL_C, Terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# `kinemill` with a command that does something else.
+# `kinemill` with a command that does something else. It sleeps in short naps, because a signal
+# between Python's check for signals and the system call is handled only after the call.
 COMMAND = """
 import os, sys, time
 sys.path.insert(0, {root!r})
 sys.argv[0] = "kinemill"
 import kinemill.cli.app as app
+def sleep(seconds):
+    for _ in range(int(seconds * 10)):
+        time.sleep(0.1)
 def work():
     pass
 {body}
@@ -32,16 +36,16 @@ IN_DAGSTER = """
     from tests.dagster_internals import raise_execution_interrupts
     with raise_execution_interrupts():
         os.write(1, b"ready\\n")
-        time.sleep(60)
+        sleep(60)
 """
 SLEEP = """
     os.write(1, b"ready\\n")
-    time.sleep(60)
+    sleep(60)
 """
 TO_EXCEPTION = """
     try:
         os.write(1, b"ready\\n")
-        time.sleep(60)
+        sleep(60)
     except BaseException as error:
         raise RuntimeError("what a library makes of it") from error
 """
@@ -53,10 +57,10 @@ IN_DESTRUCTOR = """
     class Slow:
         def __del__(self):
             os.write(1, b"ready\\n")
-            time.sleep(5)
+            sleep(5)
     one = Slow()
     del one
-    time.sleep(60)
+    sleep(60)
 """
 SMALL_LOGS = """
     from kinemill.parallel import in_processes
@@ -78,10 +82,10 @@ DEAF_CLEANING = """
     try:
         with message_on_interrupt(lambda: "two trials are kept"):
             os.write(1, b"ready\\n")
-            time.sleep(60)
+            sleep(60)
     finally:
         print("cleaning", flush=True)
-        time.sleep(60)
+        sleep(60)
 """
 
 
@@ -187,6 +191,6 @@ class Slow:
     def find_spec(self, name, path=None, target=None):
         if name == "kinemill.cli.app":
             os.write(1, b"ready\\n")
-            time.sleep(60)
+            sleep(60)
 sys.meta_path.insert(0, Slow())
 """
