@@ -66,6 +66,7 @@ class DataSet:
         test: `dataset.test` as its publisher states it; None: as drafted.
         rate: sampling rate of logs without timestamps, Hz.
         tuned: task that was tuned for it, in the section `accuracy` of the results.
+        tuned_horizon: time ahead of the errors of that task, s.
         published: errors that others reached.
     """
 
@@ -74,13 +75,20 @@ class DataSet:
     test: tuple[object, ...] | None = None
     rate: float | None = None
     tuned: str | None = None
+    tuned_horizon: float = 0.0
     published: "Published | None" = None
 
 
 SETS = (
-    DataSet("simple_pendulum", "simple_pendulum", ("*ilqr_measured*",), tuned="simple_pendulum"),
     DataSet(
-        "double_pendulum_sysid", "double_pendulum_sysid", ("*traj03*",), tuned="double_pendulum"
+        *("simple_pendulum", "simple_pendulum", ("*ilqr_measured*",)),
+        tuned="simple_pendulum",
+        tuned_horizon=0.5,
+    ),
+    DataSet(
+        *("double_pendulum_sysid", "double_pendulum_sysid", ("*traj03*",)),
+        tuned="double_pendulum",
+        tuned_horizon=0.25,
     ),
     DataSet("double_pendulum_c0", "double_pendulum_c0"),
     DataSet("pendubot", "pendubot_400hz"),
@@ -214,12 +222,12 @@ def simulations(entries: Sequence[DataSet]) -> str:
 
 
 def by_channel(entries: Sequence[DataSet]) -> str:
-    """Return errors at the horizon next to those of tuned tasks, as a table in Markdown."""
+    """Return errors at the horizon of tuned tasks next to theirs, as a table in Markdown."""
     rows = list[list[str]]()
     for entry in entries:
         if entry.tuned is None:
             continue
-        test, ratios = _newest(entry.name)["metrics"]["test"], list[float]()
+        test, ratios = _errors(entry), list[float]()
         for (name, errors), tuned in zip(test.items(), _tuned_errors(entry.tuned), strict=True):
             ratios.append(errors["rmse"]["model"] / tuned)
             cells = [
@@ -233,6 +241,21 @@ def by_channel(entries: Sequence[DataSet]) -> str:
         mean = math.exp(statistics.fmean(map(math.log, ratios)))
         rows.append([entry.name, "geometric mean", "", "", "", f"{mean:.2f}"])
     return _proof.table(["set", "channel", "unit", "defaults", "tuned task", "ratio"], rows)
+
+
+def _errors(entry: DataSet) -> dict[str, Any]:
+    """Return the errors of the version by channel, at the horizon of the tuned task."""
+    folder = project() / "results" / entry.name / "evaluation"
+    path = folder / "evaluation.json"
+    if not path.is_file():
+        task = load_task(project() / "tasks" / f"{entry.name}.yaml")
+        (log,) = (DATA / entry.source).glob(str((entry.test or ("*",))[0]))
+        version = f"{entry.name}:{_newest(entry.name)['version']}"
+        horizon = ["--horizon", str(round(entry.tuned_horizon / task.dt))]
+        options = ["--logs", str(log), "--out", str(folder), *horizon]
+        _kinemill("model", "evaluate", version, *options).check_returncode()
+    test: dict[str, Any] = read_json(path)["metrics"]["test"]
+    return test
 
 
 def _tuned_errors(label: str) -> list[float]:
