@@ -120,8 +120,3 @@ def test_secret_is_neither_stored_nor_printed(ran):
     assert values == []
     assert "do-not-keep" not in done.stdout + done.stderr
     assert (scratch / "home" / "mlflow.db").stat().st_size > 100_000  # there was something to read
-
-
-def test_home_is_readable_by_its_user_alone(ran):
-    assert (ran[0] / "home").stat().st_mode & 0o777 == 0o700
-    assert (ran[0] / "home" / "artifacts").stat().st_mode & 0o777 == 0o700

@@ -1,20 +1,16 @@
 """The real webserver, daemon and MLflow pages, as `kinemill ui` starts them, on a home that ran."""
 
 import json
-import platform
-import re
 import shutil
 import signal
 import urllib.request
 
-import psutil
 import pytest
 
 from kinemill.store.home import Home
 from kinemill_dagster.assets import CHAIN
-from tests.conftest import run_command
 from tests.pipelines.conftest import TASK, Workspace, copy_home
-from tests.pipelines.serving import REPOSITORY, TERMINATE, alive, serve, until
+from tests.pipelines.serving import REPOSITORY, alive, serve, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -90,15 +86,6 @@ def test_chain_launched_over_graphql_succeeds_and_is_fresh(served, arrived):
     assert champion(served) == 2
 
 
-def test_terminated_run_ends_its_training_process(served, arrived):
-    run = served.launch(steps=1_000_000, patience=None)
-    training = until(served.training, "the training process")
-    served.ask(TERMINATE, id=run)
-    until(lambda: served.status(run) in ENDED, "the end of the run")
-    assert served.status(run) == "CANCELED"
-    until(lambda: not psutil.pid_exists(training.pid), "the end of its training", within=10)
-
-
 @pytest.mark.slow
 def test_run_started_over_rest_trains_while_another_of_its_task_waits(served):
     overrides = {"learn.steps": 1500, "learn.patience": None}
@@ -119,14 +106,6 @@ def test_run_started_over_rest_trains_while_another_of_its_task_waits(served):
     losses = {point["step"]: point["train/loss"] for point in points if "train/loss" in point}
     assert sorted({point["step"] for point in points}) == list(range(10, 1501, 10))
     assert losses[1500] == result["loss"]
-
-
-def test_home_is_served_once(served):
-    again = run_command("ui")
-    assert again.returncode == 2
-    assert "is served already" in again.stderr
-    assert f"process {served.process.pid} on {platform.node()}" in again.stderr
-    assert re.search(r"since \d{4}-\d\d-\d\dT", again.stderr)
 
 
 def _versions(served):
