@@ -40,15 +40,9 @@ SECRETS = {
     name: f"canary-{number}-do-not-keep"
     for number, name in enumerate(
         [
-            "AWS_ACCESS_KEY_ID",
-            "AWS_SECRET_ACCESS_KEY",
-            "KINEMILL_TOKEN",
-            "KINEMILL_PROXY_SECRET",
-            "MLFLOW_TRACKING_PASSWORD",
-            "WANDB_API_KEY",
-            "HF_TOKEN",
+            *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "KINEMILL_TOKEN", "PGPASSWORD"),
+            *("KINEMILL_PROXY_SECRET", "MLFLOW_TRACKING_PASSWORD", "WANDB_API_KEY", "HF_TOKEN"),
             "PIP_INDEX_URL",
-            "PGPASSWORD",
         ]
     )
 }
