@@ -47,14 +47,7 @@ def test_commands_are_in_their_groups():
             "verify", "approve", "trials", "promote", "rollback", "pull", "audit", "lineage",
             "tune", "transfer",
         ],
-        "admin": [
-            "gc",
-            "backup",
-            "restore",
-            "rebuild-catalog",
-            "users",
-            "alerts",
-        ],
+        "admin": ["gc", "backup", "restore", "rebuild-catalog", "users", "alerts"],
     }  # fmt: skip
 
 

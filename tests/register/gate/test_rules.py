@@ -180,13 +180,8 @@ def _with(good, **promote):
     )
 
 
-UNMEASURED = [
-    "beats_champion",
-    "channels",
-    "interface",
-    "interval_champion",
-    "no_worse_champion",
-]  # what a champion refuses that cannot be measured
+# What a champion refuses that cannot be measured.
+UNMEASURED = ["beats_champion", "channels", "interface", "interval_champion", "no_worse_champion"]
 REFUSALS = {
     "size": {"size": 1.1e6},
     "freshness": {"age": 86401.0},
@@ -364,11 +359,7 @@ def test_a_champion_that_is_the_very_same_model_is_no_obstacle(task):
 
 
 def test_what_is_not_finite_is_shown_as_text(task):
-    assert [to_json_number(value) for value in (0.5, float("nan"), float("inf"))] == [
-        0.5,
-        "nan",
-        "inf",
-    ]
+    assert [to_json_number(value) for value in (0.5, NAN, math.inf)] == [0.5, "nan", "inf"]
 
 
 @pytest.mark.parametrize(
