@@ -119,11 +119,3 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tasks):
     assert "unknown key" in next(
         check["value"] for check in json.loads(done.stdout)["checks"] if check["ok"] is False
     )
-
-
-def test_an_internal_failure_is_code_3(tasks, home):
-    home.root.mkdir(parents=True)
-    home.mlflow_db.write_text("no database at all, although it is called one")
-    done = run_here("model", "list", "arm")
-    assert done.returncode == 3
-    assert done.stdout == ""

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,10 +15,11 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 
+from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill_dagster.assets import stages_of
 from tests.conftest import COMMAND
-from tests.pipelines.conftest import TASK, Workspace, is_training
+from tests.pipelines.conftest import TASK, Workspace, copy_home, is_training
 
 REPOSITORY = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
 LAUNCH = """
@@ -162,6 +164,18 @@ def serve(workspace, *options, ports=None):
         yield served
     finally:
         served.stop()
+
+
+@contextmanager
+def serve_copy(original, folder):
+    """Start the servers on a copy of a home and of its tasks."""
+    copy_home(original.home, folder / "home")
+    shutil.copytree(original.tasks, folder / "tasks")
+    site = Workspace(Home(folder / "home"), folder / "tasks")
+    with pytest.MonkeyPatch.context() as patch:
+        site.enter(patch)
+        with serve(site) as active:
+            yield active
 
 
 def until(result, what, within=400.0):

@@ -7,10 +7,9 @@ import urllib.request
 
 import pytest
 
-from kinemill.store.home import Home
 from kinemill_dagster.assets import CHAIN
-from tests.pipelines.conftest import TASK, Workspace, copy_home
-from tests.pipelines.serving import REPOSITORY, alive, serve, until
+from tests.pipelines.conftest import TASK
+from tests.pipelines.serving import REPOSITORY, alive, serve_copy, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -29,13 +28,8 @@ query($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {
 @pytest.fixture(scope="module")
 def served(first_run, tmp_path_factory):
     """`kinemill ui` on a copy of the home on which the chain ran."""
-    original, _ = first_run
-    site = Workspace(Home(tmp_path_factory.mktemp("served") / "home"), original.tasks)
-    copy_home(original.home, site.home.root)
-    with pytest.MonkeyPatch.context() as patch:
-        site.enter(patch)
-        with serve(site) as active:
-            yield active
+    with serve_copy(first_run[0], tmp_path_factory.mktemp("served")) as active:
+        yield active
 
 
 def champion(served):

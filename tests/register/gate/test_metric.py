@@ -96,6 +96,7 @@ def test_without_a_trick_every_line_holds(task, honest):
     if honest is HONEST_IN_A_CHANNEL:
         expected = "<= 0.049 (champion version 1, position: 0.05, less 2 %)"
         assert result["beats_champion"].expected == expected
+        assert result["beats_linear"].expected == "<= 0.294 (linear, position: 0.3, less 2 %)"
 
 
 def test_actions_of_a_policy_have_the_interval_and_the_episodes_of_its_verification():

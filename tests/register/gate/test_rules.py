@@ -344,6 +344,12 @@ def test_the_margin_is_relative_and_only_finite_models_beat(task, model, referen
     assert verdict.passed is passed
 
 
+@pytest.mark.parametrize(("model", "passed"), [(0.1, False), (0.0999, True)])
+def test_tie_at_margin_0_keeps_the_reference(task, model, passed):
+    inputs = _gate_inputs(task, model, references={"linear": 0.1}, beats=["linear"], margin=0.0)
+    assert [verdict.passed for verdict in RULES["beats"](inputs)] == [passed]
+
+
 def test_only_the_named_references_are_asked_about(task):
     verdicts = evaluate(_gate_inputs(task, beats=["linear_sincos"], champion=Champion(1)))
     named = ("beats", "interval", "no_worse")
