@@ -38,9 +38,7 @@ def canary(tmp_path):
 @pytest.fixture
 def sound(with_champion, monkeypatch):
     """The registry of a home with one champion, version 1."""
-    chain = with_champion()
-    monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
-    return chain
+    return with_champion()
 
 
 def by_pickle(folder, canary):

@@ -130,10 +130,7 @@ def check_commands(chain, out, champion):
 @pytest.fixture
 def three(with_champion, monkeypatch):
     """A registry with versions 1 to 3, of which 3 is champion."""
-    chain = with_champion(3)
-    monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
-    monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
-    return chain
+    return with_champion(3)
 
 
 def client_of(chain):

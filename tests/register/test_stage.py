@@ -15,18 +15,14 @@ from kinemill.store import ArtifactRef, from_json_value, to_json_value
 from kinemill.task import load_task
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from tests.register.conftest import Claims
-from tests.register.registrations import gate_of
+from tests.register.registrations import facts, gate_of
 
 REFERENCES = ("persistence", "constant_velocity", "linear", "linear_sincos", "champion")
 
 
 def test_the_first_verified_model_that_beats_the_baselines_is_champion(chain):
     registration = chain.register(0.1)
-    assert (registration.version, registration.alias, registration.status) == (
-        1,
-        "champion",
-        "done",
-    )
+    assert facts(registration) == (1, "champion", "done")
     beaten = [f"{how}_{who}" for how in ("beats", "interval", "no_worse") for who in REFERENCES]
     others = ["evidence", "independent", "interface", "measured", "parity", "serves", "verified"]
     others += ["precision", "beats_physics"]  # the latter says that this data has none

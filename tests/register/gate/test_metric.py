@@ -100,17 +100,10 @@ def test_without_a_trick_every_line_holds(task, honest):
 
 
 def test_actions_of_a_policy_have_the_interval_and_the_episodes_of_its_verification():
-    task = Task.model_validate(
-        {
-            "task": "arm",
-            "dt": 0.02,
-            "channels": {
-                "angle": {"role": "state", "unit": "rad"},
-                "torque": {"role": "action", "unit": "N*m"},
-            },
-            "learn": {"type": "imitation", "model": {"type": "mlp"}},
-        }
-    )
+    learn = {"type": "imitation", "model": {"type": "mlp"}}
+    channels = {name: {"role": "action", "unit": "1"} for name in ("torque", "force")}
+    channels["angle"] = {"role": "state", "unit": "rad"}
+    task = Task.model_validate({"task": "arm", "dt": 0.02, "channels": channels, "learn": learn})
     compared = {"repeat": against(0.5, 0.4, 0.63)}
     paired = claims(task, document(0.1, {"repeat": 0.2, "linear": 0.3}, against=compared))
     assert paired["repeat"].interval == (0.4, 0.63)
