@@ -116,31 +116,15 @@ def test_run_canceled_while_starting_ends_without_a_retry(served):
     assert len(served.attempts(run)) == 1
 
 
-def test_killed_training_is_resumed(served):
+@pytest.mark.parametrize("above", [0, 1, 2], ids=["training", "run worker", "code server"])
+def test_killed_process_ends_its_trainings_and_is_replaced(served, above):
     began = time.time()
-    run = served.launch(**ENOUGH, seed=2)
-    checkpoint_after(served, began).send_signal(signal.SIGKILL)
-    ended_well(served, run, attempts=2)
-
-
-def test_killed_run_worker_ends_its_training_and_is_replaced(served):
-    began = time.time()
-    run = served.launch(**ENOUGH, seed=3)
+    run = served.launch(**ENOUGH, seed=2 + above)
     training = checkpoint_after(served, began)
-    worker_of(training).send_signal(signal.SIGKILL)
-    deleted([training], 5.0)
-    ended_well(served, run, attempts=2)
-
-
-def test_killed_code_server_ends_its_runs_and_they_are_replaced(served):
-    began = time.time()
-    run = served.launch(**ENOUGH, seed=4)
-    training = checkpoint_after(served, began)
-    worker = worker_of(training)
-    server = worker.parent()
-    assert "grpc" in " ".join(server.cmdline())
-    server.send_signal(signal.SIGKILL)
-    deleted([training, worker], 5.0)
+    line = [training, worker_of(training), worker_of(training).parent()]
+    assert "grpc" in " ".join(line[2].cmdline())
+    line[above].send_signal(signal.SIGKILL)
+    deleted(line[:above], 5.0)
     ended_well(served, run, attempts=2)
 
 

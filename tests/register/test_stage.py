@@ -94,30 +94,6 @@ def test_the_version_carries_signature_files_tags_and_both_ways_of_lineage(chain
     )
 
 
-def test_mlflow_loads_the_champion_whole_with_its_signature(chain):
-    import mlflow.onnx
-    import onnxruntime as ort
-
-    chain.register(0.1, gain=0.5)
-    chain.register(0.05, gain=2.0, champion=0.1)  # a second log keeps its weights
-    with open_tracking(chain.home).as_default():
-        model = mlflow.onnx.load_model("models:/cart@champion")
-        info = mlflow.models.get_model_info("models:/cart@champion")
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    feed = {"states": (1, 3, 2), "past_actions": (1, 2, 1), "actions": (1, 4, 1)}
-    feed = {name: np.ones(shape, dtype=np.float32) for name, shape in feed.items()}
-    np.testing.assert_array_equal(session.run(None, feed)[0], np.full((1, 4, 2), 3.0))
-    assert [(item.name, item.shape) for item in info.signature.inputs] == [
-        ("states", (-1, 3, 2)),
-        ("past_actions", (-1, 2, 1)),
-        ("actions", (-1, -1, 1)),
-    ]
-    assert info.saved_input_example_info["artifact_path"] == "input_example.json"
-    assert [(item.name, item.shape) for item in info.signature.outputs] == [
-        ("next_states", (-1, -1, 2))
-    ]
-
-
 def test_without_a_run_the_one_that_trained_the_model_is_found(chain):
     trained = chain.register(0.1).run_id
     task = load_task(chain.task.path, {"promote.margin": 0.1})
