@@ -186,15 +186,3 @@ def until(result, what, within=400.0):
             return value
         time.sleep(0.3)  # a question to a server costs it 50 ms
     return pytest.fail(f"{what}: not within {within} s")
-
-
-def alive(processes):
-    """Those of some processes that live; a zombie does not."""
-    values = []
-    for process in processes:
-        try:
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                values.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return values

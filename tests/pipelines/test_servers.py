@@ -8,8 +8,9 @@ import urllib.request
 import pytest
 
 from kinemill_dagster.assets import CHAIN
+from kinemill_dagster.resources.processes import living
 from tests.pipelines.conftest import TASK
-from tests.pipelines.serving import REPOSITORY, alive, serve_copy, until
+from tests.pipelines.serving import REPOSITORY, serve_copy, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -132,4 +133,4 @@ def test_ctrl_c_ends_every_process(served):
     assert len(family) >= 4  # webserver, its code server, daemon, MLflow, and more
     served.process.send_signal(signal.SIGINT)
     assert served.process.wait(timeout=180) == 130
-    assert alive(family) == []
+    assert living(family) == []
