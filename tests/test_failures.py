@@ -27,7 +27,6 @@ from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachabl
 from kinemill.extras import MissingPackage
 from kinemill.failures import (
     _DATABASES,
-    INTERNAL,
     as_known_failure,
     check_databases,
     damaged_databases,
@@ -75,12 +74,6 @@ def test_sqlite_on_a_full_file_system_is_a_full_disk(home, monkeypatch):
     assert result.exit_code == 4
     assert "4,096 of" in str(result)
     assert str(home.root) in str(result)
-
-
-def test_what_nobody_understands_is_a_fault_of_kinemill(home, capsys):
-    assert as_known_failure(ValueError("x")) is None
-    assert report(ValueError("x")) == INTERNAL == 3
-    assert "This is a bug in kinemill." in capsys.readouterr().err
 
 
 def database(path):

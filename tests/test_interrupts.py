@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
+from kinemill_dagster.resources.processes import wait_for
 from tests.terminal import CTRL_C, Terminal
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -144,14 +144,7 @@ def test_no_worker_process_stays_and_none_prints_a_traceback(body, by_key):
         os.kill(terminal.pid, signal.SIGTERM)
     assert terminal.wait() == (130 if by_key else 143)
     assert is_one_line(terminal, "Ctrl-C" if by_key else "SIGTERM")
-    deadline = time.monotonic() + 10.0
-    while (remaining := living(family)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert remaining == []
-
-
-def living(family):
-    return [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert wait_for(family, 10.0) == []
 
 
 def test_a_second_ctrl_c_ends_the_cleaning_up():

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from kinemill import parallel
 from kinemill.errors import BadLog, ProcessLost, TaskError
 from kinemill.parallel import MANY, SMALL, in_groups, in_processes, on_threads
+from kinemill_dagster.resources.processes import wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -102,10 +102,6 @@ def test_polars_takes_one_core_in_each_process(monkeypatch):
     assert set(in_processes(polars_threads, range(4))) == {1}
 
 
-def alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-
-
 def test_processes_end_with_the_one_that_started_them():
     code = """
 import time
@@ -116,11 +112,8 @@ time.sleep(60)
 """
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     assert parent.stdout
-    pids = [int(pid) for pid in parent.stdout.readline().split()]
-    assert pids
+    workers = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+    assert workers
     parent.kill()
     parent.wait()
-    until = time.monotonic() + 20
-    while any(map(alive, pids)) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not any(map(alive, pids))
+    assert wait_for(workers, 20.0) == []

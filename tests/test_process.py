@@ -6,6 +6,7 @@ import sys
 import psutil
 import pytest
 
+from kinemill_dagster.resources.processes import wait_for
 from tests.conftest import ROOT
 
 STARTER = """
@@ -36,8 +37,7 @@ def test_a_command_ends_when_its_parent_is_killed(deaf):
     ) as parent:
         stored = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-    _, alive = psutil.wait_procs([stored], timeout=5)
-    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+    assert wait_for([stored], 5.0) == []
 
 
 def test_a_command_whose_parent_is_gone_does_not_start():

@@ -1,7 +1,6 @@
 """The command line: documents on stdout, news on stderr, exit codes, and a quick start."""
 
 import json
-import os
 from typing import Any
 
 import pytest
@@ -9,10 +8,8 @@ import typer
 import yaml
 
 from kinemill.cli.app import app
-from kinemill.cli.summary import growth_table
 from kinemill.store.home import Home
 from tests.conftest import run_here
-from tests.verify.documents import accuracy
 
 ROOT: Any = typer.main.get_command(app)
 TASK = """\
@@ -50,14 +47,7 @@ def test_commands_are_in_their_groups():
             "verify", "approve", "trials", "promote", "rollback", "pull", "audit", "lineage",
             "tune", "transfer",
         ],
-        "admin": [
-            "gc",
-            "backup",
-            "restore",
-            "rebuild-catalog",
-            "users",
-            "alerts",
-        ],
+        "admin": ["gc", "backup", "restore", "rebuild-catalog", "users", "alerts"],
     }  # fmt: skip
 
 
@@ -129,31 +119,3 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tasks):
     assert "unknown key" in next(
         check["value"] for check in json.loads(done.stdout)["checks"] if check["ok"] is False
     )
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_home_that_cannot_be_written_is_code_2(tasks, home):
-    home.root.mkdir(mode=0o555, parents=True)
-    for command in (["run", "arm"], ["ui"]):
-        done = run_here(*command)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert str(home.root) in done.stderr
-        assert "set KINEMILL_HOME" in done.stderr
-
-
-def test_the_summary_shows_how_errors_grow_beside_the_linear_models(capsys):
-    model, linear = (accuracy(angle=[k * error for k in range(1, 5)]) for error in (0.1, 0.2))
-    growth_table({"model": model, "linear": linear})
-    message = capsys.readouterr().out
-    assert "1 step" in message
-    assert "4 steps" in message
-    assert "0.1 / 0.2" in message
-    assert "0.4 / 0.8" in message
-
-
-def test_an_internal_failure_is_code_3(tasks, home):
-    home.root.mkdir(parents=True)
-    home.mlflow_db.write_text("no database at all, although it is called one")
-    done = run_here("model", "list", "arm")
-    assert done.returncode == 3
-    assert done.stdout == ""

@@ -81,19 +81,8 @@ def logs(log):
 
 
 def evaluate(kinemill, model, logs, out, *more):
-    return kinemill(
-        "model",
-        "evaluate",
-        "swing",
-        "--model",
-        model,
-        "--logs",
-        logs,
-        "--out",
-        out,
-        "--json",
-        *more,
-    )
+    options = ("--model", model, "--logs", logs, "--out", out, "--json")
+    return kinemill("model", "evaluate", "swing", *options, *more)
 
 
 @pytest.mark.ci
@@ -107,13 +96,8 @@ def test_any_logs_and_any_model_give_numbers_plots_and_examples(
     assert bytes_under(home.root) == previous  # logs are read aside
     assert result == json.loads((out / "evaluation.json").read_text()) | {"folder": str(out)}
     # 600 rows each, windows of 5 + 25 from every fifth row.
-    assert result["logs"] | {"path": ""} == {
-        "path": "",
-        "accepted": ["a.csv", "b.csv"],
-        "refused": [],
-        "episodes": 2,
-        "rows": 1200,
-    }
+    files = {"path": "", "accepted": ["a.csv", "b.csv"], "refused": []}
+    assert result["logs"] | {"path": ""} == {**files, "episodes": 2, "rows": 1200}
     assert result["windows"]["count"] == 2 * 115
     angle = result["accuracy"]["model"]["channels"]["angle"]
     for what in ("by_step", "mae_by_step", "mse_by_step"):

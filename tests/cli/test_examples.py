@@ -14,8 +14,3 @@ def test_every_example_has_a_line_with_what_it_learns(kinemill):
 def test_a_copied_example_is_a_task_of_the_project(swing, kinemill):
     target = kinemill("examples", "copy", "pendulum", "--json")["file"]
     assert str(load_task("pendulum").path) == target
-
-
-def test_an_example_can_be_copied_anywhere(kinemill, tmp_path):
-    kinemill("examples", "copy", "reach", "--to", tmp_path / "here")
-    assert load_task(tmp_path / "here" / "reach.yaml").name == "reach"

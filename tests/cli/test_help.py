@@ -55,15 +55,6 @@ def test_help_has_an_example_of_this_command(words):
     assert example.startswith(" ".join(words))
 
 
-@pytest.mark.parametrize("words", [w for w, c in EVERY if getattr(c, "commands", None)])
-def test_no_summary_is_cut_at_80_columns(words):
-    displayed = invoke(*words[1:], "--help").stdout
-    listed = displayed.partition("Commands:")[2]
-    assert listed
-    assert "..." not in listed
-    assert all(len(line) <= 80 for line in displayed.splitlines())
-
-
 @pytest.mark.parametrize("command", [command for _, command in EVERY], ids=NAMES)
 def test_every_option_has_a_help_text_that_is_a_sentence(command):
     for parameter in command.params:

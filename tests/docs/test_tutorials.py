@@ -45,24 +45,11 @@ def run_block(language: str, code: str, folder: Path, environment: dict[str, str
 
 
 @pytest.mark.slow
-def test_first_champion(tmp_path):
-    follow("first-champion.md", tmp_path)
-
-
-@pytest.mark.slow
-def test_own_robot(tmp_path):
-    follow("own-robot.md", tmp_path)
-    assert "role: state" in (tmp_path / "tasks/my_robot.yaml").read_text()
-
-
-@pytest.mark.slow
-def test_policy(tmp_path):
-    follow("policy.md", tmp_path)
-
-
-@pytest.mark.slow
-def test_to_robot(tmp_path):
-    follow("to-robot.md", tmp_path)
+@pytest.mark.parametrize("page", ["first-champion", "own-robot", "policy", "to-robot"])
+def test_tutorial(tmp_path, page):
+    follow(f"{page}.md", tmp_path)
+    if page == "own-robot":
+        assert "role: state" in (tmp_path / "tasks/my_robot.yaml").read_text()
 
 
 NOTEBOOK = ROOT / "examples/notebooks/rod.ipynb"

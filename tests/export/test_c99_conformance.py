@@ -1,8 +1,7 @@
 """C code of every architecture, channel kind and window gives the numbers of the ONNX files.
 
 The architectures, encodings and channel kinds come from the registries and the task model, so a new
-one is tested without an edit here. Each architecture is covered once; the whole cross product is
-slow.
+one is tested without an edit here.
 """
 
 import ctypes
@@ -217,33 +216,8 @@ def cross():
             yield model, kind, window, history
 
 
-def covering():
-    """Yield each architecture with a kind, window and history, so that all pairs of these occur."""
-    axes = list(itertools.product(KINDS, WINDOWS))
-    for position, model in enumerate(MODELS):
-        kind, window = axes[position % len(axes)]
-        if not takes(model, kind):
-            kind = KINDS[0]
-        # Bodies take half a minute with four rows.
-        yield model, kind, window, HISTORIES[model != "rigid_body" and position % 9 != 0]
-
-
 def identity(case) -> str:
     return "-".join(map(str, case))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", list(covering()), ids=identity)
-def test_each_architecture_runs_the_same_in_c(case, tmp_path):
-    model, kind, window, history = case
-    agree(settings_of(model), states_of(kind) | ACTION, tmp_path, window=window, history=history)
-
-
-def test_the_fast_cases_cover_each_kind_window_and_history():
-    cases = list(covering())
-    assert {case[0] for case in cases} == set(MODELS)
-    expected = set(itertools.product(KINDS, WINDOWS)) | set(itertools.product(WINDOWS, HISTORIES))
-    assert {case[1:3] for case in cases} | {case[2:] for case in cases} == expected
 
 
 @pytest.mark.slow

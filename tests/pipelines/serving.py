@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,10 +15,11 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 
+from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill_dagster.assets import stages_of
 from tests.conftest import COMMAND
-from tests.pipelines.conftest import TASK, Workspace, is_training
+from tests.pipelines.conftest import TASK, Workspace, copy_home, is_training
 
 REPOSITORY = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
 LAUNCH = """
@@ -164,6 +166,18 @@ def serve(workspace, *options, ports=None):
         served.stop()
 
 
+@contextmanager
+def serve_copy(original, folder):
+    """Start the servers on a copy of a home and of its tasks."""
+    copy_home(original.home, folder / "home")
+    shutil.copytree(original.tasks, folder / "tasks")
+    site = Workspace(Home(folder / "home"), folder / "tasks")
+    with pytest.MonkeyPatch.context() as patch:
+        site.enter(patch)
+        with serve(site) as active:
+            yield active
+
+
 def until(result, what, within=400.0):
     """Wait until `found()` is true and return it."""
     deadline = time.monotonic() + within
@@ -172,15 +186,3 @@ def until(result, what, within=400.0):
             return value
         time.sleep(0.3)  # a question to a server costs it 50 ms
     return pytest.fail(f"{what}: not within {within} s")
-
-
-def alive(processes):
-    """Those of some processes that live; a zombie does not."""
-    values = []
-    for process in processes:
-        try:
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                values.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return values

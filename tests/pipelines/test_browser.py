@@ -8,10 +8,9 @@ import pytest
 from benchmarks._browser import CHROMIUM, browser
 from kinemill.dataset import dataset_versions, load_dataset
 from kinemill.ingest.membership import members
-from kinemill.store.home import Home
 from kinemill.task import load_task
-from tests.pipelines.conftest import TASK, Workspace, copy_home
-from tests.pipelines.serving import serve
+from tests.pipelines.conftest import TASK
+from tests.pipelines.serving import serve_copy
 
 pytestmark = [
     pytest.mark.e2e,
@@ -27,15 +26,8 @@ LINKS = "[...document.querySelectorAll('nav a')].map(one => one.textContent.trim
 @pytest.fixture(scope="module")
 def served(first_run, tmp_path_factory):
     """`kinemill ui` on a copy of the home on which the chain ran."""
-    original, _ = first_run
-    folder = tmp_path_factory.mktemp("browser")
-    copy_home(original.home, folder / "home")
-    shutil.copytree(original.tasks, folder / "tasks")
-    site = Workspace(Home(folder / "home"), folder / "tasks")
-    with pytest.MonkeyPatch.context() as patch:
-        site.enter(patch)
-        with serve(site) as active:
-            yield active
+    with serve_copy(first_run[0], tmp_path_factory.mktemp("browser")) as active:
+        yield active
 
 
 @pytest.fixture(scope="module")

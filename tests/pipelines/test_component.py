@@ -104,11 +104,8 @@ def test_scaffolded_component_loads(dg, scaffolded):
     listed = json.loads(dg("list", "defs", "--json"))
     key = "asset_key" if "asset_key" in listed["assets"][0] else "key"  # up to Dagster 1.11
     prefixes = {asset[key].partition("/")[0] for asset in listed["assets"]}
-    assert prefixes == {
-        "arm",
-        "tiny",
-        "plan",
-    }  # the task file and the component that names it are one task
+    # The task file and the component that names it are one task.
+    assert prefixes == {"arm", "tiny", "plan"}
 
 
 @pytest.mark.ci

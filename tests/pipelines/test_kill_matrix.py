@@ -9,9 +9,9 @@ import pytest
 
 from kinemill.store.home import Home
 from kinemill.tracking import open_tracking
-from kinemill_dagster.resources.processes import send
+from kinemill_dagster.resources.processes import send, wait_for
 from tests.pipelines.conftest import TASK, TINY, Workspace, copy_home, is_training
-from tests.pipelines.serving import TERMINATE, alive, serve, until
+from tests.pipelines.serving import TERMINATE, serve, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -63,10 +63,6 @@ def _mtime(file):
         return 0.0
 
 
-def deleted(processes, within):
-    until(lambda: not alive(processes), "the end of all processes", within)
-
-
 def worker_of(training):
     return training.parent()
 
@@ -97,7 +93,7 @@ def test_canceled_run_ends_without_a_retry(served):
     family = [training, *training.children(recursive=True), worker_of(training)]
     requested = time.monotonic()
     served.ask(TERMINATE, id=run)
-    deleted(family, 5.0)
+    assert wait_for(family, 5.0) == []
     took = time.monotonic() - requested
     until(lambda: served.status(run) == "CANCELED", "the state in Dagster", 10)
     until(lambda: mlflow_statuses(served.workspace.home)[0] == "KILLED", "the state in MLflow", 30)
@@ -116,31 +112,15 @@ def test_run_canceled_while_starting_ends_without_a_retry(served):
     assert len(served.attempts(run)) == 1
 
 
-def test_killed_training_is_resumed(served):
+@pytest.mark.parametrize("above", [0, 1, 2], ids=["training", "run worker", "code server"])
+def test_killed_process_ends_its_trainings_and_is_replaced(served, above):
     began = time.time()
-    run = served.launch(**ENOUGH, seed=2)
-    checkpoint_after(served, began).send_signal(signal.SIGKILL)
-    ended_well(served, run, attempts=2)
-
-
-def test_killed_run_worker_ends_its_training_and_is_replaced(served):
-    began = time.time()
-    run = served.launch(**ENOUGH, seed=3)
+    run = served.launch(**ENOUGH, seed=2 + above)
     training = checkpoint_after(served, began)
-    worker_of(training).send_signal(signal.SIGKILL)
-    deleted([training], 5.0)
-    ended_well(served, run, attempts=2)
-
-
-def test_killed_code_server_ends_its_runs_and_they_are_replaced(served):
-    began = time.time()
-    run = served.launch(**ENOUGH, seed=4)
-    training = checkpoint_after(served, began)
-    worker = worker_of(training)
-    server = worker.parent()
-    assert "grpc" in " ".join(server.cmdline())
-    server.send_signal(signal.SIGKILL)
-    deleted([training, worker], 5.0)
+    line = [training, worker_of(training), worker_of(training).parent()]
+    assert "grpc" in " ".join(line[2].cmdline())
+    line[above].send_signal(signal.SIGKILL)
+    assert wait_for(line[:above], 5.0) == []
     ended_well(served, run, attempts=2)
 
 
@@ -152,7 +132,7 @@ def test_run_outlives_a_killed_daemon_and_webserver(served, words):
     family = served.family()
     served.server(words).send_signal(signal.SIGKILL)
     assert served.process.wait(timeout=60) == 3  # nothing is started again in silence
-    deleted([*family, training], 10.0)
+    assert wait_for([*family, training], 10.0) == []
     served.start()
     ended_well(served, run, attempts=2)
 
@@ -165,7 +145,7 @@ def test_run_is_resumed_after_all_processes_are_killed(served):
     for process in family:
         send(process, signal.SIGKILL)
     served.process.communicate()
-    deleted(family, 5.0)
+    assert wait_for(family, 5.0) == []
     served.start()
     ended_well(served, run, attempts=2)
     assert "RUNNING" not in mlflow_statuses(served.workspace.home)

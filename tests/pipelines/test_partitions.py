@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -27,7 +25,7 @@ from kinemill_dagster.resources.tags import RANGE_END, RANGE_START
 from tests.conftest import ROOT, leave_out_expectations
 from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
 from tests.pipelines.automation.ticks import Ticks
-from tests.pipelines.conftest import TASK, TINY
+from tests.pipelines.conftest import TASK, TINY, Workspace
 
 pytestmark = pytest.mark.usefixtures("no_expectations")
 PARTITIONED = TINY.replace(
@@ -41,28 +39,15 @@ SETS = {
 }
 
 
-@dataclass(frozen=True)
-class Robots:
-    """A folder with a home and its task."""
-
-    folder: Path
-
-    @property
-    def home(self):
-        return Home(self.folder / "home")
-
-    def enter(self, patch):
-        patch.setenv("KINEMILL_HOME", str(self.home.root))
-        patch.setenv("DAGSTER_HOME", str(self.home.dagster))
-        patch.setenv("KINEMILL_TASKS", str(self.folder / "tasks"))
-
-    def write_task(self, text):
-        (self.folder / "tasks").mkdir(exist_ok=True)
-        (self.folder / "tasks" / f"{TASK}.yaml").write_text(text)
+def place(folder, text=None):
+    """Return the home and the tasks of a folder; `text` is that of a new task."""
+    if text is not None:
+        (folder / "tasks").mkdir()
+        (folder / "tasks" / f"{TASK}.yaml").write_text(text)
+    return Workspace(Home(folder / "home"), folder / "tasks")
 
 
-def fill(robots, logs):
-    robots.write_task(PARTITIONED)
+def fill(logs):
     for robot, names in SETS.items():
         for name in names:
             drop(logs / name, robot)
@@ -71,20 +56,20 @@ def fill(robots, logs):
 @pytest.fixture
 def robots(tmp_path, monkeypatch, logs):
     """The home of a task with partitions; `left` and `right` are robots, one log has none."""
-    made = Robots(tmp_path)
+    made = place(tmp_path, PARTITIONED)
     made.enter(monkeypatch)
-    fill(made, logs)
+    fill(logs)
     return made.home
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, logs):
     """The robots after a run over all partitions, and the dataset; nobody may change them."""
-    made = Robots(tmp_path_factory.mktemp("partitions"))
+    made = place(tmp_path_factory.mktemp("partitions"), PARTITIONED)
     with pytest.MonkeyPatch.context() as patch:
         made.enter(patch)
         leave_out_expectations(patch)
-        fill(made, logs)
+        fill(logs)
         return made, make_until("dataset", TASK, {})
 
 
@@ -97,8 +82,8 @@ def dataset(finished):
 @pytest.fixture
 def copied(finished, tmp_path, monkeypatch):
     """A copy of the home after a run over all partitions."""
-    shutil.copytree(finished[0].folder, tmp_path / "copy")
-    made = Robots(tmp_path / "copy")
+    shutil.copytree(finished[0].tasks.parent, tmp_path / "copy")
+    made = place(tmp_path / "copy")
     made.enter(monkeypatch)
     return made.home
 
@@ -173,10 +158,9 @@ def test_run_over_all_partitions_gives_each_a_status(copied):
 
 
 def test_dataset_without_partitions_is_the_same(finished, dataset, tmp_path, monkeypatch):
-    plain = Robots(tmp_path)
+    plain = place(tmp_path, PARTITIONED.replace(" partition_by: robot,", ""))
     shutil.copytree(finished[0].home.logs(TASK), plain.home.logs(TASK))
     plain.enter(monkeypatch)
-    plain.write_task(PARTITIONED.replace(" partition_by: robot,", ""))
     assert make_until("dataset", TASK, {}).digest == dataset.digest
 
 

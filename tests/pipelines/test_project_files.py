@@ -75,12 +75,6 @@ def test_user_files_are_kept_and_notes_name_missing_keys(tmp_path):
     ]  # fmt: skip
 
 
-def test_project_path_that_is_a_file_is_refused(tmp_path):
-    (tmp_path / "mill").touch()
-    with pytest.raises(BadInput, match=r"cannot become a project: .* is a file"):
-        make_project(tmp_path / "mill")
-
-
 def test_changed_settings_apply_at_once(tmp_path):
     make_project(tmp_path)
     (tmp_path / "deploy" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")

@@ -52,7 +52,6 @@ def test_event_is_reported_once_with_the_champion_after_it(home):
 
 
 def test_champion_moved_in_mlflow_is_reported_once(registered, monkeypatch):
-    monkeypatch.setenv("KINEMILL_HOME", str(registered.root))
     client = open_tracking(registered).client
     sensor, cursor = registry_events(["arm", "leg"]), None
     for number in ("1", "2", None):
@@ -86,7 +85,6 @@ def test_interrupted_decision_is_closed_and_reported(registered):
 
 
 def test_damaged_audit_log_does_not_hide_other_tasks(registered, monkeypatch):
-    monkeypatch.setenv("KINEMILL_HOME", str(registered.root))
     client = open_tracking(registered).client
     client.create_registered_model("leg")
     client.create_model_version("leg", source="s3://models/3")
@@ -99,7 +97,6 @@ def test_damaged_audit_log_does_not_hide_other_tasks(registered, monkeypatch):
 
 
 def test_mlflow_run_of_a_dead_process_is_ended(tracked_home, monkeypatch):
-    monkeypatch.setenv("KINEMILL_HOME", str(tracked_home.root))
     with monkeypatch.context() as patch:
         patch.setattr(runs, "_owner", lambda: f"{platform.node()}:{2**22 + 1}:0")
         dead = start_run(tracked_home, "arm", "key")

@@ -1,20 +1,16 @@
 """The real webserver, daemon and MLflow pages, as `kinemill ui` starts them, on a home that ran."""
 
 import json
-import platform
-import re
 import shutil
 import signal
 import urllib.request
 
-import psutil
 import pytest
 
-from kinemill.store.home import Home
 from kinemill_dagster.assets import CHAIN
-from tests.conftest import run_command
-from tests.pipelines.conftest import TASK, Workspace, copy_home
-from tests.pipelines.serving import REPOSITORY, TERMINATE, alive, serve, until
+from kinemill_dagster.resources.processes import living
+from tests.pipelines.conftest import TASK
+from tests.pipelines.serving import REPOSITORY, serve_copy, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -33,13 +29,8 @@ query($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {
 @pytest.fixture(scope="module")
 def served(first_run, tmp_path_factory):
     """`kinemill ui` on a copy of the home on which the chain ran."""
-    original, _ = first_run
-    site = Workspace(Home(tmp_path_factory.mktemp("served") / "home"), original.tasks)
-    copy_home(original.home, site.home.root)
-    with pytest.MonkeyPatch.context() as patch:
-        site.enter(patch)
-        with serve(site) as active:
-            yield active
+    with serve_copy(first_run[0], tmp_path_factory.mktemp("served")) as active:
+        yield active
 
 
 def champion(served):
@@ -90,15 +81,6 @@ def test_chain_launched_over_graphql_succeeds_and_is_fresh(served, arrived):
     assert champion(served) == 2
 
 
-def test_terminated_run_ends_its_training_process(served, arrived):
-    run = served.launch(steps=1_000_000, patience=None)
-    training = until(served.training, "the training process")
-    served.ask(TERMINATE, id=run)
-    until(lambda: served.status(run) in ENDED, "the end of the run")
-    assert served.status(run) == "CANCELED"
-    until(lambda: not psutil.pid_exists(training.pid), "the end of its training", within=10)
-
-
 @pytest.mark.slow
 def test_run_started_over_rest_trains_while_another_of_its_task_waits(served):
     overrides = {"learn.steps": 1500, "learn.patience": None}
@@ -119,14 +101,6 @@ def test_run_started_over_rest_trains_while_another_of_its_task_waits(served):
     losses = {point["step"]: point["train/loss"] for point in points if "train/loss" in point}
     assert sorted({point["step"] for point in points}) == list(range(10, 1501, 10))
     assert losses[1500] == result["loss"]
-
-
-def test_home_is_served_once(served):
-    again = run_command("ui")
-    assert again.returncode == 2
-    assert "is served already" in again.stderr
-    assert f"process {served.process.pid} on {platform.node()}" in again.stderr
-    assert re.search(r"since \d{4}-\d\d-\d\dT", again.stderr)
 
 
 def _versions(served):
@@ -159,4 +133,4 @@ def test_ctrl_c_ends_every_process(served):
     assert len(family) >= 4  # webserver, its code server, daemon, MLflow, and more
     served.process.send_signal(signal.SIGINT)
     assert served.process.wait(timeout=180) == 130
-    assert alive(family) == []
+    assert living(family) == []

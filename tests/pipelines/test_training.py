@@ -17,6 +17,7 @@ from kinemill.train.checkpoint import checkpoints
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import run_chain
 from kinemill_dagster.resources.dagster_api import WorkerStatus
+from kinemill_dagster.resources.processes import wait_for
 from tests.conftest import COMMAND
 from tests.pipelines.conftest import TASK, is_training
 
@@ -52,19 +53,6 @@ def training_of(run, home, saved=True):
     pytest.fail(f"no training started: {run.communicate()}")
 
 
-def deleted(process, within=5.0):
-    """Tell whether a process ends within some seconds; a zombie has ended."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def statuses(home):
     tracking = open_tracking(home)
     runs = tracking.client.search_runs([tracking.experiment(TASK)])
@@ -84,7 +72,7 @@ def test_killed_training_resumes_and_leaves_no_process(copy):
     training = training_of(run, copy.home)
     os.kill(run.pid, signal.SIGKILL)
     run.communicate()
-    assert deleted(training)
+    assert wait_for([training], 5.0) == []
     # Dagster can tell: else the run would hold its task's only place for ever.
     assert [health.status for health in health_of_started(copy.home)] == [WorkerStatus.FAILED]
 
@@ -133,7 +121,7 @@ def test_training_beyond_max_runtime_is_stopped_with_the_reason(copy):
     _, message = run.communicate(timeout=300)
     assert run.returncode == 3
     assert "compute.max_runtime: training was stopped after 20 s" in message
-    assert deleted(training)
+    assert wait_for([training], 5.0) == []
     # `save_every` alone would write none.
     assert any(checkpoints(path) for path in (copy.home.runs / TASK).iterdir())
 
@@ -148,7 +136,7 @@ def test_signal_ends_the_training_and_prints_how_to_resume(copy, number, name):
     run.send_signal(number)
     _, message = run.communicate(timeout=300)
     assert run.returncode == 128 + number
-    assert deleted(training)
+    assert wait_for([training], 5.0) == []
     assert "RUNNING" not in statuses(copy.home)
     assert "Traceback" not in message
     last = message.splitlines()[-1]

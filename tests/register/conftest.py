@@ -344,7 +344,9 @@ def hang_up(home):
 
 
 @pytest.fixture
-def chain(tracked_home, task) -> Chain:
+def chain(tracked_home, task, monkeypatch) -> Chain:
+    """A registry whose home and tasks are in force."""
+    monkeypatch.setenv("KINEMILL_TASKS", str(task.path.parent))
     return Chain(tracked_home, task)
 
 

@@ -38,11 +38,11 @@ def waiting(chain, gain):
     )
 
 
+# A registration that is killed at these points is in test_kills.py.
 ACTIONS = {
     "promote": lambda chain: partial(promotion.promote, chain.task, chain.home, ":1", why=WHY),
     "rollback": lambda chain: partial(promotion.rollback, chain.task, chain.home, why=WHY),
     "approve": lambda chain: waiting(chain, 0.9),
-    "gate": lambda chain: partial(chain.register, 0.01, gain=0.9, champion=0.1),
 }
 POINTS = ("recorded", "promoted", "applied")
 LAST = {"approve": 2}  # decisions recorded before the one that changes the champion
@@ -74,12 +74,11 @@ def sound(chain):
     ("action", "point"),
     [
         *(("promote", point) for point in POINTS),
-        ("gate", "promoted"),
         ("approve", "promoted"),
         ("rollback", "promoted"),
         *(
             pytest.param(action, point, marks=pytest.mark.ci)
-            for action in ("gate", "approve", "rollback")
+            for action in ("approve", "rollback")
             for point in ("recorded", "applied")
         ),
     ],

@@ -14,7 +14,6 @@ from kinemill.register import promotion
 @pytest.fixture
 def kinemill(with_champion, monkeypatch):
     chain = with_champion(2)
-    monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
     monkeypatch.setattr(promotion, "serve_zero_window", lambda folder: (True, "answered"))
     chain.register(0.26, gain=0.7)
 

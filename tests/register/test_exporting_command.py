@@ -13,8 +13,6 @@ from kinemill.runtime import load
 
 @pytest.fixture
 def kinemill(chain, monkeypatch):
-    monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
-    monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
     chain.register(0.1)
     chain.register(0.9, gain=0.9)  # worse, so the first stays champion
 

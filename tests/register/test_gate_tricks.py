@@ -1,88 +1,15 @@
 """Ways to become champion without a better model, all of which the gate refuses."""
 
-import math
-
 import pytest
 
 from kinemill.errors import TaskError
-from kinemill.register import list_versions
 from kinemill.register.gate.measurements import DynamicsMeasurements
 from kinemill.task import load_task
-from tests.register.conftest import BASELINES, Claims
-
-BETTER = {"nrmse": 0.05, "gain": 0.6}  # than the champion, which the gate finds at 0.1
-
-BY_GATE = Claims(0.05, 0.1)
-BETTER_LINEAR = BASELINES | {"linear": 0.05}
-
-# What is done, and which lines of the gate refuse it.
-TRICKS = {
-    "its error is NaN": ({"evidence": Claims(math.nan, 0.1)}, "beats_champion"),
-    "its error is null in the verification": ({"nrmse": None, "evidence": BY_GATE}, "measured"),
-    "the metric is missing": ({"without": ("metrics", "nrmse", "model")}, "measured"),
-    "all metrics are missing": ({"without": ("metrics",)}, "measured"),
-    "the references were not measured": (
-        {"evidence": Claims(0.05, 0.1, references={"persistence": 0.9})},
-        "beats_linear",
-    ),
-    "a reference is better": (
-        {"evidence": Claims(0.05, 0.1, references=BETTER_LINEAR)},
-        "beats_linear",
-    ),
-    "a reference is not a number": (
-        {"evidence": Claims(0.05, 0.1, references=BASELINES | {"linear": math.nan})},
-        "beats_linear",
-    ),
-    "it was verified from other rows on": ({"evidence": Claims(0.05, 0.1, history=40)}, "measured"),
-    "it was verified on fewer rows": ({"evidence": Claims(0.05, 0.1, windows=13)}, "measured"),
-    "it was verified on other data": ({"evidence": Claims(0.08, 0.1)}, "measured"),
-    "it is as good as the champion": ({"evidence": Claims(0.05, 0.05)}, "beats_champion"),
-    "the metric is reversed": ({"nrmse": -0.05, "evidence": Claims(-0.05, 0.1)}, "beats_champion"),
-    "it won by chance": ({"evidence": Claims(0.05, 0.1, interval=(0.2, 1.3))}, "interval_champion"),
-    "the champion was not measured": ({"evidence": Claims(0.05, math.nan)}, "beats_champion"),
-    "it does not load": (
-        {"evidence": Claims(0.05, 0.1, served=(False, "ended with code -8"))},
-        "serves",
-    ),
-    "it is out of parity": ({"passed": False}, "parity"),
-}
-
-
-@pytest.mark.ci
-def test_no_trick_makes_a_champion(with_champion):
-    chain = with_champion()
-    outcomes = {}
-    for number, (trick, (how, line)) in enumerate(TRICKS.items()):
-        gain = {"gain": 0.6 + number / 100}
-        registration = chain.register(**({"champion": 0.1} | BETTER | gain | how))
-        refused = [item.rule for item in registration.gate if not item.passed]
-        outcomes[trick] = (registration.status, line in refused)
-    assert outcomes == dict.fromkeys(TRICKS, ("refused", True))
-    aliases = {v.version: v.aliases for v in list_versions("cart", chain.home).versions}
-    assert aliases[1] == ["champion"]
-
-
-def test_better_in_the_channel_that_counts_wins(with_champion):
-    chain = with_champion()
-    task = load_task(chain.task.path, {"promote.metric": "test/position"})
-    found_by_gate = Claims(0.01, 0.05, references={name: e / 10 for name, e in BASELINES.items()})
-    registration = chain.register(0.09, gain=0.6, evidence=found_by_gate, task=task)
-    assert registration.status == "done"
-    (line,) = [item for item in registration.gate if item.rule == "beats_linear"]
-    assert line.expected == "<= 0.0294 (linear, position: 0.03, less 2 %)"
 
 
 def test_a_metric_of_no_state_is_refused_with_the_nearest(chain):
     with pytest.raises(TaskError, match=r"promote\.metric: unknown metric 'test/positon'"):
         load_task(chain.task.path, {"promote.metric": "test/positon"})
-
-
-def test_a_tie_at_margin_0_keeps_the_champion(with_champion):
-    chain = with_champion()
-    task = load_task(chain.task.path, {"promote.margin": 0.0, "promote.interval": False})
-    tie = chain.register(0.1, gain=0.6, champion=0.1, task=task)
-    assert tie.status == "refused"
-    assert chain.register(0.0999, gain=0.7, champion=0.1, task=task).status == "done"
 
 
 def test_numbers_that_the_files_do_not_bear_out_are_found_out_by_measuring(chain):

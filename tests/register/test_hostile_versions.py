@@ -38,22 +38,11 @@ def canary(tmp_path):
 @pytest.fixture
 def sound(with_champion, monkeypatch):
     """The registry of a home with one champion, version 1."""
-    chain = with_champion()
-    monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
-    return chain
+    return with_champion()
 
 
 def by_pickle(folder, canary):
     (folder / "weights.pkl").write_bytes(pickle.dumps(Canary(canary)))
-
-
-def by_checkpoint(folder, canary):
-    (folder / "model.pt").write_bytes(pickle.dumps(Canary(canary)))
-
-
-def by_python_flavor(folder, canary):
-    (folder / "evil.py").write_text(f"import pathlib\npathlib.Path({str(canary)!r}).touch()\n")
-    (folder / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: evil\n")
 
 
 def by_external_data(folder, canary):
@@ -64,16 +53,10 @@ def by_external_data(folder, canary):
     (folder / "rollout.onnx").write_bytes(model.SerializeToString())
 
 
-def by_library(folder, canary):
-    (folder / "operators.so").write_bytes(b"\x7fELF" + bytes(64))
-
-
+# All kinds of such files are in tests/runtime/test_model_safety.py.
 HOSTILE = {
     by_pickle: "is a pickle, or may be",
-    by_checkpoint: "is a pickle, or may be",
-    by_python_flavor: "is loaded by the Python module evil",
     by_external_data: "stores weights in another file",
-    by_library: "is a library",
 }
 
 
@@ -157,7 +140,6 @@ def test_a_version_that_kinemill_did_not_register_is_not_even_fetched(sound, tmp
     folder = tmp_path / "model"
     folder.mkdir()
     by_pickle(folder, canary)
-    by_python_flavor(folder, canary)
     crown(sound, folder, {})
     with pytest.raises(CorruptArtifact, match="was not registered by kinemill"):
         runtime.load(ADDRESS)

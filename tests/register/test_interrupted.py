@@ -1,14 +1,12 @@
 """Registrations that were killed, or run at the same time, are completed exactly once."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from kinemill.register import list_versions, show
 from kinemill.tracking import open_tracking
+from tests.register.registrations import facts, start_registration
 
 
 class Killed(BaseException):
@@ -29,47 +27,17 @@ def test_killed_after_the_switch_the_written_verdict_stands(chain, monkeypatch):
     monkeypatch.undo()
     # Measured again it would have to beat itself; what was written before the switch stands.
     registration = chain.register(0.05, gain=0.6, champion=0.0)
-    assert (registration.version, registration.status, registration.alias) == (
-        2,
-        "unchanged",
-        "champion",
-    )
+    assert facts(registration) == (2, "champion", "unchanged")
     assert registration.previous_champion == 1
     (verdict,) = [item for item in registration.gate if item.rule == "beats_champion"]
     assert "<= 0.098" in verdict.expected
     assert show("cart", chain.home, "@champion").aliases == ["champion"]
 
 
-ANOTHER_PROCESS = """
-import json, sys
-from pathlib import Path
-from kinemill.store.home import Home
-from kinemill.register import Produced, stage
-from kinemill.task import load_task
-from kinemill.store import ArtifactRef
-from tests.register.conftest import Claims
-
-task, home, refs = sys.argv[1:]
-produced = Produced(**{name: ArtifactRef(**ref) for name, ref in json.loads(refs).items()})
-found = stage.run(load_task(task), Home(Path(home)), produced, evidence=Claims(0.1, 0.2))
-print(json.dumps([found.version, found.status]))
-"""
-
-
-def _start_process(chain, produced):
-    refs = {name: ref.to_json() for name, ref in vars(produced).items() if ref}
-    where = [str(chain.task.path), str(chain.home.root), json.dumps(refs)]
-    return subprocess.Popen(
-        [sys.executable, "-c", ANOTHER_PROCESS, *where],
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).resolve().parents[2],
-    )
-
-
 @pytest.mark.ci
 def test_two_models_and_one_of_them_twice_registered_at_once_take_turns(chain):
     produced = chain.produce(0.1)
-    processes = [_start_process(chain, produced) for _ in range(2)]
+    processes = [start_registration(chain, produced, 0.1, 0.2) for _ in range(2)]
     here = chain.register(0.1, gain=0.7, champion=0.2)
     document = [json.loads(process.communicate(timeout=300)[0])[1] for process in processes]
     assert sorted([*document, here.status]) == ["done", "done", "unchanged"]

@@ -1,10 +1,7 @@
 """After a registration ends at any point, the champion resolves, and a rerun completes it once."""
 
-import json
 import re
 import signal
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -14,6 +11,7 @@ from kinemill.register import fetch_bundle, list_versions
 from kinemill.register.alias_switch import audit
 from kinemill.store import fault_injection
 from tests.conftest import ROOT
+from tests.register.registrations import start_registration
 
 POINTS = ["uploaded", "created", "decided", "recorded", "promoted", "applied"]
 BETTER = {"nrmse": 0.05, "gain": 0.6, "champion": 0.1}
@@ -60,21 +58,6 @@ def test_a_full_disk_anywhere_leaves_a_champion_and_a_rerun_finishes_once(
     _is_finished_once(chain)
 
 
-CHILD = """
-import json, sys
-from pathlib import Path
-from kinemill.store.home import Home
-from kinemill.register import Produced, stage
-from kinemill.task import load_task
-from kinemill.store import ArtifactRef
-from tests.register.conftest import Claims
-
-task, home, refs = sys.argv[1:]
-produced = Produced(**{name: ArtifactRef(**ref) for name, ref in json.loads(refs).items()})
-stage.run(load_task(task), Home(Path(home)), produced, evidence=Claims(0.05, 0.1))
-"""
-
-
 @pytest.mark.parametrize(
     "point",
     [
@@ -87,11 +70,8 @@ def test_killed_anywhere_it_leaves_a_champion_and_a_rerun_finishes_once(
 ):
     chain = with_champion()
     produced = chain.produce(0.05, gain=0.6)
-    refs = {name: ref.to_json() for name, ref in vars(produced).items() if ref}
     monkeypatch.setenv(fault_injection.VARIABLE, f"register.{point}:1")
-    where = [str(chain.task.path), str(chain.home.root), json.dumps(refs)]
-    done = subprocess.run([sys.executable, "-c", CHILD, *where], cwd=ROOT, check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert start_registration(chain, produced, 0.05, 0.1).wait() == -signal.SIGKILL
     monkeypatch.delenv(fault_injection.VARIABLE)
     _resolves(chain)
     _is_finished_once(chain)

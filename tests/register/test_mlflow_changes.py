@@ -1,13 +1,8 @@
 """Changes that people and programs make in MLflow: each is legitimate, and no command stops."""
 
 import shutil
-import socket
 import sqlite3
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -24,9 +19,8 @@ from kinemill.register.champion import load_champion
 from kinemill.register.versions import aliases_of, champion_of, find_version
 from kinemill.runtime.integrity import SUMS
 from kinemill.store import file_digest
-from kinemill.task import load_task
 from kinemill.tracking import open_tracking
-from tests.register.conftest import TASK, Chain, Claims, hang_up
+from tests.register.conftest import Claims, hang_up
 
 pytestmark = pytest.mark.ci
 
@@ -136,10 +130,7 @@ def check_commands(chain, out, champion):
 @pytest.fixture
 def three(with_champion, monkeypatch):
     """A registry with versions 1 to 3, of which 3 is champion."""
-    chain = with_champion(3)
-    monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
-    monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
-    return chain
+    return with_champion(3)
 
 
 def client_of(chain):
@@ -345,66 +336,3 @@ def test_unreachable_server_is_named(three, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(Unreachable, match=r"http://127.0.0.1:9: .* respond \(\[Errno 111\] Conn"):
         list_versions("cart", three.home)
-
-
-@pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory):
-    """Address of an MLflow server with its own database and artifact store."""
-    folder = tmp_path_factory.mktemp("mlflow-server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
-        "--artifacts-destination", str(folder / "artifacts"),
-    ]  # fmt: skip
-    environment = {
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-    log = (folder / "log").open("wb")
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log) as server:
-        address = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 120
-        while not _responds(address):
-            assert server.poll() is None
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.2)
-        yield address
-        server.terminate()
-
-
-def _responds(address):
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=5) as response:
-            return response.status == 200
-    except OSError:
-        return False
-
-
-@pytest.mark.slow
-def test_registry_on_an_mlflow_server_works_as_on_the_database(
-    mlflow_server, tmp_path, home, monkeypatch
-):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
-    monkeypatch.setenv("KINEMILL_HOME", str(home.root))
-    monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path / "tasks"))
-    (tmp_path / "tasks").mkdir()
-    (tmp_path / "tasks" / "cart.yaml").write_text(TASK)
-    chain = Chain(home, load_task(tmp_path / "tasks" / "cart.yaml"))
-    for n in range(3):
-        made = chain.register(0.1 / 2**n, gain=0.5 + n / 10, champion=0.15 / 2**n)
-        assert (made.version, made.status) == (n + 1, "done")
-    assert chain.register(0.1, gain=0.5, champion=0.15).status == "unchanged"
-    client = client_of(chain)
-    for name, (change, champion) in CHANGES.items():
-        if "deleted" in name or "by hand" in name:
-            continue  # the others leave what the next change needs
-        client.set_registered_model_alias("cart", "champion", "3")
-        audit(home, "cart")
-        change(client)
-        check_commands(chain, tmp_path / name.replace(" ", "-"), champion)
-    client.delete_model_version("cart", "2")
-    assert [item.version for item in list_versions("cart", home).versions] == [3, 1]
-    assert not home.mlflow_db.exists()

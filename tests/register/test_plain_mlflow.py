@@ -53,16 +53,25 @@ def test_the_run_lists_its_dataset_its_model_and_how_good_that_is(client):
 
 
 def test_pyfunc_loads_the_champion_and_answers_without_a_pickle(client, chain):
+    import mlflow.onnx
     import mlflow.pyfunc
 
     with open_tracking(chain.home).as_default():
         model = mlflow.pyfunc.load_model("models:/cart@champion")
+        later = mlflow.pyfunc.load_model("models:/cart/2")  # a second log keeps its weights
+        assert mlflow.onnx.load_model("models:/cart@champion").graph.node
+    assert later.predict(feed())["next_states"] == pytest.approx(np.full((2, 4, 2), 1.6))
     assert model.predict(model.input_example)["next_states"].shape[0] == 1
     result = model.predict(feed())
     # last state 1 + 0.5 * action 1
     np.testing.assert_array_equal(result["next_states"], np.full((2, 4, 2), 1.5, dtype=np.float32))
     assert model.metadata.flavors["python_function"]["loader_module"] == "mlflow.onnx"
-    assert [column.name for column in model.metadata.signature.inputs] == list(FEED)
+    signature = model.metadata.signature
+    assert [(item.name, item.shape) for item in (*signature.inputs, *signature.outputs)] == [
+        ("states", (-1, 3, 2)), ("past_actions", (-1, 2, 1)), ("actions", (-1, -1, 1)),
+        ("next_states", (-1, -1, 2)),
+    ]  # fmt: skip
+    assert model.metadata.saved_input_example_info["artifact_path"] == "input_example.json"
     with pytest.raises(Exception, match="past_actions"):
         model.predict({"states": feed()["states"], "actions": feed()["actions"]})
     folder = Path(client.get_logged_model(model.metadata.model_id).artifact_location[7:])

@@ -87,8 +87,6 @@ def test_impossible_counts_are_refused(chain, counted, successes, of):
 
 
 def test_commands_print_recorded_trials(chain, counted, monkeypatch):
-    monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
-    monkeypatch.setenv("KINEMILL_TASKS", str(counted.path.parent))
     record_trials(counted, chain.home, ":1", 17, 20, note="lab", evidence=Claims(0.1))
 
     def output(*words):

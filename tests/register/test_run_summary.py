@@ -34,39 +34,16 @@ REGISTRATION = Registration(
     logged_model="m",
     previous_champion=None,
 )
-EPISODES = EpisodesSummary(
-    accepted=5,
-    recordings=4,
-    quarantined=1,
-    faulty=1,
-    held_back=0,
-    rows=900,
-    dropped={},
-    failing=[],
-    digest="d",
-    dropped_rows=0,
-    checks=[],
-)
+EPISODES = EpisodesSummary(5, 4, 1, 1, 0, 900, {}, [], "d", 0, [])
 SELECTION = Selection("linear", "not significantly better", [])
 
 
 def test_the_run_document_has_exactly_the_promised_keys():
-    document = to_json_value(
-        run_document(
-            RunFacts(
-                task="pendulum",
-                cached=2,
-                episodes=EPISODES,
-                dataset="0123456789abcdef",
-                verification=VERIFICATION,
-                selection=SELECTION,
-                registration=REGISTRATION,
-                report="/home/report.html",
-                seconds={"ingest": 0.12345},
-                warnings=["near-duplicates"],
-            )
-        )
-    )
+    parts = {"episodes": EPISODES, "verification": VERIFICATION, "selection": SELECTION}
+    parts |= {"registration": REGISTRATION, "dataset": "0123456789abcdef", "cached": 2}
+    more = {"seconds": {"ingest": 0.12345}, "warnings": ["near-duplicates"]}
+    facts = RunFacts("pendulum", report="/home/report.html", **parts, **more)
+    document = to_json_value(run_document(facts))
     assert document == {
         "task": "pendulum",
         "status": "done",

@@ -21,7 +21,6 @@ APPROVAL = {"promote.approval": True}
 @pytest.fixture
 def made(chain, monkeypatch):
     """A registry with a version that was made with overrides, and waits for approval."""
-    monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
     overridden = load_task(chain.task.path, OVERRIDES | APPROVAL)
     registration = chain.register(1.0, task=overridden)
     assert registration.decision == "waiting"

@@ -15,18 +15,14 @@ from kinemill.store import ArtifactRef, from_json_value, to_json_value
 from kinemill.task import load_task
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from tests.register.conftest import Claims
-from tests.register.registrations import gate_of
+from tests.register.registrations import facts, gate_of
 
 REFERENCES = ("persistence", "constant_velocity", "linear", "linear_sincos", "champion")
 
 
 def test_the_first_verified_model_that_beats_the_baselines_is_champion(chain):
     registration = chain.register(0.1)
-    assert (registration.version, registration.alias, registration.status) == (
-        1,
-        "champion",
-        "done",
-    )
+    assert facts(registration) == (1, "champion", "done")
     beaten = [f"{how}_{who}" for how in ("beats", "interval", "no_worse") for who in REFERENCES]
     others = ["evidence", "independent", "interface", "measured", "parity", "serves", "verified"]
     others += ["precision", "beats_physics"]  # the latter says that this data has none
@@ -96,30 +92,6 @@ def test_the_version_carries_signature_files_tags_and_both_ways_of_lineage(chain
     assert (
         "cart:1 is champion: it passed every rule of the gate." in Path(existing.report).read_text()
     )
-
-
-def test_mlflow_loads_the_champion_whole_with_its_signature(chain):
-    import mlflow.onnx
-    import onnxruntime as ort
-
-    chain.register(0.1, gain=0.5)
-    chain.register(0.05, gain=2.0, champion=0.1)  # a second log keeps its weights
-    with open_tracking(chain.home).as_default():
-        model = mlflow.onnx.load_model("models:/cart@champion")
-        info = mlflow.models.get_model_info("models:/cart@champion")
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    feed = {"states": (1, 3, 2), "past_actions": (1, 2, 1), "actions": (1, 4, 1)}
-    feed = {name: np.ones(shape, dtype=np.float32) for name, shape in feed.items()}
-    np.testing.assert_array_equal(session.run(None, feed)[0], np.full((1, 4, 2), 3.0))
-    assert [(item.name, item.shape) for item in info.signature.inputs] == [
-        ("states", (-1, 3, 2)),
-        ("past_actions", (-1, 2, 1)),
-        ("actions", (-1, -1, 1)),
-    ]
-    assert info.saved_input_example_info["artifact_path"] == "input_example.json"
-    assert [(item.name, item.shape) for item in info.signature.outputs] == [
-        ("next_states", (-1, -1, 2))
-    ]
 
 
 def test_without_a_run_the_one_that_trained_the_model_is_found(chain):

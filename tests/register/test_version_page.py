@@ -122,7 +122,6 @@ def test_the_page_of_a_version_is_a_command_too(chain, monkeypatch, tmp_path):
     from kinemill.cli.app import app
 
     chain.register(0.1)
-    monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
     page = tmp_path / "page.html"
     message = CliRunner().invoke(
         app, ["model", "report", chain.task.name, "--to", str(page), "--json"]

@@ -321,17 +321,3 @@ def test_step_that_lost_its_process_is_retried(instance, job, monkeypatch):
 def test_refused_settings_are_not_retried(instance, task_gone_wrong):
     run = executed(instance, task_gone_wrong("steps: 60", "steps: -5"))
     assert (run.status.value, run.tags[RETRY]) == ("FAILURE", "false")
-
-
-# Databases
-
-
-@pytest.mark.parametrize("name", ["runs", "events", "schedules"])
-def test_locked_database_is_waited_for(instance, name):
-    connect = {
-        "runs": instance.run_storage.connect,
-        "events": instance.event_log_storage.index_connection,
-        "schedules": instance.schedule_storage.connect,
-    }[name]
-    with connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 120_000

@@ -16,10 +16,12 @@ from kinemill.train.checkpoint import checkpoints
 from kinemill.train.policy_runner import as_policy
 from kinemill_dagster.resources.torchrun_job import report_failures
 from kinemill_dagster.resources.training import write_job
+from tests.pipelines.serving import until
 from tests.policies.imitation.cloning import demonstrations, policy_task
 from tests.train.conftest import packed, pendulum_task, publish  # noqa: F401, a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
+PARENT = str(os.getpid())
 
 
 def failure(rank: int, code: int) -> ProcessFailure:
@@ -46,14 +48,7 @@ def by_torchrun(task):
 
 def start(job: Path) -> subprocess.Popen:
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "kinemill_dagster.resources.torchrun_job",
-            str(job),
-            str(os.getpid()),
-            "2",
-        ],
+        [sys.executable, "-m", "kinemill_dagster.resources.torchrun_job", str(job), PARENT, "2"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -69,15 +64,6 @@ def workers_of(agent: subprocess.Popen) -> dict[int, psutil.Process]:
     return values if len(values) == 2 else {}
 
 
-def wait_for(find, seconds=90):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := find():
-            return result
-        time.sleep(0.05)
-    return pytest.fail("waited in vain")
-
-
 @pytest.mark.slow
 def test_a_lost_process_fails_the_training_at_once_and_a_retry_goes_on(tracked_home, packed):  # noqa: F811
     settings = {"steps": 600, "save_every": 10, "eval_every": 200, "patience": None}
@@ -87,7 +73,7 @@ def test_a_lost_process_fails_the_training_at_once_and_a_retry_goes_on(tracked_h
     job, runs = write_job(training, dagster_run="of a test"), training.folder
 
     agent = start(job)
-    workers = wait_for(lambda: workers_of(agent) if checkpoints(runs) else None)
+    workers = until(lambda: workers_of(agent) if checkpoints(runs) else None, "a checkpoint", 90)
     began = time.monotonic()
     os.kill(workers[1].pid, signal.SIGKILL)
     out, _ = agent.communicate(timeout=60)
@@ -98,7 +84,7 @@ def test_a_lost_process_fails_the_training_at_once_and_a_retry_goes_on(tracked_h
 
     # Whoever started torchrun dies: so do all of its processes.
     agent = start(job)
-    workers = wait_for(lambda: workers_of(agent))
+    workers = until(lambda: workers_of(agent), "two workers", 90)
     os.kill(agent.pid, signal.SIGKILL)
     agent.communicate()
     _, alive = psutil.wait_procs(workers.values(), timeout=5)

@@ -13,6 +13,8 @@ from kinemill.runtime.__main__ import main
 from kinemill.runtime.self_test import verify
 from kinemill.verify.bundle import verify_folder
 
+PARITY = ["rollout parity", "rollout parity, batch 1", "step parity"]
+
 
 @pytest.fixture(scope="module")
 def exported(step_folders):
@@ -34,13 +36,7 @@ def test_a_sound_copy_passes_and_is_timed(folder, capsys):
     assert main(["verify", str(folder), "--calls", "20", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["passed"]
-    assert [line["name"] for line in result["lines"]] == [
-        "hashes",
-        "interface",
-        "rollout parity",
-        "rollout parity, batch 1",
-        "step parity",
-    ]
+    assert [line["name"] for line in result["lines"]] == ["hashes", "interface", *PARITY]
     for times in result["latency_ms"].values():
         assert 0.0 < times["p50"] <= times["p99"] <= times["worst"]
     assert main(["verify", str(folder), "--calls", "20", "--p99-ms", "1e-6"]) == 1
@@ -103,11 +99,7 @@ def test_a_model_that_says_otherwise_fails_parity(planted, folder):
     stored["next_states"][2, 1, 1] += planted  # as if the file's weights had been changed
     np.savez(folder / "cases.npz", allow_pickle=False, **stored)
     write_sums(folder)
-    assert failed(verify(folder, calls=5)) == [
-        "rollout parity",
-        "rollout parity, batch 1",
-        "step parity",
-    ]
+    assert failed(verify(folder, calls=5)) == PARITY
 
 
 def test_cases_that_allow_anything_or_are_none_are_refused(folder, capsys):

@@ -1,18 +1,15 @@
 """Room on the disk: told in time, and told plainly when there is none."""
 
 import errno
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
 from kinemill.errors import KinemillError
-from kinemill.store import disk_space, get_or_build, publish_json
+from kinemill.store import disk_space, get_or_build
 
 Usage = namedtuple("Usage", "total used free")
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,32 +86,3 @@ def test_where_an_error_names_no_file_the_fullest_file_system_is_named(monkeypat
     )
     result = disk_space.full_disk(RuntimeError("No space left on device (os error 28)"), roomy)
     assert str(result).startswith(f"{full}: no space left on the file system ")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
-def test_on_a_disk_that_is_really_full_a_command_ends_without_a_traceback(home):
-    """/dev/full takes no byte, as a full disk."""
-    script = (
-        "import sys; from kinemill.cli import app; from kinemill import cli\n"
-        "def fail(): open('/dev/full', 'w', buffering=1).write('x' * 9999)\n"
-        "app.app = fail\napp.main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 4
-    assert "no space left on the file system" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_a_document_that_was_there_survives_a_full_disk(home, tmp_path):
-    position = tmp_path / "note.json"
-    publish_json(position, {"value": 1})
-    script = "from pathlib import Path; from kinemill.store import publish_json; import sys\n"
-    script += "publish_json(Path(sys.argv[1]), {'value': 2})"
-    environment = {**os.environ, "KINEMILL_FAULT": "error:file.written:1"}
-    done = subprocess.run(
-        [sys.executable, "-c", script, position], cwd=ROOT, env=environment, check=False
-    )
-    assert done.returncode == 1
-    assert position.read_text() == '{\n  "value": 1\n}\n'

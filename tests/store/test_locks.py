@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kinemill.ingest import stage as ingest
 from kinemill.store.locks import current_user, holder, lock
-from kinemill.task import Task
-from kinemill.task.protocols import NullReporter
 
 HOLD = (
     "import sys, time; from pathlib import Path; from kinemill.store.home import Home\n"
@@ -73,30 +70,3 @@ def test_two_threads_of_a_process_exclude_each_other(home):
     for thread in threads:
         thread.join()
     assert inside == []
-
-
-class Hearing(NullReporter):
-    def __init__(self, then):
-        self.messages, self.then = [], then
-
-    def log_message(self, message):
-        self.messages.append(message)
-        self.then()
-
-
-def test_an_ingest_waits_for_the_one_under_way_and_goes_on_when_it_died(home, owner, tmp_path):
-    task = Task.model_validate(
-        {
-            "task": "arm",
-            "dt": 0.01,
-            "channels": {"q": {"role": "state", "kind": "angle", "unit": "rad"}},
-            "ingest": {"min_file_age": 0.0, "format": "csv"},
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-        }
-    )
-    log = tmp_path / "a.csv"
-    log.write_text("time,q\n" + "".join(f"{k / 100},{k / 1000}\n" for k in range(100)))
-    progress = Hearing(owner.kill)
-    report = ingest.run(task, home, log, progress)
-    assert report.artifact.summary["recordings"] == 1
-    assert "waiting for the lock 'ingest-arm'" in progress.messages[0]

@@ -31,9 +31,3 @@ def test_a_copy_has_the_same_content_and_replaces_nothing(tmp_path):
     assert copied.read_bytes() == (EXAMPLES / "reach.yaml").read_bytes()
     with pytest.raises(BadInput, match="already exists"):
         copy_example("reach", tmp_path / "tasks")
-
-
-def test_an_unknown_example_is_refused_with_the_nearest_name(tmp_path):
-    with pytest.raises(BadInput, match=r"did you mean 'pendulum'\?"):
-        copy_example("pendulm", tmp_path)
-    assert list(tmp_path.iterdir()) == []

@@ -19,17 +19,12 @@ from kinemill.task.units import (
 @pytest.mark.parametrize(
     ("source", "target", "scale", "offset"),
     [
-        ("deg", "rad", math.pi / 180, 0.0),
-        ("rpm", "rad/s", 2 * math.pi / 60, 0.0),
-        ("mN*m", "N*m", 1e-3, 0.0),
-        ("degC", "K", 1.0, 273.15),
-        ("1", "1", 1.0, 0.0),
-        ("%", "1", 0.01, 0.0),
-        ("N m", "N*m", 1.0, 0.0),
-        ("turn", "rad", 2 * math.pi, 0.0),
+        ("deg", "rad", math.pi / 180, 0.0), ("rpm", "rad/s", 2 * math.pi / 60, 0.0),
+        ("mN*m", "N*m", 1e-3, 0.0), ("degC", "K", 1.0, 273.15), ("1", "1", 1.0, 0.0),
+        ("%", "1", 0.01, 0.0), ("N m", "N*m", 1.0, 0.0), ("turn", "rad", 2 * math.pi, 0.0),
         ("kmph", "m/s", 1 / 3.6, 0.0),
     ],
-)
+)  # fmt: skip
 def test_units_convert(source, target, scale, offset):
     assert factor(source, target) == pytest.approx((scale, offset), rel=1e-12, abs=1e-12)
 
@@ -51,15 +46,10 @@ def test_what_is_no_unit_is_refused(unit):
 @pytest.mark.parametrize(
     ("unit", "of", "holds"),
     [
-        ("rad/s", "rad", True),
-        ("deg/s", "rad", True),
-        ("m/s^2", "m/s", True),
-        ("1/s", "1", True),
-        ("rad", "rad", False),
-        ("rad", "rad/s", False),
-        ("N*m", "rad", False),
+        ("rad/s", "rad", True), ("deg/s", "rad", True), ("m/s^2", "m/s", True),
+        ("1/s", "1", True), ("rad", "rad", False), ("rad", "rad/s", False), ("N*m", "rad", False),
     ],
-)
+)  # fmt: skip
 def test_a_rate_is_the_unit_per_time(unit, of, holds):
     assert is_derivative(unit, of) is holds
 

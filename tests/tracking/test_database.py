@@ -5,7 +5,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from kinemill.errors import KinemillError
 from kinemill.store.home import Home
-from kinemill.tracking import lock, open_tracking, start_run
+from kinemill.tracking import open_tracking, start_run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -126,21 +125,6 @@ def test_newer_schema_is_refused_without_a_change_of_a_moved_home(tmp_path):
     with pytest.raises(KinemillError, match=r"newer.*mlflow db upgrade"):
         open_tracking(moved)
     assert moved.mlflow_db.read_bytes() == content
-
-
-def test_a_lock_is_held_by_one_at_a_time_and_freed_by_a_kill(home):
-    code = (
-        "import sys, time; from pathlib import Path; from kinemill.store.home import Home\n"
-        "from kinemill.tracking import lock\n"
-        "with lock(Home(Path(sys.argv[1])), 'x'): print('held', flush=True); time.sleep(60)"
-    )
-    process = _python(code, home.root)
-    assert process.stdout.readline() == b"held\n"
-    started = time.monotonic()
-    subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {process.pid}"])
-    with lock(home, "x"):
-        assert time.monotonic() - started > 0.4
-    process.wait(10)
 
 
 def test_file_that_is_no_database_is_named(home):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import yaml
 
 from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
@@ -29,33 +30,27 @@ MEASURED = {"role": "state", "unit": "rad/s", "derivative_of": "angle"}
 DERIVED = {"role": "state", "unit": "rad/s", "derived": "derivative", "of": "angle"}
 
 
+TASK = """
+task: pendulum
+dt: 0.02
+channels:
+  angle: {role: state, kind: angle, unit: rad}
+  velocity: {}
+  torque: {role: action, unit: N*m}
+ingest: {min_file_age: 0}
+validate: {min_steps: 20}
+dataset: {validation: ["v*"], test: ["t*"]}
+learn: {type: dynamics, model: {type: rigid_body, delay: 0}, history: 1, horizon: 10, steps: 20,
+  outputs: {acceleration: {relation: derivative, of: velocity}}, eval_every: 20,
+  gauss_newton: {windows: 128, iterations: 10}, optimizer: {lr: 0.0001}}
+verify: {horizon: 25, stride: 5}
+"""
+
+
 def the_task(velocity: dict) -> Task:
-    return Task.model_validate(
-        {
-            "task": "pendulum",
-            "dt": 0.02,
-            "channels": {
-                "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-                "velocity": velocity,
-                "torque": {"role": "action", "unit": "N*m"},
-            },
-            "ingest": {"min_file_age": 0},
-            "validate": {"min_steps": 20},
-            "dataset": {"validation": ["v*"], "test": ["t*"]},
-            "learn": {
-                "type": "dynamics",
-                "model": {"type": "rigid_body", "delay": 0},
-                "outputs": {"acceleration": {"relation": "derivative", "of": "velocity"}},
-                "history": 1,
-                "horizon": 10,
-                "steps": 20,
-                "eval_every": 20,
-                "gauss_newton": {"windows": 128, "iterations": 10},
-                "optimizer": {"lr": 1e-4},
-            },
-            "verify": {"horizon": 25, "stride": 5},
-        }
-    )
+    document = yaml.safe_load(TASK)
+    document["channels"]["velocity"] = velocity
+    return Task.model_validate(document)
 
 
 def dataset_of(velocity: dict, folder) -> tuple[Task, Home, ArtifactRef]:

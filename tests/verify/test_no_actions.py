@@ -30,17 +30,10 @@ SCALE = {
 
 def free_step(model, history):
     torch.manual_seed(3)
-    task = Task.model_validate(
-        {
-            "task": "free",
-            "dt": 0.02,
-            "channels": {
-                "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-                "velocity": {"role": "state", "unit": "rad/s"},
-            },
-            "learn": {"type": "dynamics", "model": {"type": model}, "history": history},
-        }
-    )
+    angle = {"role": "state", "kind": "angle", "unit": "rad"}
+    channels = {"angle": angle, "velocity": {"role": "state", "unit": "rad/s"}}
+    learn = {"type": "dynamics", "model": {"type": model}, "history": history}
+    task = Task.model_validate({"task": "free", "dt": 0.02, "channels": channels, "learn": learn})
     return make_step(task.learn.model, layout_of(task), SCALE).eval()
 
 

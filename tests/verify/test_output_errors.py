@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from kinemill.augment import stage as augment
 from kinemill.dataset import load_dataset
@@ -33,36 +34,23 @@ QUIET = (NullReporter(), NullReporter())
 NAMES = ["acceleration", "force"]
 
 
-def the_task(**learn) -> Task:
-    return Task.model_validate(
-        {
-            "task": "pendulum",
-            "dt": 0.02,
-            "channels": {
-                "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-                "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
-                "torque": {"role": "action", "unit": "N*m"},
-                "acceleration": {"role": "output", "unit": "rad/s^2", "derivative_of": "velocity"},
-                "force": {"role": "output", "unit": "N", "source": {"name": "load", "unit": "mN"}},
-            },
-            "ingest": {"min_file_age": 0},
-            "validate": {"min_steps": 20},
-            "dataset": {"validation": ["v*"], "test": ["t*"]},
-            "augment": [{"type": "gaussian_noise", "std": {"angle": 1e-3}}],
-            "learn": {
-                "type": "dynamics",
-                "model": {"type": "mlp", "hidden_sizes": [16]},
-                "history": 2,
-                "horizon": 4,
-                "steps": 300,
-                "batch_size": 64,
-                "eval_every": 100,
-                "optimizer": {"lr": 0.01},
-                **learn,
-            },
-            "verify": {"horizon": 10, "stride": 2},
-        }
-    )
+TASK = """
+task: pendulum
+dt: 0.02
+channels:
+  angle: {role: state, kind: angle, unit: rad}
+  velocity: {role: state, unit: rad/s, derivative_of: angle}
+  torque: {role: action, unit: N*m}
+  acceleration: {role: output, unit: rad/s^2, derivative_of: velocity}
+  force: {role: output, unit: N, source: {name: load, unit: mN}}
+ingest: {min_file_age: 0}
+validate: {min_steps: 20}
+dataset: {validation: ["v*"], test: ["t*"]}
+augment: [{type: gaussian_noise, std: {angle: 0.001}}]
+learn: {type: dynamics, model: {type: mlp, hidden_sizes: [16]}, history: 2, horizon: 4, steps: 300,
+  batch_size: 64, eval_every: 100, optimizer: {lr: 0.01}}
+verify: {horizon: 10, stride: 2}
+"""
 
 
 def write_log(path, rows: np.ndarray, broken: int | None = None) -> None:
@@ -82,7 +70,11 @@ def chain(tmp_path_factory):
     from kinemill.store.home import Home
 
     folder = tmp_path_factory.mktemp("outputs")
-    home, logs, task = Home(folder / "home"), folder / "logs", the_task()
+    home, logs, task = (
+        Home(folder / "home"),
+        folder / "logs",
+        Task.model_validate(yaml.safe_load(TASK)),
+    )
     logs.mkdir()
     for seed in range(4):
         write_log(logs / f"a{seed}.csv", swing(200, seed), broken=100 if seed == 0 else None)

@@ -239,8 +239,6 @@ def test_a_provisional_champion_is_marked_wherever_it_is_shown(chain, monkeypatc
     assert version.status == "provisional champion"
     assert "is provisional champion" in version_page(chain.home, version)
     assert LACKS in task_page("cart", versions_of(chain.home, "cart"))
-    monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
-    monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
     for requested in (
         ["model", "list", "cart"],
         ["model", "show", "cart"],

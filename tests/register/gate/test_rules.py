@@ -180,13 +180,8 @@ def _with(good, **promote):
     )
 
 
-UNMEASURED = [
-    "beats_champion",
-    "channels",
-    "interface",
-    "interval_champion",
-    "no_worse_champion",
-]  # what a champion refuses that cannot be measured
+# What a champion refuses that cannot be measured.
+UNMEASURED = ["beats_champion", "channels", "interface", "interval_champion", "no_worse_champion"]
 REFUSALS = {
     "size": {"size": 1.1e6},
     "freshness": {"age": 86401.0},
@@ -349,6 +344,12 @@ def test_the_margin_is_relative_and_only_finite_models_beat(task, model, referen
     assert verdict.passed is passed
 
 
+@pytest.mark.parametrize(("model", "passed"), [(0.1, False), (0.0999, True)])
+def test_tie_at_margin_0_keeps_the_reference(task, model, passed):
+    inputs = _gate_inputs(task, model, references={"linear": 0.1}, beats=["linear"], margin=0.0)
+    assert [verdict.passed for verdict in RULES["beats"](inputs)] == [passed]
+
+
 def test_only_the_named_references_are_asked_about(task):
     verdicts = evaluate(_gate_inputs(task, beats=["linear_sincos"], champion=Champion(1)))
     named = ("beats", "interval", "no_worse")
@@ -364,11 +365,7 @@ def test_a_champion_that_is_the_very_same_model_is_no_obstacle(task):
 
 
 def test_what_is_not_finite_is_shown_as_text(task):
-    assert [to_json_number(value) for value in (0.5, float("nan"), float("inf"))] == [
-        0.5,
-        "nan",
-        "inf",
-    ]
+    assert [to_json_number(value) for value in (0.5, NAN, math.inf)] == [0.5, "nan", "inf"]
 
 
 @pytest.mark.parametrize(

@@ -32,55 +32,48 @@ def launched(job="tiny", config=None, **selector):
     return decided(LAUNCH, p=params)
 
 
+X, WALKER = {"path": ["tiny", "x"]}, {"path": ["walker", "x"]}
+REEXECUTED = """mutation { launchRunReexecution(reexecutionParams: {parentRunId: "r2",
+    strategy: ALL_STEPS}, executionParams: {selector: {jobName: "tiny"}}) { x } }"""
+
+
 @pytest.mark.parametrize(
-    ("decision", "tasks"),
+    ("selector", "tasks"),
     [
-        (launched, {"tiny"}),
-        (lambda: launched("tiny_long"), {"tiny"}),
-        (lambda: launched("unknown"), None),
+        ({"job": "tiny"}, {"tiny"}),
+        ({"job": "tiny_long"}, {"tiny"}),
+        ({"job": "unknown"}, None),
+        ({"assetSelection": [WALKER]}, {"walker"}),
+        ({"assetSelection": {"path": "walker"}}, {"walker"}),
+        ({"assetSelection": [X, {"path": "walker"}]}, None),
         (
-            lambda: launched("__ASSET_JOB", assetSelection=[{"path": ["walker", "model"]}]),
-            {"walker"},
-        ),
-        (lambda: launched("__ASSET_JOB", assetSelection={"path": "walker"}), {"walker"}),
-        (
-            lambda: launched(
-                "__ASSET_JOB", assetSelection=[{"path": ["tiny", "x"]}, {"path": "walker"}]
-            ),
+            {"assetSelection": [X], "assetCheckSelection": [{"assetKey": WALKER, "name": "n"}]},
             None,
         ),
-        (
-            lambda: launched(
-                "__ASSET_JOB",
-                assetSelection=[{"path": ["tiny", "x"]}],
-                assetCheckSelection=[{"assetKey": {"path": ["walker", "x"]}, "name": "n"}],
-            ),
-            None,
-        ),
-        (lambda: launched("__ASSET_JOB"), None),
-        (lambda: launched(pipelineName="walker"), None),
-        (lambda: decided('mutation { terminateRun(runId: "r1") { x } }'), {"tiny"}),
-        (
-            lambda: decided('mutation { terminateRuns(runIds: ["r1", "r2"]) { x } }'),
-            {"tiny", "walker"},
-        ),
-        (lambda: decided('mutation { terminateRuns(runIds: ["r1", "zz"]) { x } }'), None),
-        (lambda: decided("mutation { terminateRuns(runIds: []) { x } }"), None),
-        (
-            lambda: decided(
-                'mutation { launchRunReexecution(reexecutionParams: {parentRunId: "r2",'
-                ' strategy: ALL_STEPS}, executionParams: {selector: {jobName: "tiny"}}) { x } }'
-            ),
-            {"tiny", "walker"},
-        ),
-        (lambda: decided("mutation { reloadWorkspace { x } }"), set()),
-        (lambda: decided("mutation { sensorDryRun { x } }"), None),
+        ({}, None),
+        ({"job": "tiny", "pipelineName": "walker"}, None),
     ],
 )
-def test_mutation_names_the_tasks_that_it_changes(decision, tasks):
-    result = decision()
-    assert result.permission is Permission.OPERATE
-    assert result.tasks == tasks
+def test_launch_names_the_tasks_that_it_changes(selector, tasks):
+    result = launched(**{"job": "__ASSET_JOB", **selector})
+    assert (result.permission, result.tasks) == (Permission.OPERATE, tasks)
+
+
+@pytest.mark.parametrize(
+    ("query", "tasks"),
+    [
+        ('mutation { terminateRun(runId: "r1") { x } }', {"tiny"}),
+        ('mutation { terminateRuns(runIds: ["r1", "r2"]) { x } }', {"tiny", "walker"}),
+        ('mutation { terminateRuns(runIds: ["r1", "zz"]) { x } }', None),
+        ("mutation { terminateRuns(runIds: []) { x } }", None),
+        (REEXECUTED, {"tiny", "walker"}),
+        ("mutation { reloadWorkspace { x } }", set()),
+        ("mutation { sensorDryRun { x } }", None),
+    ],
+)
+def test_mutation_names_the_tasks_that_it_changes(query, tasks):
+    result = decided(query)
+    assert (result.permission, result.tasks) == (Permission.OPERATE, tasks)
 
 
 def test_document_with_several_mutations_changes_all_their_tasks():

@@ -55,39 +55,18 @@ def test_request_with_a_token_needs_a_json_body(viewer, kind):
 
 def test_headers_that_change_the_meaning_are_dropped(guarded, home):
     token = {"Authorization": f"Bearer {home_token(home)}"}
-    odd = {
-        "X-HTTP-Method-Override": "DELETE",
-        "X-MLFLOW-WORKSPACE": "other",
-        "X-Kinemill-May": "administer",
-        "Cookie": "a=b",
-        "Forwarded": "for=1.2.3.4",
-        "Accept": "text/html",
-    }
+    odd = {"X-HTTP-Method-Override": "DELETE", "X-MLFLOW-WORKSPACE": "other"}
+    odd |= {"X-Kinemill-May": "administer", "Cookie": "a=b", "Forwarded": "for=1.2.3.4"}
     observed = guarded().get("/runs/1", headers={**token, **odd}).json()["headers"]
-    assert set(observed) <= {
-        "host",
-        "accept",
-        "accept-encoding",
-        "user-agent",
-        "x-kinemill-user",
-        "x-kinemill-may",
-    }
+    expected = {"host", "accept", "accept-encoding", "user-agent"}
+    assert set(observed) <= expected | {"x-kinemill-user", "x-kinemill-may"}
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "/logs/..%2f..%2fusers.json",
-        "/logs/..",
-        "/logs/%2e%2e/x",
-        "/logs/a%5c..%5cb",
-        "//graphql",
-        "/a%2fb",
-        "/a%00b",
-        "/a%0ab",
-        "/%ff",
-        "/a%252fb",
-        "/a//b",
+        *("/logs/..%2f..%2fusers.json", "/logs/..", "/logs/%2e%2e/x", "/logs/a%5c..%5cb"),
+        *("//graphql", "/a%2fb", "/a%00b", "/a%0ab", "/%ff", "/a%252fb", "/a//b"),
     ],
 )
 def test_ambiguous_path_is_refused(guarded, path):

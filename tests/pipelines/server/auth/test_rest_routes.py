@@ -23,57 +23,40 @@ def decided(method, path, **body):
     return decision
 
 
+TINY = {"tiny"}
+VERSION = {"version": 2}
+GATE = ({"promote.margin": 0}, {"verify": {"horizon": 1}})
+TRIALS = {**VERSION, "success": 17, "of": 20}
+RELEASE = {"decision": "release", "recording": "a.csv"}
+
+
 @pytest.mark.parametrize(
-    ("decision", "permission", "tasks"),
+    ("method", "path", "body", "permission", "tasks"),
     [
-        (lambda: decided("POST", "runs", task="tiny"), Permission.OPERATE, {"tiny"}),
-        (
-            lambda: decided("POST", "runs", task="tiny", overrides={"promote.margin": 0}),
-            Permission.PROMOTE,
-            {"tiny"},
-        ),
-        (
-            lambda: decided("POST", "runs", task="tiny", overrides={"verify": {"horizon": 1}}),
-            Permission.PROMOTE,
-            {"tiny"},
-        ),
-        (lambda: decided("POST", f"runs/{RUN}/cancel"), Permission.OPERATE, {"walker"}),
-        (lambda: decided("POST", "runs/1a2b/cancel"), Permission.OPERATE, None),
-        (lambda: decided("PUT", "tasks/tiny/logs/a.csv"), Permission.OPERATE, {"tiny"}),
-        (lambda: decided("POST", "tasks/tiny/check"), Permission.OPERATE, {"tiny"}),
-        (lambda: decided("POST", "models/tiny/promote", version=2), Permission.PROMOTE, {"tiny"}),
-        (
-            lambda: decided("POST", "models/tiny/promote", version=2, force=True),
-            Permission.ADMINISTER,
-            {"tiny"},
-        ),
-        (lambda: decided("POST", "drafts", name="arm"), Permission.OPERATE, {"arm"}),
-        (lambda: decided("PUT", f"drafts/{DRAFT}/logs/a.csv"), Permission.OPERATE, set()),
-        (lambda: decided("POST", f"drafts/{DRAFT}/build"), Permission.OPERATE, set()),
-        (lambda: decided("POST", f"drafts/{DRAFT}/edit", channels=[]), Permission.OPERATE, set()),
-        (lambda: decided("POST", f"drafts/{DRAFT}/check", task={}), Permission.OPERATE, set()),
-        (lambda: decided("POST", "tasks", task={"task": "arm"}), Permission.PROMOTE, {"arm"}),
-        (lambda: decided("POST", "models/tiny/rollback"), Permission.PROMOTE, {"tiny"}),
-        (lambda: decided("POST", "models/tiny/approve", version=2), Permission.PROMOTE, {"tiny"}),
-        (
-            lambda: decided("POST", "models/tiny/trials", version=2, success=17, of=20),
-            Permission.PROMOTE,
-            {"tiny"},
-        ),
-        (
-            lambda: decided("POST", "tasks/tiny/quarantine", decision="release", recording="a.csv"),
-            Permission.OPERATE,
-            {"tiny"},
-        ),
-        (
-            lambda: decided("POST", "tasks/tiny/tags", recording="a.csv", tag="slip"),
-            Permission.OPERATE,
-            {"tiny"},
-        ),
+        ("POST", "runs", {"task": "tiny"}, Permission.OPERATE, TINY),
+        ("POST", "runs", {"task": "tiny", "overrides": GATE[0]}, Permission.PROMOTE, TINY),
+        ("POST", "runs", {"task": "tiny", "overrides": GATE[1]}, Permission.PROMOTE, TINY),
+        ("POST", f"runs/{RUN}/cancel", {}, Permission.OPERATE, {"walker"}),
+        ("POST", "runs/1a2b/cancel", {}, Permission.OPERATE, None),
+        ("PUT", "tasks/tiny/logs/a.csv", {}, Permission.OPERATE, TINY),
+        ("POST", "tasks/tiny/check", {}, Permission.OPERATE, TINY),
+        ("POST", "models/tiny/promote", VERSION, Permission.PROMOTE, TINY),
+        ("POST", "models/tiny/promote", {**VERSION, "force": True}, Permission.ADMINISTER, TINY),
+        ("POST", "drafts", {"name": "arm"}, Permission.OPERATE, {"arm"}),
+        ("PUT", f"drafts/{DRAFT}/logs/a.csv", {}, Permission.OPERATE, set()),
+        ("POST", f"drafts/{DRAFT}/build", {}, Permission.OPERATE, set()),
+        ("POST", f"drafts/{DRAFT}/edit", {"channels": []}, Permission.OPERATE, set()),
+        ("POST", f"drafts/{DRAFT}/check", {"task": {}}, Permission.OPERATE, set()),
+        ("POST", "tasks", {"task": {"task": "arm"}}, Permission.PROMOTE, {"arm"}),
+        ("POST", "models/tiny/rollback", {}, Permission.PROMOTE, TINY),
+        ("POST", "models/tiny/approve", VERSION, Permission.PROMOTE, TINY),
+        ("POST", "models/tiny/trials", TRIALS, Permission.PROMOTE, TINY),
+        ("POST", "tasks/tiny/quarantine", RELEASE, Permission.OPERATE, TINY),
+        ("POST", "tasks/tiny/tags", {"recording": "a", "tag": "slip"}, Permission.OPERATE, TINY),
     ],
 )
-def test_route_states_its_role_and_tasks(decision, permission, tasks):
-    result = decision()
+def test_route_states_its_role_and_tasks(method, path, body, permission, tasks):
+    result = decided(method, path, **body)
     assert (result.permission, result.tasks) == (permission, tasks)
 
 
@@ -84,15 +67,8 @@ def test_read_route_needs_a_viewer():
 
 def test_server_receives_the_validated_body():
     body = decided("POST", "runs", task="tiny", priority=3).body
-    assert body == {
-        "task": "tiny",
-        "overrides": {},
-        "presets": [],
-        "logs": None,
-        "priority": 3,
-        "resume": False,
-        "owner": None,
-    }
+    defaults = {"overrides": {}, "presets": [], "logs": None, "resume": False, "owner": None}
+    assert body == {"task": "tiny", "priority": 3, **defaults}
 
 
 @pytest.mark.parametrize(

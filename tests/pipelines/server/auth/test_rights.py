@@ -106,68 +106,44 @@ def parent(settings):
     return "loose" if settings else "plain"
 
 
-LAUNCHES = {  # by path: the request with some settings of the gate, or none
-    "launchRun": lambda settings: graphql(
-        "launchRun", "executionParams", "ExecutionParams", params(settings)
+EXECUTION = ("executionParams", "ExecutionParams")
+BACKFILLED = {"assetSelection": SELECTOR["assetSelection"], "partitionNames": ["a"]}
+LAUNCHES = {  # by path: the mutation, its argument and type, and its value with some settings
+    "launchRun": ("launchRun", *EXECUTION, params),
+    "launchRun as YAML": (
+        *("launchRun", *EXECUTION),
+        lambda settings: params({}, runConfigData=json.dumps(run_config(settings))),
     ),
-    "launchRun as YAML": lambda settings: graphql(
-        "launchRun",
-        "executionParams",
-        "ExecutionParams",
-        params({}, runConfigData=json.dumps(run_config(settings))),
+    "launchPipelineExecution": ("launchPipelineExecution", *EXECUTION, params),
+    "launchMultipleRuns": (
+        *("launchMultipleRuns", "executionParamsList", "[ExecutionParams!]"),
+        lambda settings: [params({}), params(settings)],
     ),
-    "launchPipelineExecution": lambda settings: graphql(
-        "launchPipelineExecution", "executionParams", "ExecutionParams", params(settings)
+    "launchPartitionBackfill": (
+        *("launchPartitionBackfill", "backfillParams", "LaunchBackfillParams"),
+        lambda settings: BACKFILLED | {"runConfigData": run_config(settings)},
     ),
-    "launchMultipleRuns": lambda settings: graphql(
-        "launchMultipleRuns",
-        "executionParamsList",
-        "[ExecutionParams!]",
-        [params({}), params(settings)],
+    "launchRunReexecution": (
+        *("launchRunReexecution", "reexecutionParams", "ReexecutionParams"),
+        lambda settings: {"parentRunId": parent(settings), "strategy": "ALL_STEPS"},
     ),
-    "launchPartitionBackfill": lambda settings: graphql(
-        "launchPartitionBackfill",
-        "backfillParams",
-        "LaunchBackfillParams",
-        {
-            "assetSelection": SELECTOR["assetSelection"],
-            "partitionNames": ["a"],
-            "runConfigData": run_config(settings),
-        },
-    ),
-    "launchRunReexecution": lambda settings: graphql(
-        "launchRunReexecution",
-        "reexecutionParams",
-        "ReexecutionParams",
-        {"parentRunId": parent(settings), "strategy": "ALL_STEPS"},
-    ),
-    "launchPipelineReexecution, with a configuration": lambda settings: graphql(
-        "launchPipelineReexecution", "executionParams", "ExecutionParams", params(settings)
-    ),
-    "retry of failed steps": lambda settings: graphql(
-        "launchRunReexecution",
-        "executionParams",
-        "ExecutionParams",
-        params({}, executionMetadata={"parentRunId": parent(settings)}),
-    ),
-    "REST": lambda settings: (
-        "/api/v1/runs",
-        {
-            "task": "tiny",
-            "presets": settings.get("presets", []),
-            "overrides": {key: value for key, value in settings.items() if key != "presets"},
-        },
+    "launchPipelineReexecution": ("launchPipelineReexecution", *EXECUTION, params),
+    "retry of failed steps": (
+        *("launchRunReexecution", *EXECUTION),
+        lambda settings: params({}, executionMetadata={"parentRunId": parent(settings)}),
     ),
 }
+
+
+def rest_launch(settings):
+    overrides = {key: value for key, value in settings.items() if key != "presets"}
+    presets = settings.get("presets", [])
+    return "/api/v1/runs", {"task": "tiny", "presets": presets, "overrides": overrides}
+
+
 SCHEDULED = {  # mutations of sensors, schedules and backfills that start runs later
-    "startSensor",
-    "setSensorCursor",
-    "stopSensor",
-    "startSchedule",
-    "resetSchedule",
-    "resumePartitionBackfill",
-    "reexecutePartitionBackfill",
-    "addDynamicPartition",
+    *("startSensor", "setSensorCursor", "stopSensor", "startSchedule", "resetSchedule"),
+    *("resumePartitionBackfill", "reexecutePartitionBackfill", "addDynamicPartition"),
 }
 
 
@@ -180,11 +156,16 @@ def loose_preset(tmp_path, monkeypatch):
     (folder / "loose.yaml").write_text("promote.margin: -9.0\n")
 
 
-@pytest.mark.parametrize("path", LAUNCHES)
+@pytest.mark.parametrize("path", [*LAUNCHES, "REST"])
 @pytest.mark.parametrize("setting", [None, *SETTINGS])
 def test_launch_with_gate_settings_needs_a_promoter(guarded, users, loose_preset, path, setting):
     client = guarded(STORED, login=True)
-    body = LAUNCHES[path]({setting: SETTINGS[setting]} if setting else {})
+    settings = {setting: SETTINGS[setting]} if setting else {}
+    if path == "REST":
+        body = rest_launch(settings)
+    else:
+        *mutation, value = LAUNCHES[path]
+        body = graphql(*mutation, value(settings))
     names = ("viewers", "operators", "tim", "promoters", "admins")
     operator = 403 if setting else 200
     expected = [403, operator, operator, 200, 200]

@@ -34,24 +34,18 @@ DAMAGE = {
     "no token": (lambda users: users["ada"].pop("token"), "users.ada.token: is missing"),
     "no salt": (lambda users: users["ada"]["password"].pop("salt"), "password.salt: is missing"),
     "a salt that is no hex": (
-        lambda users: users["ada"]["password"].update(salt="g" * 32),
-        "users.ada.password.salt: is damaged",
+        lambda users: users["ada"]["password"].update(salt="g" * 32), "password.salt: is damaged",
     ),
     "half a hash": (
-        lambda users: users["ada"]["password"].update(hash="ab"),
-        "users.ada.password.hash: is damaged",
+        lambda users: users["ada"]["password"].update(hash="ab"), "password.hash: is damaged",
     ),
     "a token of another length": (
-        lambda users: users["otto"].update(token="ab"),
-        "users.otto.token: is damaged",
+        lambda users: users["otto"].update(token="ab"), "users.otto.token: is damaged",
     ),
-    "a word too many": (
-        lambda users: users["ada"].update(rolle="x"),
-        "users.ada.rolle: is unknown",
-    ),
+    "a word too many": (lambda users: users["ada"].update(rolle="x"), "ada.rolle: is unknown"),
     "a user that is a list": (lambda users: users.update(ada=[]), "users.ada: is damaged"),
     "a name out of bounds": (lambda users: users.update({"a b": users.pop("ada")}), "'a b'"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DAMAGE)

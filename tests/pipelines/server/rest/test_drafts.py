@@ -1,14 +1,11 @@
 """Drafts of new tasks over REST: from logs to a task file, and what is refused on the way."""
 
 import io
-import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
-import urllib.error
-import urllib.request
 from contextlib import redirect_stdout
 
 import dagster as dg
@@ -16,10 +13,9 @@ import pytest
 
 from kinemill.draft import draft_process
 from kinemill.task import load_task
-from kinemill_dagster.pipelines.server.auth.users import Users
 from kinemill_dagster.pipelines.server.rest import draft_store, drafts
 from tests.pipelines.server.rest.conftest import draft_preview, make_site
-from tests.rest_server import repository, serve
+from tests.rest_server import repository
 
 LOG_ROUTES = "kinemill_dagster.pipelines.server.rest.logs"
 LOGS = ("run-0000.csv", "run-0001.csv")
@@ -289,18 +285,12 @@ def test_draft_problems_are_listed_by_field(site, draft, preview):
     assert result["problems"][0]["key"] == "channels.qpos_cart.limits.0"
 
 
+# The check of every key is in tests/task/test_web_overrides.py.
 CODE = {
     "learn.loss": "evil.py:f",
-    "learn.model": {"type": "evil.py:Net"},
-    "learn.eval_callback": "evil.py:f",
-    "learn.start_from": "/etc",
-    "augment": [{"type": "evil.py:shake"}],
     "validate.checks": {"mine": "evil.py:check"},
-    "ingest.watch": "/etc",
-    "environment": "evil.py:World",
     "channels.qpos_cart.expression": "qvel_cart * 2",
     "compute": {"type": "ssh", "host": "evil"},
-    "tune.space": {"learn": {"eval_callback": {"select": ["evil.py:f"]}}},
 }
 
 
@@ -380,56 +370,3 @@ def test_read_only_task_folder_is_an_error(site, draft, preview):
     site.tasks.chmod(0o500)
     response = site.client.post("/api/v1/tasks", json={"task": preview.task})
     assert "cannot be written" in response.json()["message"]
-
-
-def ask(url, path, token=None, body=None, method="POST", **headers):
-    """Send a request to the guard; return status and message."""
-    content = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
-    sent = {"Content-Type": "application/json", **headers}
-    sent |= {"Authorization": f"Bearer {token}"} if token else {}
-    request = urllib.request.Request(f"{url}/api/v1/{path}", content, sent, method=method)
-    try:
-        with urllib.request.urlopen(request) as response:
-            return response.status, json.load(response)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)["message"]
-
-
-def test_draft_behind_the_guard_needs_role_task_and_origin(site, draft, preview):
-    """A draft needs an operator, a task needs a promoter, and no other site can send either."""
-    roles = {"vera": "viewer", "otto": "operator", "pat": "promoter"}
-    task, new = {"task": preview.task, "draft": draft}, {"name": "arm"}
-    with serve(site.home, site.instance, site.dagster.query, **roles) as (url, tokens):
-        assert ask(url, "drafts", None, new)[0] == 401
-        for path in ("drafts", f"drafts/{draft}/build", f"drafts/{draft}/check", "tasks"):
-            assert ask(url, path, tokens["vera"], task)[0] == 403, path
-        upload = f"drafts/{draft}/logs/a.csv"
-        assert ask(url, upload, tokens["vera"], b"x", "PUT")[0] == 403
-        assert ask(url, upload, tokens["otto"], b"x", "PUT")[0] == 201
-        assert ask(url, "tasks", tokens["otto"], task) == (
-            403,
-            "otto may not do this; it needs the role promoter",
-        )
-        assert ask(url, upload, tokens["pat"], b"x", "PUT")[0] == 404  # of somebody else
-        for headers in (
-            {"Origin": "https://evil.example"},
-            {"Sec-Fetch-Site": "cross-site"},
-            {"Content-Type": "text/plain"},
-            {"Content-Type": "application/x-www-form-urlencoded"},
-        ):
-            assert ask(url, "drafts", tokens["otto"], new, **headers)[0] in (403, 415), headers
-        assert not (site.tasks / "arm.yaml").exists()
-        assert ask(url, "tasks", tokens["pat"], {"task": preview.task})[0] == 201
-        users = Users(site.home)
-        users.put("tim", "promoter", "correct horse battery", ["tiny"])
-        token, leg = users.renew_token("tim"), {**preview.task, "task": "leg"}
-        assert ask(url, "tasks", token, {"task": leg}) == (403, "tim may not change leg")
-        assert ask(url, "drafts", token, {"name": "leg"}) == (403, "tim may not change leg")
-    assert sorted(path.stem for path in site.tasks.glob("*.yaml")) == ["arm", "broken", "tiny"]
-
-
-def test_body_with_unknown_keys_is_refused(site, draft):
-    start(site, status=400, code="x")
-    site.post(f"drafts/{draft}/edit", {"channels": [{"channel": "q", "code": 1}]}, 400)
-    site.post("tasks", {"task": {"task": "arm"}, "path": "/etc/x"}, 400)
-    assert json.dumps(site.get(f"drafts/{draft}")["logs"])

@@ -44,15 +44,3 @@ def test_each_page_has_the_navigation(client, path, status):
     assert response.status_code == status
     assert response.text.count('<nav class="site" aria-label="Site">') == 1
     assert ("<div><b>tiny</b>" in response.text) == ("tiny" in path and status == 200)
-
-
-def test_task_without_a_version_has_a_page(client, copy):
-    text = (copy.tasks / "tiny.yaml").read_text().replace("task: tiny", "task: fresh")
-    file = copy.tasks / "fresh.yaml"  # in a folder that copies share
-    file.write_text(text)
-    try:
-        text = client.get("/kinemill/tasks/fresh").text
-    finally:
-        file.unlink()
-    assert "This task has no version yet" in text
-    assert "/kinemill/console/start/fresh" in text
