@@ -104,7 +104,7 @@ def test_a_second_machine_has_it_all_and_goes_on_where_the_first_was_killed(
 
 def versions(home):
     """Return the dataset versions that a home lists."""
-    listed = kinemill(home, "datasets", "cart_pole")["datasets"]
+    listed = kinemill(home, "data", "datasets", "list", "cart_pole")["datasets"]
     return [{key: one[key] for key in ("name", "digest", "status", "created")} for one in listed]
 
 
