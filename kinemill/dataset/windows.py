@@ -9,7 +9,7 @@ Symbols: W windows, E episodes, N sequences, B sequences of a batch, H history, 
 present is the last), T horizon, S states, A actions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,12 @@ def episodes_of(dataset: PackedDataset, split: str, starts: NDArray[np.int64]) -
     """Return the number within `split` of the episode that holds each row, (W,) -> (W,)."""
     first_rows = np.sort([item.start for item in dataset.of(split)])
     return (np.searchsorted(first_rows, starts, side="right") - 1).astype(np.int64)
+
+
+def batches(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    """Yield `rows` in parts of at most `size`, which bounds memory."""
+    for first in range(0, len(rows), size):
+        yield rows[first : first + size]
 
 
 def whole_episodes(

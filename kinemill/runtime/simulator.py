@@ -18,7 +18,7 @@ from kinemill.runtime.history_buffer import HistoryBuffer
 from kinemill.runtime.initial_state import hold, move
 from kinemill.runtime.input_checks import Array, same_batch
 from kinemill.runtime.inputs import Inputs
-from kinemill.runtime.interface import Interface, described, safe_action
+from kinemill.runtime.interface import Belief, Interface, described, safe_action
 from kinemill.runtime.native_engine import CompiledRollout, check_same
 from kinemill.runtime.session import Execution, open_with
 from kinemill.runtime.stepper import Step, open_step
@@ -251,8 +251,7 @@ class Simulator:
         Raises:
             BadInput: As in `rollout`, or the model has no uncertainty.
         """
-        belief = belief_of(self.interface, self._where)
-        next_states, offsets, covariance = self._belief(states, past_actions, actions)
+        belief, next_states, offsets, covariance = self._belief(states, past_actions, actions)
         if not conformal:
             belief = replace(belief, conformal=None)
         return next_states, deviation_of(belief, offsets, covariance)
@@ -268,20 +267,19 @@ class Simulator:
         Raises:
             BadInput: As in `rollout`, or the model has no uncertainty.
         """
-        belief = belief_of(self.interface, self._where)
-        next_states, offsets, covariance = self._belief(states, past_actions, actions)
+        belief, next_states, offsets, covariance = self._belief(states, past_actions, actions)
         members = members_of(self.interface, next_states, offsets)
         return members, deviation_of(belief, offsets, covariance)
 
     def _belief(
         self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
-    ) -> tuple[Array, Array, Array | None]:
-        """Return states (B, T, S), offsets (B, T, E, S), covariances (B, T, S, S) or None."""
+    ) -> tuple[Belief, Array, Array, Array | None]:
+        """Return belief, states (B, T, S), offsets (B, T, E, S) and covariances (B, T, S, S)."""
         belief = belief_of(self.interface, self._where)
         paths = [f"path_{name}" for name in (belief.offsets, belief.covariance) if name]
         names = ["next_states", *paths]
         next_states, offsets, *covariance = self._roll(names, states, past_actions, actions)
-        return next_states, offsets, covariance[0] if covariance else None
+        return belief, next_states, offsets, covariance[0] if covariance else None
 
     def _roll(
         self, names: list[str], states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike

@@ -79,15 +79,18 @@ class Controller(Plugin):
         "explores, small noise stabilizes an unstable robot",
     )
 
-    @abstractmethod
     def draw(self, plan: Any, iteration: int, random: Any) -> Any:
-        """Draw knots (B, K, A) around a `kinemill.control.plan.Plan`; the caller clips them.
+        """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it.
+
+        The caller clips them. This is independent noise of all knots.
 
         Args:
-            plan: the best plan so far.
+            plan: the best `kinemill.control.plan.Plan` so far.
             iteration: from 0 to `iterations` - 1.
             random: numpy generator.
         """
+        del iteration
+        return plan.around(self.samples, self.noise, random, self.min_noise_scale)
 
     @abstractmethod
     def update(self, plan: Any, knots: Any, costs: Any) -> Any:

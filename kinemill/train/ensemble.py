@@ -17,6 +17,7 @@ from torch.func import functional_call
 from kinemill.runtime import Belief
 from kinemill.train.ensemble_member import Member
 from kinemill.train.layout import Layout
+from kinemill.train.step import roll_channels
 
 
 class Ensemble(nn.Module):
@@ -197,16 +198,7 @@ class Ensemble(nn.Module):
 
     def rollout_channels(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
         """Roll out states and outputs, (B, T, S + Y), see `Step.rollout_channels`."""
-        if not self.layout.output_channels:
-            return self.rollout(states, past_actions, actions)
-        carry = self.warm_up(states, past_actions)
-        state = states[:, -1]
-        predicted = list[Tensor]()
-        for action in actions.unbind(1):
-            state, outputs, *after = self.advance(state, action, *carry)
-            carry = tuple(after)
-            predicted.append(torch.cat([state, outputs], dim=-1))
-        return torch.stack(predicted, dim=1)
+        return roll_channels(self, states, past_actions, actions)
 
     def bundle(
         self, states: Tensor, past_actions: Tensor, actions: Tensor

@@ -18,9 +18,8 @@ batch, r residuals, J their derivatives (., P).
 
 import copy
 import math
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -30,7 +29,7 @@ from torch.func import functional_call, jacrev, jvp, vmap
 from kinemill.errors import BadInput
 from kinemill.train.dynamics_settings import GaussNewton
 from kinemill.train.step import Step
-from kinemill.train.time_limit import OutOfTime, check_time
+from kinemill.train.time_limit import OutOfTime, check_time, time_limit
 
 MOST = 1000  # largest number of parameters: the normal equations have as many columns
 LEAST = 1e-3  # the fit ends after an iteration with a smaller relative gain
@@ -71,40 +70,18 @@ def fit_rollouts(
             expected=f"at most {MOST}",
             fix="remove learn.gauss_newton, and train by gradients alone",
         )
-    deadline = Deadline(None if seconds is None else time.monotonic() + seconds)
     subset = which[torch.linspace(0, len(which) - 1, min(settings.windows, len(which))).long()]
-    window = tuple(part.double() for part in windows.gather(subset.to(windows.values.device)))
-    rollouts = Rollouts(copy.deepcopy(step).double(), window, deadline)
-    flat = first = torch.cat([value.detach().double().flatten() for value in parameters])
-    for horizon in sorted({max(1, windows.horizon // 4), windows.horizon}):
-        flat = _Problem(rollouts, horizon, first, settings.ridge).minimize(
-            flat, settings.iterations
-        )
+    with nullcontext() if seconds is None else time_limit(seconds):
+        window = tuple(part.double() for part in windows.gather(subset.to(windows.values.device)))
+        rollouts = Rollouts(copy.deepcopy(step).double(), window)
+        flat = first = torch.cat([value.detach().double().flatten() for value in parameters])
+        for horizon in sorted({max(1, windows.horizon // 4), windows.horizon}):
+            problem = _Problem(rollouts, horizon, first, settings.ridge)
+            flat = problem.minimize(flat, settings.iterations)
     with torch.no_grad():
         sizes = [value.numel() for value in parameters]
         for value, values in zip(parameters, flat.split(sizes), strict=True):
             value.copy_(values.view_as(value))
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """End of a computation that can stop early.
-
-    Attributes:
-        at: value of `time.monotonic()`, s; None: no deadline.
-    """
-
-    at: float | None = None
-
-    def check(self) -> None:
-        """Check that the deadline and the time limit of the context are not over.
-
-        Raises:
-            OutOfTime: One of them is over.
-        """
-        check_time()
-        if self.at is not None and time.monotonic() > self.at:
-            raise OutOfTime("deadline", "is over")
 
 
 class Rollouts:
@@ -113,14 +90,14 @@ class Rollouts:
     Args:
         step: a float64 copy; its parameters are overwritten.
         window: states, past actions, actions and truth of all rollouts, float64, task units.
-        deadline: checked before each rollout and each batch of Jacobians. `errors` and `normal`
-            raise `OutOfTime` after it.
+
+    `errors` and `normal` raise `OutOfTime` after the time limit of the context, which is checked
+    before each rollout and each batch of Jacobians.
     """
 
-    def __init__(self, step: Step, window: _Window, deadline: Deadline) -> None:
+    def __init__(self, step: Step, window: _Window) -> None:
         self._step = step
         self._window = window
-        self._deadline = deadline
         self._packed, self._whole = _Packed(step), _Whole(step)
         self._initial = _Initial(self._packed)
         self._parameters = {
@@ -144,7 +121,7 @@ class Rollouts:
     def errors(self, flat: Tensor, horizon: int) -> Tensor:
         """Return all errors at the parameters `flat` (P,): (T B S,)."""
         if self._size > MOST_VALUES:
-            self._deadline.check()
+            check_time()
             self._set(flat)
             return self._whole(self._window, horizon)
         return self._missed(self._roll(flat, horizon)).flatten()
@@ -195,7 +172,7 @@ class Rollouts:
             earlier, steps, visited_then = self._latest
             if earlier is flat and steps == horizon:
                 return visited_then
-        self._deadline.check()
+        check_time()
         self._set(flat)
         states, past_actions, actions, _ = self._window
         visited = [self._initial(states, past_actions, actions[:, 0])]
@@ -232,7 +209,7 @@ class Rollouts:
         rows = zip(x.flatten(0, 1).split(_ROWS), actions.flatten(0, 1).split(_ROWS), strict=True)
         make = self._backward if 2 * self._size < len(flat) else self._forward
         for chunk, under in rows:
-            self._deadline.check()
+            check_time()
             of_state, added = make(flat, chunk, under)
             by_x.append(of_state)
             by_parameter.append(added)
@@ -279,7 +256,7 @@ class Rollouts:
 
         unit = torch.eye(len(at), dtype=at.dtype, device=at.device)
         for directions in unit.split(_DIRECTIONS):
-            self._deadline.check()
+            check_time()
             yield vmap(along)(directions)
 
 

@@ -172,17 +172,17 @@ class Step(nn.Module):
 
     def _ask(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run the network on one row; outputs have the precision of the inputs."""
-        if self.lowered is None:
-            return self.network(*tensors)
-        with torch.autocast(tensors[0].device.type, self.lowered):
-            return tuple(part.to(tensors[0].dtype) for part in self.network(*tensors))
+        return self._in_precision(self.network, *tensors)
 
     def _warm(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run the network over all rows but the last, see `_ask`."""
+        return self._in_precision(self.network.warm_up, *tensors)
+
+    def _in_precision(self, run: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
         if self.lowered is None:
-            return self.network.warm_up(*tensors)
+            return run(*tensors)
         with torch.autocast(tensors[0].device.type, self.lowered):
-            return tuple(part.to(tensors[0].dtype) for part in self.network.warm_up(*tensors))
+            return tuple(part.to(tensors[0].dtype) for part in run(*tensors))
 
     def _slide(self, row: Tensor, window: Tensor) -> tuple[Tensor, ...]:
         """Run the network over the last H rows: (B, C), (B, H-1, C) -> outputs, window."""
@@ -313,16 +313,7 @@ class Step(nn.Module):
 
         Row k holds the state after action k, and the outputs at the row of action k.
         """
-        if self.readout is None:
-            return self.rollout(states, past_actions, actions)
-        carry = self.warm_up(states, past_actions)
-        state = states[:, -1]
-        predicted: list[Tensor] = []
-        for action in actions.unbind(1):
-            state, outputs, *rest = self.advance(state, action, *carry)
-            carry = tuple(rest)
-            predicted.append(torch.cat([state, outputs], dim=-1))
-        return torch.stack(predicted, dim=1)
+        return roll_channels(self, states, past_actions, actions)
 
     def errors(self, predicted: Tensor, truth: Tensor) -> Tensor:
         """Return errors of (..., S + Y) in standard deviations of training; angles are wrapped."""
@@ -332,6 +323,20 @@ class Step(nn.Module):
             return error
         apart = (predicted[..., states:] - truth[..., states:]) / self.readout.output_std
         return torch.cat([error, apart], dim=-1)
+
+
+def roll_channels(step: Any, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
+    """Do as `Step.rollout_channels`, for a step or an ensemble."""
+    if not step.layout.output_channels:
+        return step.rollout(states, past_actions, actions)
+    carry = step.warm_up(states, past_actions)
+    state = states[:, -1]
+    predicted: list[Tensor] = []
+    for action in actions.unbind(1):
+        state, outputs, *rest = step.advance(state, action, *carry)
+        carry = tuple(rest)
+        predicted.append(torch.cat([state, outputs], dim=-1))
+    return torch.stack(predicted, dim=1)
 
 
 def make_step(model: Model, layout: Layout, scale: Mapping[str, Tensor]) -> Step:

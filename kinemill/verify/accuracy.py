@@ -6,7 +6,7 @@ each other nor with past actions.
 Symbols: W windows, H history, T horizon, S states, A actions, n rows, L lags, τ a lag in steps.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.dataset.scale import training_scale
-from kinemill.dataset.windows import episodes_of, gather, is_angle, window_starts
+from kinemill.dataset.windows import batches, episodes_of, gather, is_angle, window_starts
 from kinemill.errors import BadInput
 from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, deviations
 from kinemill.verify.errors import Errors, horizons_of
@@ -63,7 +63,7 @@ def evaluate(
     by_horizon: dict[int, list[Floats]] = {steps: [] for steps in horizons}
     sizes = np.zeros_like(squares)
     # Only sums over windows are kept for each step: all errors (W, T, S) can exceed the memory.
-    for part in _chunks(starts):
+    for part in batches(starts, CHUNK):
         windows = gather(dataset, part, history_rows, last)
         error = deviations(predictor, windows, is_angle(dataset))
         squares += (error**2).sum(axis=0)
@@ -83,11 +83,6 @@ def evaluate(
         scale=training_scale(dataset),
         episode=episodes_of(dataset, split, starts),
     )
-
-
-def _chunks(starts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    for first in range(0, len(starts), CHUNK):
-        yield starts[first : first + CHUNK]
 
 
 def _same_channels(predictor: Predictor, dataset: PackedDataset) -> None:
@@ -162,8 +157,10 @@ def residuals_of(predictor: Predictor, dataset: PackedDataset, split: str) -> li
         starts = np.arange(episode.start, episode.stop - history, dtype=np.int64)
         if not len(starts) or rows >= _ROWS:
             continue
-        parts = [starts[first : first + CHUNK] for first in range(0, len(starts), CHUNK)]
-        errors = [deviations(predictor, gather(dataset, p, history, 1), angle)[:, 0] for p in parts]
+        errors = [
+            deviations(predictor, gather(dataset, p, history, 1), angle)[:, 0]
+            for p in batches(starts, CHUNK)
+        ]
         # The row before the predicted one, whose action acts during the step.
         present = dataset.take(starts + history - 1).astype(np.float64)
         series.append(Series(np.concatenate(errors), present[:, states:]))

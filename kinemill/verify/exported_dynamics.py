@@ -35,30 +35,25 @@ class ExportedDynamics:
     """Exported files of a dynamics model.
 
     Attributes:
-        path: the folder.
+        folder: the folder.
     """
 
-    path: Path
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the files."""
-        return self.path
+    folder: Path
 
     @cached_property
     def simulator(self) -> Simulator:
         """The files, loaded so that NaN inputs are accepted."""
-        return load(self.path, non_finite="pass")
+        return load(self.folder, non_finite="pass")
 
     @cached_property
     def threaded(self) -> Simulator:
         """The files, loaded with two threads."""
-        return load(self.path, threads=2, non_finite="pass")
+        return load(self.folder, threads=2, non_finite="pass")
 
     @cached_property
     def strict(self) -> Simulator:
         """The files, loaded so that every invalid input is rejected."""
-        return load(self.path, out_of_limits="raise")
+        return load(self.folder, out_of_limits="raise")
 
     @property
     def interface(self) -> Interface:
@@ -67,7 +62,7 @@ class ExportedDynamics:
 
     def models(self) -> dict[Path, onnx.ModelProto]:
         """Return every ONNX file of the folder."""
-        return read_models(self.path)
+        return read_models(self.folder)
 
     def check_files(self, models: Mapping[Path, onnx.ModelProto]) -> list[Gate]:
         """Check that each file is valid, complete and consistent with its metadata."""
@@ -144,8 +139,8 @@ class ExportedDynamics:
     def check_alone(self, probe: Probe) -> list[Gate]:
         """Check that a rollout equals its steps and the stored parity cases."""
         gates: list[Gate] = []
-        if (self.path / CASES).is_file():
-            cases = read_cases(self.path)
+        if (self.folder / CASES).is_file():
+            cases = read_cases(self.folder)
             gates += try_check(
                 "parity", lambda: [Gate(*line.values()) for line in parity(self.simulator, cases)]
             )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
-from kinemill.dataset.windows import gather, window_starts
+from kinemill.dataset.windows import batches, gather, window_starts
 from kinemill.reports.charts import number
 from kinemill.reports.components import error_cells, name_of
 from kinemill.reports.templates import table
@@ -89,8 +89,7 @@ def output_deviations(
     starts = present - simulator.history + 1
     horizon = int(offsets[-1]) + 1
     predicted = list[Floats]()
-    for first in range(0, len(starts), CHUNK):
-        chunk = starts[first : first + CHUNK]
+    for chunk in batches(starts, CHUNK):
         windows = gather(dataset, chunk, simulator.history, horizon)
         rolled = simulator.rollout_outputs(windows.states, windows.past_actions, windows.actions)
         picked = rolled[1][:, offsets].astype(np.float64)

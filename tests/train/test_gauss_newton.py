@@ -7,11 +7,11 @@ import torch
 
 from kinemill.errors import BadInput
 from kinemill.task.protocols import WarmStart
-from kinemill.train import gauss_newton
+from kinemill.train import gauss_newton, time_limit
 from kinemill.train.batches import MEMBER_STRIDE
 from kinemill.train.data import make_windows
 from kinemill.train.dynamics_settings import GaussNewton
-from kinemill.train.gauss_newton import Deadline, Rollouts, fit_rollouts
+from kinemill.train.gauss_newton import Rollouts, fit_rollouts
 from kinemill.train.layout import layout_of
 from kinemill.train.objectives import _dynamics_setup
 from kinemill.train.objectives._dynamics_setup import error_of, fit_network
@@ -108,7 +108,7 @@ def test_slopes_by_sensitivities_are_those_along_the_rollout(packed, model, lear
     if hasattr(step.network, "fit"):
         fit_network(step, windows, torch.arange(len(windows)))
     window = tuple(part.double() for part in windows.gather(torch.arange(0, 60, 10)))
-    rollouts = Rollouts(copy.deepcopy(step).double(), window, Deadline())
+    rollouts = Rollouts(copy.deepcopy(step).double(), window)
     flat = torch.cat([value.detach().double().flatten() for value in step.parameters()])
     square, gradient = rollouts.normal(flat, 20)
     monkeypatch.setattr(gauss_newton, "MOST_VALUES", 0)
@@ -120,7 +120,7 @@ def test_slopes_by_sensitivities_are_those_along_the_rollout(packed, model, lear
 def test_gradients_are_those_of_finite_differences(packed):
     step, windows = make(packed, {"type": "rigid_body", "delay": 0}, outputs=ALPHA)
     window = tuple(part.double() for part in windows.gather(torch.arange(0, 60, 10)))
-    rollouts = Rollouts(copy.deepcopy(step).double(), window, Deadline())
+    rollouts = Rollouts(copy.deepcopy(step).double(), window)
     flat = torch.cat([value.detach().double().flatten() for value in step.parameters()])
     _, gradient = rollouts.normal(flat, 20)
     for index in range(len(flat)):
@@ -145,7 +145,7 @@ class Clock:
 def test_a_deadline_ends_it_with_the_best_parameters_so_far(packed, seconds, monkeypatch):
     """After any interruption, errors are not larger than before; without one they are equal."""
     clock = Clock()
-    monkeypatch.setattr(gauss_newton, "time", clock)
+    monkeypatch.setattr(time_limit, "time", clock)
     step, windows = make(packed, {"type": "rigid_body", "delay": 0}, outputs=ALPHA)
     which, settings = torch.arange(len(windows)), GaussNewton(windows=32, iterations=5)
     unlimited = copy.deepcopy(step)

@@ -27,11 +27,6 @@ class MPPI(Controller):
         description="spread: standard deviations of the costs; cost: the unit of the cost",
     )
 
-    def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
-        """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it."""
-        del iteration
-        return plan.around(self.samples, self.noise, random, self.min_noise_scale)
-
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
         """Average knots (B, K, A) by their costs (B,)."""
         return plan.moved(weighted_mean(knots, costs, self.temperature, self.unit))

@@ -19,11 +19,6 @@ class PredictiveSampling(Controller):
 
     type: Literal["predictive_sampling"] = "predictive_sampling"
 
-    def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
-        """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it."""
-        del iteration
-        return plan.around(self.samples, self.noise, random, self.min_noise_scale)
-
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
         """Take the knots (K, A) of least cost, of knots (B, K, A) and costs (B,)."""
         return plan.moved(knots[np.argmin(costs)])

@@ -10,7 +10,6 @@ they are shares of rows with another choice.
 Symbols: N rows, E episodes, A actions, W windows, H steps of a window, B episodes.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.dataset.scale import Scale, scale_of
-from kinemill.dataset.windows import episodes_of
+from kinemill.dataset.windows import batches, episodes_of
 from kinemill.errors import BadInput
 from kinemill.policies.verification.references import reference_actions
 from kinemill.runtime import Floats, Policy
@@ -73,7 +72,14 @@ def scored_rows(data: Demonstrations) -> NDArray[np.int64]:
 
 
 def actions_on_logs(policy: Policy, data: Demonstrations) -> NDArray[np.float32]:
-    """Return the action of a policy at each row of the test split, (N, A), in units; else NaN."""
+    """Return the action of a policy at each row of the test split, (N, A), in units; else NaN.
+
+    Raises:
+        BadInput: Its actions differ from those of the data.
+    """
+    if policy.actions != tuple(data.packed.actions):
+        text = f"are {', '.join(policy.actions)}"
+        raise BadInput("actions", text, expected=", ".join(data.packed.actions))
     episodes = data.packed.of(SPLIT)
     layout = policy.interface.layout
     actions = np.full(data.actions.shape, np.nan, np.float32)
@@ -147,10 +153,6 @@ def measure_logs(policy: Policy, logs: Logs, chunk: int = 1) -> HeldOut:
     layout = policy.interface.layout
     packed = logs.rows
     data = Demonstrations(logs.rows, logs.media)
-    if policy.actions != tuple(packed.actions):
-        raise BadInput(
-            "actions", f"are {', '.join(policy.actions)}", expected=", ".join(packed.actions)
-        )
     observed = (*layout.observation, *layout.images, *layout.texts)
     if missing := [name for name in observed if name not in (*packed.columns, *data.roles)]:
         raise BadInput(
@@ -223,7 +225,7 @@ def _after_reset(policy: Policy, data: Demonstrations, horizon: int, stride: int
     starts = data.packed.window_starts(SPLIT, horizon, stride)
     choices = np.array(policy.interface.choices) > 0
     sums = np.zeros((horizon, len(policy.actions)))
-    for part in _batches(starts):
+    for part in batches(starts, BATCH):
         carry = policy.initial_carry(len(part))
         for step in range(horizon):
             rows = part + step
@@ -231,8 +233,3 @@ def _after_reset(policy: Policy, data: Demonstrations, horizon: int, stride: int
             off = action.astype(np.float64) - data.actions[rows]
             sums[step] += np.where(choices, off != 0.0, off**2).sum(axis=0)
     return sums / len(starts)
-
-
-def _batches(starts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    for first in range(0, len(starts), BATCH):
-        yield starts[first : first + BATCH]

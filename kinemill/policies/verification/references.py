@@ -13,11 +13,10 @@ and acts on that plan until the next one. They are fitted to the training split.
 Symbols: N rows, D observed numbers, A actions, H rows of history, C rows of a chunk, P plans.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.dataset.windows import batches
 from kinemill.runtime import Floats, Policy
 from kinemill.runtime.window_metrics import evenly_spaced, nonzero_std
 from kinemill.train.demonstrations import Demonstrations
@@ -116,12 +115,12 @@ def _linear_plans(
     # The triangle of the QR decomposition and the projected targets replace the rows: their size
     # does not grow, and unlike normal equations they do not square the condition number
     # (Golub and Van Loan, 5.3).
-    for part in _batches(data.packed.window_starts("train", 1)):
+    for part in batches(data.packed.window_starts("train", 1), ROWS):
         actions = _later_actions(data, part[:, None], later).reshape(len(part), -1)
         basis, triangle = np.linalg.qr(np.concatenate([triangle, _affine(observations, part)]))
         targets = basis.T @ np.concatenate([targets, actions])
     weights = np.linalg.lstsq(triangle, targets, rcond=None)[0]
-    planned = [_affine(observations, part) @ weights for part in _batches(plans)]
+    planned = [_affine(observations, part) @ weights for part in batches(plans, ROWS)]
     return np.concatenate(planned).reshape(len(plans), chunk, -1)
 
 
@@ -148,13 +147,8 @@ def _similar_rows(data: Demonstrations, observations: Observations, plans: Rows)
     points = point(values)
     squares = (points**2).sum(axis=1)
     similar = list[Rows]()
-    for part in _batches(plans, max(1, ROWS * ROWS // len(train))):
+    for part in batches(plans, max(1, ROWS * ROWS // len(train))):
         # The square of the query is the same for all rows.
         distance = squares - 2.0 * point(observations.at(part)) @ points.T
         similar.append(train[distance.argmin(axis=1)])
     return np.concatenate(similar)
-
-
-def _batches(rows: Rows, size: int = ROWS) -> Iterator[Rows]:
-    for first in range(0, len(rows), size):
-        yield rows[first : first + size]
