@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.windows import batches
 from kinemill.errors import BadInput
 from kinemill.export.step import TrainedStep
 from kinemill.runtime import Conformal, Interface, wrapped
@@ -54,10 +55,7 @@ def conform(step: TrainedStep, interface: Interface, rows: PackedDataset | None)
         message = f"the longest validation episode has {longest} rows"
         raise BadInput(WHERE, message, expected=f"more than the history of {history}")
     starts = evenly_spaced(rows.window_starts("validation", history + horizon), MOST)
-    parts = [
-        _errors(step, interface, rows, starts[first : first + CHUNK], horizon)
-        for first in range(0, len(starts), CHUNK)
-    ]
+    parts = [_errors(step, interface, rows, part, horizon) for part in batches(starts, CHUNK)]
     errors, variance = (np.concatenate(part) for part in zip(*parts, strict=True))
     if not (np.isfinite(errors).all() and np.isfinite(variance).all()):
         message = "its predictions on validation episodes are not finite"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.dataset.scale import training_range, training_scale
-from kinemill.dataset.windows import gather, is_angle, whole_episodes
+from kinemill.dataset.windows import batches, gather, is_angle, whole_episodes
 from kinemill.errors import BadInput
 from kinemill.runtime.window_metrics import (
     QUIETLY,
@@ -280,10 +280,8 @@ class ValidationRows:
         self, predictor: Predictor, copies: int, starts: NDArray[np.int64]
     ) -> Iterator[Floats]:
         """Yield the errors of windows in standard deviations, (M, W, T, M')."""
-        size = max(1, BATCH // copies)
-        for first in range(0, len(starts), size):
+        for batch in batches(starts, max(1, BATCH // copies)):
             check_time()
-            batch = starts[first : first + size]
             windows = gather(self._dataset, batch, self._history, self._horizon)
             yield self._errors(predictor, windows, copies)
 

@@ -50,6 +50,23 @@ class ImageInput:
         return self.frames * prod(self.shape)
 
 
+@dataclass(frozen=True)
+class NetworkInputs:
+    """The row that a network reads.
+
+    Attributes:
+        parts: parts of the row by name.
+        frames: stacked frames of the numbers, see the wrapper `frame_stack`.
+        images: images at the end of the row.
+        agents: agents that act in turns, each a `kinemill.runtime.agents.Agent`.
+    """
+
+    parts: Sequence[ObservedPart] = ()
+    frames: int = 1
+    images: Sequence[ImageInput] = ()
+    agents: Sequence[Any] = ()
+
+
 class NetworkSettings(Protocol):
     """The part of `learn` that defines networks."""
 
@@ -64,27 +81,12 @@ class NetworkSettings(Protocol):
         ...
 
     @property
-    def images(self) -> tuple[ImageInput, ...]:
-        """Images at the end of the input."""
+    def inputs(self) -> NetworkInputs:
+        """What a network reads."""
         ...
 
-    @property
-    def observed_parts(self) -> tuple[ObservedPart, ...]:
-        """Parts of the input by name."""
-        ...
-
-    @property
-    def frames(self) -> int:
-        """Frames of the numbers in the input."""
-        ...
-
-    @property
-    def agents(self) -> tuple[Any, ...]:
-        """Agents that act in turns, each a `kinemill.runtime.agents.Agent`."""
-        ...
-
-    def with_inputs(self, parts: Sequence[ObservedPart], frames: int) -> "NetworkSettings":
-        """Return a copy for networks with named parts in their input."""
+    def with_inputs(self, inputs: NetworkInputs) -> "NetworkSettings":
+        """Return a copy for networks with these inputs."""
         ...
 
 

@@ -15,7 +15,7 @@ from kinemill.policies.rl.networks import Core, native_parts
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.task.blocks import ObservedPart
 from kinemill.task.environment import Wrapper
-from kinemill.task.reinforcement import Head, ImageInput
+from kinemill.task.reinforcement import Head, ImageInput, NetworkInputs
 from kinemill.train.policy import PolicyModule
 
 _NEVER = -1e8  # score of a masked choice, as in sb3-contrib
@@ -251,8 +251,9 @@ def observed_parts(
 
 def with_inputs_of(learn: Any, wrappers: Sequence[Wrapper], layout: PolicyLayout) -> Any:
     """Return a `learn` part with the inputs of its networks."""
-    parts = observed_parts(wrappers, layout)
-    return learn.with_inputs(*parts, image_inputs(wrappers, layout), layout.agents)
+    images = image_inputs(wrappers, layout)
+    inputs = NetworkInputs(*observed_parts(wrappers, layout), images, layout.agents)
+    return learn.with_inputs(inputs)
 
 
 def actor_of(

@@ -151,7 +151,7 @@ def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
     algorithm = learn.algorithm
     if learn.runner.type == "processes":
         check_processes("learn.runner.workers", learn.runner.workers, each=_WAITING)
-    pixels = sum(image.pixels for image in learn.images)
+    pixels = sum(image.pixels for image in learn.inputs.images)
     observations = len(layout.observation) + pixels
     actions = len(layout.actions)
     if steps := getattr(algorithm, "buffer_size", 0):

@@ -19,7 +19,7 @@ from kinemill.runtime.agents import Agent
 from kinemill.runtime.native_spaces import OBSERVATION, NativeSpace, named_parts
 from kinemill.task.blocks import ObservedPart
 from kinemill.task.imitation import ImageEncoder, default_encoder
-from kinemill.task.reinforcement import ImageInput, NetworkSettings
+from kinemill.task.reinforcement import ImageInput, NetworkInputs, NetworkSettings
 
 
 class Core(nn.Module):
@@ -148,14 +148,15 @@ class Extractor(nn.Module):
         super().__init__()
         self.features = features
         model = learn.model
+        images = learn.inputs.images
         is_row = isinstance(model, Composed)
-        has_encoders = bool(learn.images) and not is_row
-        self.perception = Perception(inputs, learn.images, learn.image) if has_encoders else None
+        has_encoders = bool(images) and not is_row
+        self.perception = Perception(inputs, images, learn.image) if has_encoders else None
         inner = inputs if self.perception is None else self.perception.outputs
         if is_row:
-            numbers = inputs - sum(image.pixels for image in learn.images)
+            numbers = inputs - sum(image.pixels for image in images)
             self.network: Any = model.build_of(
-                learn.observed_parts, learn.frames, numbers, features
+                learn.inputs.parts, learn.inputs.frames, numbers, features
             )
         else:
             self.network = model.build(inner, features, 1)
@@ -181,9 +182,10 @@ class AgentExtractors(nn.Module):
 
     def __init__(self, learn: NetworkSettings, features: int) -> None:
         super().__init__()
-        groups = policies_of(learn.agents)
+        agents = learn.inputs.agents
+        groups = policies_of(agents)
         self.features = features * len(groups)
-        self._turns = [[learn.agents.index(agent) for agent in group] for group in groups.values()]
+        self._turns = [[agents.index(agent) for agent in group] for group in groups.values()]
         self._columns = [group[0].columns for group in groups.values()]
         networks = list[Extractor]()
         for members, turns in zip(groups.values(), self._turns, strict=True):
@@ -192,7 +194,7 @@ class AgentExtractors(nn.Module):
             size = start + stop - first
             parts = native_parts(members[0].observation, members[0].keys, start)
             parts[OBSERVATION] = ObservedPart(OBSERVATION, (0, size), (size,))
-            narrow = learn.with_inputs(list(parts.values()), 1)
+            narrow = learn.with_inputs(NetworkInputs(list(parts.values())))
             networks.append(Extractor(narrow, size, features))
         self.networks = nn.ModuleList(networks)
 
@@ -234,7 +236,7 @@ def extractor_of(
     learn: NetworkSettings, inputs: int, features: int
 ) -> "Extractor | AgentExtractors":
     """Return the network (B, `inputs`) -> (B, features); one for each policy of agents."""
-    if learn.agents:
+    if learn.inputs.agents:
         return AgentExtractors(learn, features)
     return Extractor(learn, inputs, features)
 

@@ -6,10 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, field_validator
 
 from kinemill.policies.environments.card import Card
-from kinemill.runtime.agents import Agent
 from kinemill.store import ArtifactRef, Home, Json
 from kinemill.task import Problems, Task, TorchModule
-from kinemill.task.blocks import ObservedPart
 from kinemill.task.bounds import (
     BatchSize,
     Count,
@@ -32,7 +30,14 @@ from kinemill.task.plugins import (
     pick,
     pick_or_none,
 )
-from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, ImageInput, Pretrain, Runner
+from kinemill.task.reinforcement import (
+    ALGORITHMS,
+    RUNNERS,
+    Algorithm,
+    NetworkInputs,
+    Pretrain,
+    Runner,
+)
 from kinemill.train.context import Trained, TrainingContext
 
 _UNUSED = ("accumulate", "ema", "amp", "compile", "cuda_graph", "matmul", "freeze", "eval_callback")
@@ -117,10 +122,7 @@ class Reinforcement(Learn):
     save_every: Steps = Field(default=10_000, description="environment steps between checkpoints")
 
     _callbacks: tuple[object, ...] = PrivateAttr(default=())
-    _images: tuple[ImageInput, ...] = PrivateAttr(default=())
-    _parts: tuple[ObservedPart, ...] = PrivateAttr(default=())
-    _frames: int = PrivateAttr(default=1)
-    _agents: tuple[Agent, ...] = PrivateAttr(default=())
+    _inputs: NetworkInputs = PrivateAttr(default=NetworkInputs())
 
     @property
     def callbacks(self) -> tuple[object, ...]:
@@ -128,38 +130,14 @@ class Reinforcement(Learn):
         return self._callbacks
 
     @property
-    def images(self) -> tuple[ImageInput, ...]:
-        """Images at the end of a network's input; set by `with_inputs`."""
-        return self._images
+    def inputs(self) -> NetworkInputs:
+        """What a network reads; set by `with_inputs`."""
+        return self._inputs
 
-    @property
-    def agents(self) -> tuple[Agent, ...]:
-        """Agents that act in turns, see `kinemill.runtime.agents`; set by `with_inputs`."""
-        return self._agents
-
-    @property
-    def observed_parts(self) -> tuple[ObservedPart, ...]:
-        """Parts of a network's input by name; set by `with_inputs`."""
-        return self._parts
-
-    @property
-    def frames(self) -> int:
-        """Number of stacked frames of numbers in the input, see the wrapper `frame_stack`."""
-        return self._frames
-
-    def with_inputs(
-        self,
-        parts: Sequence[ObservedPart],
-        frames: int,
-        images: Sequence[ImageInput] = (),
-        agents: Sequence[Agent] = (),
-    ) -> "Reinforcement":
-        """Return a copy for networks with named parts, images and agents in their input."""
+    def with_inputs(self, inputs: NetworkInputs) -> "Reinforcement":
+        """Return a copy for networks with these inputs."""
         copy = self.model_copy()
-        copy._parts = tuple(parts)
-        copy._frames = frames
-        copy._images = tuple(images)
-        copy._agents = tuple(agents)
+        copy._inputs = inputs
         return copy
 
     def of_critic(self) -> "Reinforcement":

@@ -60,7 +60,7 @@ class ModelExtractor(BaseFeaturesExtractor):
     def __init__(
         self, observation_space: Box[np.float32], learn: Reinforcement, features: int
     ) -> None:
-        super().__init__(observation_space, features * (len(policies_of(learn.agents)) or 1))
+        super().__init__(observation_space, features * (len(policies_of(learn.inputs.agents)) or 1))
         self.extractor = extractor_of(learn, observation_space.shape[0], features)
 
     def forward(self, observations: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ def plain_models(learn: Reinforcement) -> tuple[MLP, MLP] | None:
     if learn.critic is not None and has_normalized_critic(learn):
         # `with_layer_norm` inserts the norms into a critic that the library builds without them.
         critic = critic.model_copy(update={"layer_norm": False})
-    if learn.images or learn.agents or not is_plain(actor) or not is_plain(critic):
+    if learn.inputs.images or learn.inputs.agents or not is_plain(actor) or not is_plain(critic):
         return None
     return (actor, critic) if actor.activation == critic.activation else None
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
-from kinemill.dataset.windows import gather, is_angle
+from kinemill.dataset.windows import batches, gather, is_angle
 from kinemill.errors import BadInput
 from kinemill.models.networks.regression import Triangle
 from kinemill.runtime.window_metrics import Predictor, evenly_spaced
@@ -327,8 +327,8 @@ def _examples(step: Step, dataset: PackedDataset) -> Iterator[tuple[Tensor, Tens
     starts = dataset.window_starts("train", history + 1)
     most = max(FITTED, PER_TERM * step.network.terms.counts[-1])
     starts = evenly_spaced(starts, most)
-    for first in range(0, len(starts), _ROWS):
-        windows = gather(dataset, starts[first : first + _ROWS], history, 1)
+    for part in batches(starts, _ROWS):
+        windows = gather(dataset, part, history, 1)
         actions = np.concatenate([windows.past_actions, windows.actions], axis=1)
         rows = torch.from_numpy(np.concatenate([windows.states, actions], axis=2))
         after = torch.from_numpy(windows.truth[:, 0])
