@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from kinemill.runtime.timing import BLOCKS, times_of
 from kinemill.store.machine import cores
 from kinemill.verify.check_results import Latency, Machine, Throughput
 from kinemill.verify.test_inputs import Probe
 
 WARM_UP = 30
-BLOCKS = 5
 CALLS = 1000
 BLOCK_SECONDS = 0.12  # target duration of a block if the latency has no limit
 THROUGHPUT_BATCHES = (1, 16, 256)
@@ -37,22 +37,13 @@ def latency(calls: Mapping[str, Call], *, whole: bool = False) -> dict[str, Late
 
 def timed(call: Call, *, whole: bool) -> Latency:
     """Time a call; with `whole`, 1,000 times in each block, however long they take."""
-    warm = _block(call, WARM_UP)
+    warm = times_of(call, WARM_UP)
     seconds = max(float(np.median(warm)) / 1e3, 1e-9)
     calls = CALLS if whole else int(np.clip(BLOCK_SECONDS / seconds, WARM_UP, CALLS))
     # The block with the smallest p99 counts: other processes only make calls slower, never faster.
-    blocks = [np.percentile(_block(call, calls), [50, 90, 99, 99.9]) for _ in range(BLOCKS)]
+    blocks = [np.percentile(times_of(call, calls), [50, 90, 99, 99.9]) for _ in range(BLOCKS)]
     p50, p90, p99, p99_9 = (float(value) for value in min(blocks, key=lambda block: block[2]))
     return Latency(p50, p90, p99, p99_9, p99 - p50, calls, BLOCKS)
-
-
-def _block(call: Call, calls: int) -> list[float]:
-    times: list[float] = []
-    for _ in range(calls):
-        begin = time.perf_counter_ns()
-        call()
-        times.append((time.perf_counter_ns() - begin) / 1e6)
-    return times
 
 
 def throughput(

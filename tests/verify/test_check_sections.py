@@ -143,7 +143,7 @@ def test_names_that_are_no_channels_are_refused_by_the_task():
 
 def test_the_best_of_five_blocks_counts_and_percentiles_are_those_of_it(monkeypatch):
     blocks = iter([[1.0] * 30, *([float(worst)] * 10 for worst in (9, 4, 2, 5, 7))])
-    monkeypatch.setattr(timing, "_block", lambda call, calls: next(blocks))
+    monkeypatch.setattr(timing, "times_of", lambda call, calls: next(blocks))
     result = timing.timed(lambda: None, whole=True)
     assert result == Latency(2.0, 2.0, 2.0, 2.0, 0.0, 1000, 5)
 
