@@ -18,6 +18,7 @@ CHAIN = {
     "verify": "verification",
     "register": "registered_model",
 }
+STAGE_OF = {asset: stage for stage, asset in CHAIN.items()}
 
 _OF_LOGS = ("ingest", "validate", "augment")
 _OF_DYNAMICS = ("references",)

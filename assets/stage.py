@@ -18,7 +18,7 @@ from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
 from kinemill.validate.refusal import refusal
-from kinemill_dagster.assets import CHAIN
+from kinemill_dagster.assets import CHAIN, STAGE_OF
 from kinemill_dagster.assets.code import code_references, code_version
 from kinemill_dagster.assets.lineage import asset_tags, external_deps
 from kinemill_dagster.assets.metadata import build_metadata, readable
@@ -32,7 +32,6 @@ from kinemill_dagster.resources.retryable import note_fault
 from kinemill_dagster.resources.task_resource import TaskResource
 
 Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.MaterializeResult[Any]]
-_STAGE = {asset: stage for stage, asset in CHAIN.items()}
 _SHORTEST = timedelta(minutes=2)  # Dagster's minimum for both windows is 1 minute
 
 
@@ -100,7 +99,7 @@ def stage(
         group_name=task.name,
         description=described(page or "", task.name),
         skippable=bool(checks),
-        code_version=code_version(task, _STAGE[name]),
+        code_version=code_version(task, STAGE_OF[name]),
         kinds=kinds,
         owners=task.owners,
         tags=asset_tags(task),

@@ -17,6 +17,7 @@ from kinemill.register.gate.headline import failed_causes
 from kinemill.store import MANIFEST, SUMMARY, digest, read_document
 from kinemill.store.disk_space import shortage
 from kinemill.store.home import Home
+from kinemill.store.locks import spell_time
 from kinemill.tracking.memory_warning import read_warning
 from kinemill.tracking.run_links import noted_training
 from kinemill.verify.headline import causes
@@ -215,7 +216,7 @@ def stalls(instance: dg.DagsterInstance, after: float) -> Iterator[Alert]:
             continue
         last_event = records[0].timestamp
         if time.time() - last_event > after:
-            when = datetime.fromtimestamp(last_event, UTC).isoformat(timespec="seconds")
+            when = spell_time(last_event)
             body = f"run {run.run_id} has no event since {when}; cancel it on its page"
             yield Alert(
                 "stalled",

@@ -32,7 +32,7 @@ from kinemill.task.portfolio import Selection
 from kinemill.task.web_overrides import within
 from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.document import Verification, open_verification, read_verification
-from kinemill_dagster.assets import CHAIN, stages_of
+from kinemill_dagster.assets import CHAIN, STAGE_OF, stages_of
 from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.orphan_runs import cancel_run, free, reap
@@ -48,7 +48,6 @@ from kinemill_dagster.resources.task_resource import RECOMPUTABLE
 _UNSTORED = (
     "Exception while writing logger call to event log: "  # prefix of a line that Dagster prints
 )
-_STAGE = {asset: stage for stage, asset in CHAIN.items()}
 
 
 def run_chain(
@@ -295,7 +294,7 @@ def verification_of(task: str, version: int | None) -> Verification | None:
 def seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]:
     """Return the wall time of each stage of a run, s."""
     return {
-        _STAGE[str(stat.step_key).partition("__")[2]]: stat.end_time - stat.start_time
+        STAGE_OF[str(stat.step_key).partition("__")[2]]: stat.end_time - stat.start_time
         for stat in instance.get_run_step_stats(run_id)
         if stat.end_time is not None and stat.start_time is not None
     }

@@ -7,7 +7,6 @@ from it are entered in the order in which they were published.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -31,7 +30,7 @@ from kinemill.store import (
 )
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
-from kinemill.store.locks import current_user, lock
+from kinemill.store.locks import current_user, lock, spell_time
 from kinemill.store.remote_sync import bring, bring_new
 from kinemill.task import Task
 from kinemill.task.learn import DATASETS
@@ -96,7 +95,7 @@ class Version:
 
 
 def _written_at(manifest: Path) -> str:
-    return datetime.fromtimestamp(manifest.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    return spell_time(manifest.stat().st_mtime)
 
 
 def _folder(home: Home, task: str) -> Path:

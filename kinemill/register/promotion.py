@@ -163,7 +163,7 @@ def promote(
 
 
 def rollback(
-    task: Task, home: Home, *, to: str = "", expected: int | None = _LOOK_UP, why: str = ""
+    task: Task, home: Home, to: str = "", *, expected: int | None = _LOOK_UP, why: str = ""
 ) -> ChampionChange:
     """Roll back to the previous champion, or to the version that `to` names.
 

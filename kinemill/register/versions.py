@@ -4,7 +4,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +16,7 @@ from kinemill.register.verdict import Verdict
 from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import read_sums
 from kinemill.store import ArtifactRef, Home, Json, get_or_build, open_ref, read_document
+from kinemill.store.locks import spell_time
 from kinemill.tracking import Tracking, open_tracking
 from kinemill.tracking.database import open_registry
 from kinemill.verify.results import Metrics
@@ -191,7 +191,7 @@ def _version(home: Home, entity: Any, aliases: dict[str, int]) -> Version:
         task=entity.name,
         number=number,
         aliases=tuple(sorted(alias for alias, at in aliases.items() if at == number)),
-        created=datetime.fromtimestamp(created, tz=UTC).isoformat(timespec="seconds"),
+        created=spell_time(created),
         run_id=entity.run_id or None,
         source=entity.source or "",
         description=entity.description or "",

@@ -140,6 +140,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def spell_time(seconds: float) -> str:
+    """Return a time in s since the epoch as ISO 8601, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
 def file_timestamp() -> str:
     """Return the current time, UTC, for the name of a file: `20260131T120000.000000Z`."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

@@ -19,6 +19,11 @@ _LONGEST = 100  # letters of the name of a task
 TaskName = Annotated[str, Field(pattern=TASK_NAME, max_length=_LONGEST)]
 DraftId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Reason = Annotated[str, Field(max_length=2000, description="Reason, for the audit log.")]
+Presets = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=50)]
+RecordingName = Annotated[
+    str,
+    Field(min_length=1, max_length=1000, description="Name, content hash or its beginning."),
+]
 Number = Annotated[int, Field(ge=1, description="Number of a version.")]
 
 
@@ -35,8 +40,8 @@ class StartRun(Body):
     overrides: dict[str, JsonValue] = Field(
         default={}, description="As `kinemill run --set`: dotted keys, or nested as in a task file."
     )
-    presets: list[Annotated[str, Field(max_length=200)]] = Field(
-        default=[], max_length=50, description="Each as `part=name`; overrides come after them."
+    presets: Presets = Field(
+        default=[], description="Each as `part=name`; overrides come after them."
     )
     logs: str | None = Field(
         default=None, max_length=1000, description="Log or folder in the drop folder; default: all."
@@ -52,7 +57,7 @@ class CheckSettings(Body):
     """Overrides and presets to check against a task, as a run would use them."""
 
     overrides: dict[str, JsonValue] = {}
-    presets: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=50)
+    presets: Presets = []
 
 
 class LogChoice(Body):
@@ -166,18 +171,14 @@ class DecideRecording(Body):
     """Release a recording from quarantine, reject it, or withdraw the decision."""
 
     decision: Literal["release", "reject", "undo"]
-    recording: str = Field(
-        min_length=1, max_length=1000, description="Name, content hash or its beginning."
-    )
+    recording: RecordingName
     because: Reason = ""
 
 
 class TagRecording(Body):
     """Set a tag on a recording, or remove one."""
 
-    recording: str = Field(
-        min_length=1, max_length=1000, description="Name, content hash or its beginning."
-    )
+    recording: RecordingName
     tag: str = Field(default="", max_length=100, description="Text of the tag to set.")
     remove: str = Field(default="", max_length=100, description="Tag to remove; in place of `tag`.")
     note: str = Field(default="", max_length=2000, description="Further text.")

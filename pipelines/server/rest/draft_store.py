@@ -9,7 +9,6 @@ import os
 import shutil
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,6 +20,7 @@ from kinemill.errors import BadInput, KinemillError
 from kinemill.store import file_digest, publish_file
 from kinemill.store.disk_space import convert_disk_errors, shortage
 from kinemill.store.home import Home
+from kinemill.store.locks import spell_time
 from kinemill_dagster.pipelines.server.rest.bodies import StartDraft
 from kinemill_dagster.pipelines.server.rest.documents import DraftDocument
 from kinemill_dagster.pipelines.server.rest.log_folders import describe_file
@@ -116,13 +116,12 @@ class Draft:
 
     def document(self) -> DraftDocument:
         """Return it for a response."""
-        created = datetime.fromtimestamp(self.record.created, UTC)
         return DraftDocument(
             id=self.folder.name,
             name=self.record.name,
             learn=self.record.learn,
             rate=self.record.rate,
-            created_at=created.isoformat(timespec="seconds"),
+            created_at=spell_time(self.record.created),
             logs=[describe_file(path, self.logs) for path in self.files()],
             preview=self.preview(),
         )
@@ -158,7 +157,8 @@ class Draft:
 def start_draft(home: Home, owner: str, body: StartDraft) -> Draft:
     """Create an empty draft; delete those that are too old, and the user's oldest."""
     drafts = _all(home)
-    earlier = sorted((draft for draft in drafts if draft.record.owner == owner), key=_created)
+    own = (draft for draft in drafts if draft.record.owner == owner)
+    earlier = sorted(own, key=lambda draft: draft.record.created)
     for draft in earlier[: max(0, len(earlier) + 1 - MOST_DRAFTS)]:
         draft.delete()
     record = _Record(
@@ -197,10 +197,6 @@ def _all(home: Home) -> list[Draft]:
         else:
             drafts.append(draft)
     return drafts
-
-
-def _created(draft: Draft) -> float:
-    return draft.record.created
 
 
 def _copy(source: Path, target: Path, room: int) -> None:

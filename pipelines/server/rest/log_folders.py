@@ -5,7 +5,6 @@ A request names a folder by its name in this list, never by a path.
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from kinemill.errors import BadInput, KinemillError
 from kinemill.ingest.files import drop_folder, is_temporary
 from kinemill.registry import nearest
 from kinemill.store.home import Home
+from kinemill.store.locks import spell_time
 from kinemill.task import list_tasks, load_task
 from kinemill.task.web_overrides import within
 from kinemill_dagster.pipelines.server.rest.bodies import LogChoice
@@ -48,7 +48,7 @@ def describe_file(path: Path, folder: Path) -> LogFile:
     return LogFile(
         name=path.relative_to(folder).as_posix(),
         bytes=status.st_size,
-        modified_at=datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds"),
+        modified_at=spell_time(status.st_mtime),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi import Path as PathParameter
@@ -15,8 +15,7 @@ from kinemill.register.promotion import approve, promote, record_trials, rollbac
 from kinemill.register.pulls import OfHome
 from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.runtime.integrity import SUMS, read_sums
-from kinemill.store.home import Home
-from kinemill.task import Task, list_tasks
+from kinemill.task import list_tasks
 from kinemill_dagster.pipelines.home_state import RegisteredTask, registered_task
 from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.bodies import Approve, Promote, RecordTrials, Rollback
@@ -115,11 +114,8 @@ def record_robot_trials(
 def roll_back(task: str, body: Rollback, request: Request, service: ServiceOf) -> ChampionChange:
     """Roll back to an earlier champion."""
     which = "" if body.to is None else f":{body.to}"
-
-    def decide(task: Task, home: Home, which: str, **settings: Any) -> ChampionChange:
-        return rollback(task, home, to=which, **settings)
-
-    return _decide(service, request, task, decide, which, why=body.why, **_expected(body))
+    settings = {"why": body.why, **_expected(body)}
+    return _decide(service, request, task, rollback, which, **settings)
 
 
 def _decide(

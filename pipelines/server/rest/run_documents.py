@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -10,7 +9,9 @@ from dagster import DagsterEventType, DagsterRunStatus
 
 from kinemill.errors import BadInput
 from kinemill.store.home import Home
+from kinemill.store.locks import spell_time
 from kinemill.store.versioned_cache import VersionedCache
+from kinemill.task.settings import leaves
 from kinemill.tracking.run_metrics import progress_version, read_progress
 from kinemill.tracking.statistics import is_statistics
 from kinemill.verify.phrases import counted
@@ -126,7 +127,7 @@ class Runs:
             waits_for=self._waits_for(run, task) if status == "queued" else None,
             resumed_by=run.tags.get(RETRIED_BY),
             created_at=record.create_timestamp.isoformat(timespec="seconds"),
-            completed_at=None if ended is None else _time(ended),
+            completed_at=None if ended is None else spell_time(ended),
         )
 
     def _stage(self, run: str) -> str | None:
@@ -220,16 +221,4 @@ def _short(message: str) -> str:
 def _parameters(config: Mapping[str, Any], task: str) -> dict[str, Any]:
     """Return the overrides that a run was started with, dotted key to value."""
     resource = config.get("resources", {}).get(task, {})
-    return _flat(resource.get("config", {})) if isinstance(resource, Mapping) else {}
-
-
-def _flat(config: Mapping[str, object], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        inner = _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {}
-        flat |= inner or {f"{prefix}{key}": value}
-    return flat
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return dict(leaves(resource.get("config", {}))) if isinstance(resource, Mapping) else {}
