@@ -2,8 +2,7 @@
 
 import json
 import tempfile
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -12,6 +11,7 @@ import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, PipesMessage, PipesParams
 
 from kinemill.task.protocols import Tracker
+from kinemill_dagster.resources.processes import whole_lines
 
 _POLL = 0.05  # s
 
@@ -72,11 +72,16 @@ class WholeLineReader(dg.PipesMessageReader):
             records = RecordHandler(handler, self._tracker)
 
             def read() -> None:
-                for line in whole_lines(path, ended.is_set):
-                    try:
-                        records.handle_message(json.loads(line))
-                    except Exception as error:  # noqa: BLE001 - raised below
-                        failures.append(error)
+                start = 0
+                is_last = False
+                while not is_last:
+                    is_last = ended.wait(_POLL)
+                    lines, start = whole_lines(path, start)
+                    for line in lines:
+                        try:
+                            records.handle_message(json.loads(line))
+                        except Exception as error:  # noqa: BLE001 - raised below
+                            failures.append(error)
 
             thread = Thread(target=read, daemon=True)
             thread.start()
@@ -91,24 +96,3 @@ class WholeLineReader(dg.PipesMessageReader):
     def no_messages_debug_text(self) -> str:
         """Return where messages were expected."""
         return "Attempted to read messages from a temporary file."
-
-
-def whole_lines(path: Path, has_ended: Callable[[], bool]) -> Iterator[bytes]:
-    """Yield the lines of a growing file, each after its newline is written.
-
-    Args:
-        path: the file.
-        has_ended: whether nothing more is written; the file is then read to its end.
-    """
-    with path.open("rb") as file:
-        begun = b""
-        while True:
-            is_last = has_ended()
-            for part in file:
-                begun += part
-                if begun.endswith(b"\n"):
-                    yield begun
-                    begun = b""
-            if is_last:
-                return
-            time.sleep(_POLL)

@@ -9,7 +9,8 @@ from dagster_pipes import PipesFileMessageWriterChannel
 
 from kinemill.task.protocols import NullReporter
 from kinemill_dagster.resources.lines import MessageTracker
-from kinemill_dagster.resources.message_reader import WholeLineReader, whole_lines
+from kinemill_dagster.resources.message_reader import WholeLineReader
+from kinemill_dagster.resources.processes import whole_lines
 
 FIRST = '{"method": "log", "params": {"message": "narx: score 4.5e-05"}}\n'
 SECOND = '{"method": "closed", "params": null}\n'
@@ -18,20 +19,25 @@ SECOND = '{"method": "closed", "params": null}\n'
 def test_line_that_is_written_in_parts_is_read_as_one(tmp_path):
     path = tmp_path / "messages"
     path.write_text(FIRST + SECOND[:12])
-    rests = [SECOND[12:20], SECOND[20:], ""]
-
-    def write_rest():
+    lines, start = whole_lines(path, 0)
+    assert lines == [FIRST]
+    for part, expected in ((SECOND[12:20], []), (SECOND[20:], [SECOND])):
         with path.open("a") as file:
-            file.write(rests.pop(0))
-        return not rests
+            file.write(part)
+        lines, start = whole_lines(path, start)
+        assert lines == expected
+    assert whole_lines(path, start) == ([], path.stat().st_size)
 
-    assert list(whole_lines(path, write_rest)) == [FIRST.encode(), SECOND.encode()]
 
+def test_line_without_an_end_is_left_out_when_the_process_has_ended():
+    messages = []
 
-def test_line_without_an_end_is_left_out_when_the_process_has_ended(tmp_path):
-    path = tmp_path / "messages"
-    path.write_text(FIRST + SECOND[:12])
-    assert list(whole_lines(path, lambda: True)) == [FIRST.encode()]
+    class Handler:
+        handle_message = staticmethod(messages.append)
+
+    with WholeLineReader(NullReporter()).read_messages(Handler) as parameters:
+        Path(parameters["path"]).write_text(FIRST + SECOND[:12])
+    assert [message["method"] for message in messages] == ["log"]
 
 
 def test_reader_passes_each_message_of_a_file_that_grows():
