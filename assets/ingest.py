@@ -21,11 +21,10 @@ from kinemill.store import ArtifactRef, Json, summary_of
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
 from kinemill_dagster.assets.metadata import build_metadata, reasons, table
-from kinemill_dagster.assets.partitions import add_counts, selected_partition
 from kinemill_dagster.assets.stage import ChainSettings, Checks, CheckSpec, Events, emit, stage
 from kinemill_dagster.resources.io import note
 from kinemill_dagster.resources.lines import Lines
-from kinemill_dagster.resources.partitions import is_partitioned
+from kinemill_dagster.resources.partitions import add_counts, is_partitioned, selected_partition
 from kinemill_dagster.resources.task_resource import TaskResource
 
 _READABLE = CheckSpec("every log has readable rows; unreadable rows are counted")

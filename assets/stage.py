@@ -22,12 +22,12 @@ from kinemill_dagster.assets import CHAIN, STAGE_OF
 from kinemill_dagster.assets.code import code_references, code_version
 from kinemill_dagster.assets.lineage import asset_tags, external_deps
 from kinemill_dagster.assets.metadata import build_metadata, readable
-from kinemill_dagster.assets.partitions import joined_partitions, partitions_of
-from kinemill_dagster.assets.pools import pool_of
 from kinemill_dagster.resources.dagster_api import FreshnessPolicy
 from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.links import described
+from kinemill_dagster.resources.partitions import joined_partitions, partitions_of
+from kinemill_dagster.resources.pools import pool_of
 from kinemill_dagster.resources.retryable import note_fault
 from kinemill_dagster.resources.task_resource import TaskResource
 

@@ -23,11 +23,10 @@ from kinemill.validate.partitions import (
 from kinemill.validate.report_samples import QuarantinedRecording
 from kinemill.validate.summary import EpisodesSummary, read_quarantine
 from kinemill_dagster.assets.metadata import build_metadata, table
-from kinemill_dagster.assets.partitions import add_counts, selected_partition
 from kinemill_dagster.assets.stage import ChainSettings, Checks, CheckSpec, Events, emit, stage
 from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.links import report_link
-from kinemill_dagster.resources.partitions import is_partitioned
+from kinemill_dagster.resources.partitions import add_counts, is_partitioned, selected_partition
 from kinemill_dagster.resources.task_resource import TaskResource
 
 _DRIFT = "drift"

@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from kinemill_dagster.pipelines.pools import sleep_between_claims
 from kinemill_dagster.resources.database_listeners import install_listeners
+from kinemill_dagster.resources.pools import sleep_between_claims
 from kinemill_dagster.resources.processes import end_with_ancestors
 
 _SCHEMA: Any = dg.in_process_executor.config_schema

@@ -36,12 +36,12 @@ from kinemill_dagster.assets import CHAIN, STAGE_OF, stages_of
 from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.orphan_runs import cancel_run, free, reap
-from kinemill_dagster.pipelines.pools import sleep_between_claims
 from kinemill_dagster.pipelines.server.console import view
 from kinemill_dagster.resources.dagster_api import origin_of
 from kinemill_dagster.resources.io import handed_on, latest, read_note
 from kinemill_dagster.resources.machine_check import check_inputs, check_machine
 from kinemill_dagster.resources.partitions import run_tags
+from kinemill_dagster.resources.pools import sleep_between_claims
 from kinemill_dagster.resources.tags import MAX_RETRIES, OWNER, RESUME
 from kinemill_dagster.resources.task_resource import RECOMPUTABLE
 

@@ -33,11 +33,11 @@ from kinemill.store.home import Home
 from kinemill.store.project import WORKSPACE, require_project
 from kinemill.tracking import end_orphans, lock, tracking_uri
 from kinemill_dagster.pipelines.instance import open_instance
-from kinemill_dagster.pipelines.pools import set_limits
 from kinemill_dagster.pipelines.server.auth.login import Entrance
 from kinemill_dagster.pipelines.server.auth.users import Users, home_token
 from kinemill_dagster.pipelines.server.service import daemon_arguments
 from kinemill_dagster.resources.links import ADDRESSES, address_of
+from kinemill_dagster.resources.pools import set_limits
 from kinemill_dagster.resources.processes import send, start_module
 
 _PORTS = 65536

@@ -25,10 +25,10 @@ from kinemill.store.object_store import make_bucket
 from kinemill.store.project import project_root
 from kinemill.tracking import open_tracking
 from kinemill_dagster.pipelines.instance import open_instance, prepare
-from kinemill_dagster.pipelines.pools import set_limits
 from kinemill_dagster.pipelines.project_files import packaged
 from kinemill_dagster.pipelines.server.auth.login import Entrance
 from kinemill_dagster.pipelines.server.auth.users import Users
+from kinemill_dagster.resources.pools import set_limits
 
 _EVERYWHERE = "0.0.0.0"
 _HERE = "127.0.0.1"

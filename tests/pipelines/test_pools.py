@@ -4,7 +4,7 @@ import threading
 
 import dagster as dg
 
-from kinemill_dagster.pipelines.pools import sleep_between_claims
+from kinemill_dagster.resources.pools import sleep_between_claims
 
 POOL = "cpu"
 
@@ -31,7 +31,7 @@ def test_run_that_waits_for_a_slot_sleeps_between_its_claims(tmp_path, monkeypat
             if len(pauses) == 3:
                 storage.free_concurrency_slots_for_run("another")
 
-        monkeypatch.setattr("kinemill_dagster.pipelines.pools.sleep", pause)
+        monkeypatch.setattr("kinemill_dagster.resources.pools.sleep", pause)
         late = threading.Timer(30.0, storage.free_concurrency_slots_for_run, ["another"])
         late.start()
         sleep_between_claims(instance)

@@ -13,11 +13,10 @@ from kinemill import process
 from kinemill.errors import ProcessLost
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill_dagster.pipelines import pools
 from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.instance import prepare
 from kinemill_dagster.pipelines.orphan_runs import reap
-from kinemill_dagster.resources import run_launcher
+from kinemill_dagster.resources import pools, run_launcher
 from kinemill_dagster.resources.dagster_api import WorkerStatus
 from kinemill_dagster.resources.run_coordinator import OwnedRunCoordinator
 from kinemill_dagster.resources.tags import (
@@ -267,7 +266,7 @@ def test_queued_runs_of_a_task_run_in_turn(instance):
     ],
 )
 def test_training_waits_in_the_pool_of_its_device(workspace, monkeypatch, overrides, gpus, pool):
-    monkeypatch.setattr("kinemill_dagster.assets.pools.gpus", lambda: gpus)
+    monkeypatch.setattr("kinemill_dagster.resources.pools.gpus", lambda: gpus)
     made = chain_job(load_task(TASK, overrides))
     values = {name: made.get_node_named(name).definition.pool for name in _nodes(made)}
     assert values.pop(f"{TASK}__model") == pool

@@ -6,14 +6,43 @@ Concurrency) are kept.
 """
 
 import os
+import platform
+import sys
+from pathlib import Path
 from time import sleep
 from typing import Any
 
 import dagster as dg
 
-from kinemill_dagster.assets.pools import CPU, GPU, gpus
+from kinemill.task import Task
 
+GPU = "gpu"
+CPU = "cpu"
+_DEVICES = Path("/dev")
+_TRAINS = "model"  # only this asset uses a slot
+_HERE = {"local", "torchrun"}  # other targets have their own queues
 _PAUSE = 1.0  # s between two claims of a slot
+
+
+def pool_of(task: Task, asset: str) -> str | None:
+    """Return the concurrency pool of an asset, or None.
+
+    It depends on the task file, because Dagster resolves pools before the launchpad's overrides.
+    """
+    if asset != _TRAINS or task.compute.type not in _HERE:
+        return None
+    device = task.learn.device
+    return CPU if device == "cpu" or (device == "auto" and gpus() == 0) else GPU
+
+
+def gpus() -> int:
+    """Return the number of GPUs for trainings: visible NVIDIA GPUs, or one of Apple."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([name for name in visible.split(",") if name.strip() not in {"", "-1"}])
+    if sys.platform == "darwin":
+        return int(platform.machine() == "arm64")
+    return len(list(_DEVICES.glob("nvidia[0-9]*")))
 
 
 def limits() -> dict[str, int]:
