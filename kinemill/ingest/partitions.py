@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kinemill.catalog import CatalogEntry, totals_of
+from kinemill.catalog.evaluations import Evaluation
 from kinemill.errors import BadInput
 from kinemill.ingest.file_stat import FileStat, stat_of
 from kinemill.ingest.files import drop_folder, scan
@@ -36,7 +37,7 @@ _DAY = re.compile(r"(?<!\d)(\d{4})([-_.]?)(\d\d)\2(\d\d)(?!\d)")
 # Dagster forbids control characters and `...`, and its pages separate keys by commas and brackets.
 _ESCAPED = re.compile(r"[\x00-\x1f\x7f%,\[\]]|\.(?=\.\.)|\A\s|\s\Z")
 
-T = TypeVar("T")
+T = TypeVar("T", CatalogEntry, Evaluation)
 Source = Callable[[], Mapping[str, str]]  # of metadata, read when it is needed
 
 
@@ -137,13 +138,11 @@ def recordings_by_partition(
         BadInput: there are more partitions than Dagster shows.
         CorruptArtifact: the snapshot is damaged.
     """
-    entries = by_partition(task, home, Snapshot(home, recordings), lambda entry: entry.hash)
+    entries = by_partition(task, home, Snapshot(home, recordings))
     return [count_recordings(key, group) for key, group in entries.items()]
 
 
-def by_partition(
-    task: Task, home: Home, items: Iterable[T], recording: Callable[[T], str]
-) -> dict[str, list[T]]:
+def by_partition(task: Task, home: Home, items: Iterable[T]) -> dict[str, list[T]]:
     """Return items of recordings by partition, sorted by key.
 
     Raises:
@@ -152,7 +151,7 @@ def by_partition(
     keys = member_keys(task, home)
     groups = defaultdict[str, list[T]](list)
     for item in items:
-        groups[keys.get(recording(item), UNKNOWN)].append(item)
+        groups[keys.get(item.hash, UNKNOWN)].append(item)
     check_number(task, groups)
     return dict(sorted(groups.items()))
 

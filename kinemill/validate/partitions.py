@@ -45,7 +45,7 @@ def episodes_by_partition(task: Task, home: Home, episodes: ArtifactRef) -> list
         BadInput: there are more partitions than Dagster shows.
         CorruptArtifact: the episodes are damaged.
     """
-    items = by_partition(task, home, open_results(home, episodes), lambda item: item.hash)
+    items = by_partition(task, home, open_results(home, episodes))
     return [_count(key, group) for key, group in items.items()]
 
 
