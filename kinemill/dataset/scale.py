@@ -102,12 +102,10 @@ def scale_of(dataset: PackedDataset, columns: NDArray[np.int64], angle: NDArray[
     """
     episodes = dataset.of("train") or dataset.episodes
     std = _std([dataset.rows(episode)[:, columns] for episode in episodes], angle)
-    sample = np.concatenate(
-        [dataset.view(rows.start, rows.stop)[:, columns] for rows in _sample(episodes)]
-    )
+    runs = [dataset.view(rows.start, rows.stop)[:, columns] for rows in _sample(episodes)]
+    sample = np.concatenate(runs)
     resolution = np.array([_resolution(column) for column in sample.T])
     std = np.where(std > 0.0, np.maximum(std, resolution), 0.0)
-    runs = [dataset.view(rows.start, rows.stop)[:, columns] for rows in _sample(episodes)]
     noise = np.minimum(noise_of(runs, angle), MOST_NOISE * std)
     span = sample.max(axis=0) - sample.min(axis=0)
     span = np.where(angle, np.minimum(span, 2.0 * np.pi), span)

@@ -47,21 +47,19 @@ class Saturated(CheckSettings):
 
     def _velocity(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
         """Return faults of a velocity for rows at its extreme in which the position is faster."""
-        contradicted: list[tuple[int, int, float]] = []
+        faults: list[Fault] = []
         for start, stop, sign in ends:
             last = stop - 1
             faster = sign * ((x[last] - x[start]) / ((last - start) * task.dt) - v[start])
             error = _NOISE * _uncertain(v, x, task.dt) / (last - start)
             if faster > _SHARE * float(np.ptp(v)) + error:
-                contradicted.append((start, stop, faster))
-        return [
-            self._fault(name, start, stop, v, task, f"the position moves faster by {size:.3g}")
-            for start, stop, size in contradicted
-        ]
+                why = f"the position moves faster by {faster:.3g}"
+                faults.append(self._fault(name, start, stop, v, task, why))
+        return faults
 
     def _position(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
         """Return faults of a position for rows at its extreme that the velocity leads beyond."""
-        contradicted: list[tuple[int, int, float]] = []
+        faults: list[Fault] = []
         for start, stop, sign in ends:
             # At rest the integral contains the velocity's bias, and its noise as a random walk.
             steps = np.arange(1, stop - start + 1)
@@ -69,11 +67,9 @@ class Saturated(CheckSettings):
             error = _BIAS * steps + _NOISE * _uncertain(v, x, task.dt) * np.sqrt(steps)
             beyond = float(np.max(path - error * task.dt))
             if beyond > max(_MIN_MOTION, _SHARE * float(np.ptp(x))):
-                contradicted.append((start, stop, float(np.max(path))))
-        return [
-            self._fault(name, start, stop, x, task, f"the velocity leads beyond by {size:.3g}")
-            for start, stop, size in contradicted
-        ]
+                why = f"the velocity leads beyond by {np.max(path):.3g}"
+                faults.append(self._fault(name, start, stop, x, task, why))
+        return faults
 
     def _at_an_end(self, values: Values, name: str) -> _Ends:
         """Return (start, stop, sign) of repeated extremes of a channel."""
