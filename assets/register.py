@@ -72,7 +72,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
                 version=registration.version,
                 alias=registration.alias,
                 decision=registration.decision,
-                gate=table([line.to_json() for line in registration.gate]),
+                gate=table([vars(line) for line in registration.gate]),
                 report=report_link(resource.home, resource.home.root / registration.report),
                 files=files_page(resource, made["model"], registration.logged_model),
                 page=version_link(resource.home, task.name, registration.version),
@@ -120,6 +120,6 @@ def _check_results(gate: list[Verdict]) -> list[CheckOutcome]:
     """Return the results of the gate by rule."""
     results: list[CheckOutcome] = []
     for rule in RULES:
-        lines = [line.to_json() for line in gate if is_of(rule, line.rule)]
+        lines = [vars(line) for line in gate if is_of(rule, line.rule)]
         results += joined_outcome(f"gate_{rule}", lines, "rule")
     return results

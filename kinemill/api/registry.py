@@ -169,11 +169,14 @@ class Registered(Summarized):
         """Return the rules of the gate: `rule`, `passed`, `value`, `expected`."""
         import polars as pl
 
-        names = ("rule", "passed", "value", "expected")
         return pl.DataFrame(
             [
-                {name: line.to_json()[name] for name in names}
-                | {"value": str(line.value), "expected": str(line.expected)}
+                {
+                    "rule": line.rule,
+                    "passed": line.passed,
+                    "value": str(line.value),
+                    "expected": str(line.expected),
+                }
                 for line in self.registration.gate
             ]
         )

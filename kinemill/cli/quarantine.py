@@ -62,7 +62,7 @@ def show_recording(task: TaskName, recording: RecordingName) -> Output:
     member = find_member(loaded, home, recording)
     status = status_of(loaded, home, member, current_decisions(home, loaded.name).get(member.hash))
     made = DECISIONS.read(home, loaded.name)
-    trail = [decision.to_json() for decision in made if decision.recording == member.hash]
+    trail = [vars(decision) for decision in made if decision.recording == member.hash]
     edits = [vars(row) for row in edit_rows(loaded, home, member.hash) if row.undone is None]
     about = ["who", "when", "because"]
     return Output(
@@ -105,7 +105,7 @@ def _decide(
     from kinemill.task import load_task
 
     loaded = load_task(task)
-    made = decide_quarantine(loaded, Home.resolve(), decision, recording, because).to_json()
+    made = vars(decide_quarantine(loaded, Home.resolve(), decision, recording, because))
     return Output(
         {"task": loaded.name, **made},
         f"{made['name']}: {_spell_decision(made)}",

@@ -16,7 +16,6 @@ from typing import Literal
 from kinemill.errors import BadInput
 from kinemill.ingest.edits import merges
 from kinemill.ingest.raw import Reason, reason
-from kinemill.store import Json
 from kinemill.store.act_log import ActLog
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
@@ -58,10 +57,6 @@ class Decision:
     def status(self) -> str:
         """Status of an excluded recording: rejected, forgotten or superseded."""
         return _BARRED[self.decision]
-
-    def to_json(self) -> Json:
-        """Return the decision as a JSON object."""
-        return dict(vars(self))
 
     def reason(self, task: str) -> Reason:
         """Return why a file with this content is excluded."""

@@ -1,8 +1,6 @@
 """Verdict: one line of a decision of the gate."""
 
-from dataclasses import asdict, dataclass
-
-from kinemill.store import Json
+from dataclasses import dataclass
 
 Value = str | float
 
@@ -24,10 +22,6 @@ class Verdict:
     value: Value
     expected: Value
     undecided: bool = False
-
-    def to_json(self) -> Json:
-        """Return the verdict as a JSON object."""
-        return asdict(self)
 
 
 def is_of(rule: str, line: str) -> bool:

@@ -67,7 +67,7 @@ class RecordingStatus:
             "episodes": len(self.episodes),
             "rows": sum(episode.rows for episode in self.episodes),
             "reasons": self.reasons,
-            "decision": self.decision.to_json() if self.decision else None,
+            "decision": vars(self.decision) if self.decision else None,
         }
 
 

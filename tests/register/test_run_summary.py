@@ -56,7 +56,7 @@ def test_the_run_document_has_exactly_the_promised_keys():
         "version": 3,
         "alias": "champion",
         "provisional": "",
-        "gate": [REGISTRATION.gate[0].to_json()],
+        "gate": [vars(REGISTRATION.gate[0])],
         "report": "/home/report.html",
         "warnings": ["near-duplicates"],
         "seconds": {"ingest": 0.123},

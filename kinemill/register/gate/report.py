@@ -62,7 +62,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
         "trials": to_json_value(trials_of(version.number, events)),
         "approved": f"by {approval.who}, {approval.at}" if approval else None,
         "gate": [
-            line.to_json() | ({} if line.passed else {"fix": advice(line.rule)})
+            vars(line) | ({} if line.passed else {"fix": advice(line.rule)})
             for line in version.gate
         ],
         "selected": selection.text if selection.why else "",
