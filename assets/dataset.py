@@ -75,7 +75,6 @@ def _all_episodes(context: dg.AssetExecutionContext, resource: TaskResource) -> 
         dagster.Failure: a blocking check failed.
     """
     from kinemill.ingest.stage import publish_members
-    from kinemill.validate import load_checks
     from kinemill.validate import stage as validate
 
     task = resource.task
@@ -85,7 +84,7 @@ def _all_episodes(context: dg.AssetExecutionContext, resource: TaskResource) -> 
         return made
     recordings = publish_members(task, home, Lines(context)).ref
     episodes = validate.run(task, home, recordings, Lines(context)).ref
-    blocking = [check for check in load_checks(home, episodes) if check.blocking]
+    blocking = [check for check in validate.load_checks(home, episodes) if check.blocking]
     refuse_failed(blocking, home.root / episodes.path, {})
     for asset, ref in (("recordings", recordings), ("episodes", episodes)):
         pass_on(home, run, task.name, asset, ref)

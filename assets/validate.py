@@ -135,7 +135,7 @@ def _evaluate(
     resource: TaskResource, episodes: ArtifactRef, progress: Progress
 ) -> list[CheckOutcome]:
     """Return the stored results of validation, and the drift from the current champion."""
-    from kinemill.validate import load_checks
+    from kinemill.validate.stage import load_checks
 
     results: list[CheckOutcome] = [*load_checks(resource.home, episodes)]
     if resource.task.learn.gives == "dynamics":

@@ -11,9 +11,9 @@ from kinemill.dataset.trainable import check_rows, check_split
 from kinemill.errors import BadInput
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.validate import load_episodes
 from kinemill.validate.dry_run import AcceptedEpisode
 from kinemill.validate.published import latest_episodes
+from kinemill.validate.stage import load_episodes
 
 
 def dataset_problem(

@@ -21,10 +21,10 @@ from kinemill.store import ArtifactRef, Home, digest
 from kinemill.task import Task, load_task
 from kinemill.task.component_file import sibling
 from kinemill.task.stages import Joined
-from kinemill.validate import load_episodes
 from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.duplicates.registry import duplicate_groups
 from kinemill.validate.published import latest_episodes
+from kinemill.validate.stage import load_episodes
 from kinemill.validate.summary import EpisodesSummary
 
 _EQUAL = ("role", "kind", "unit")  # attributes of a channel that must be equal

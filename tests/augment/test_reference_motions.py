@@ -11,9 +11,9 @@ from kinemill.augment.time_scale import TimeScale
 from kinemill.ingest import stage as ingest
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import load_episodes
 from kinemill.validate import stage as validate
 from kinemill.validate.apply_checks import apply_checks_to_track
+from kinemill.validate.stage import load_episodes
 
 JOINTS = ["hip_yaw", "hip_roll", "hip_pitch", "knee", "ankle"]
 TRUNK = ["trunk_x", "trunk_y", "trunk_z", "trunk_w"]

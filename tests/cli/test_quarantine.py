@@ -9,8 +9,8 @@ from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import DECISIONS
-from kinemill.validate import load_checks, load_episodes
 from kinemill.validate.recording_status import recording_statuses
+from kinemill.validate.stage import load_checks, load_episodes
 from tests.cli.conftest import spike
 
 

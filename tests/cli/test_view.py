@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.task import load_task
-from kinemill.validate import load_episodes
+from kinemill.validate.stage import load_episodes
 from tests.cli.conftest import spike
 
 

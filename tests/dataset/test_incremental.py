@@ -17,8 +17,8 @@ from kinemill.ingest import stage as ingest
 from kinemill.store import MANIFEST
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import load_episodes
 from kinemill.validate import stage as validate
+from kinemill.validate.stage import load_episodes
 from tests.dataset.conftest import make_task, publish, spin
 from tests.dataset.test_leakage import note
 

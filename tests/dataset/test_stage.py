@@ -20,7 +20,7 @@ from kinemill.dataset.stage import pack
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.runtime import whole_turns
 from kinemill.store.home import Home
-from kinemill.validate import load_episodes
+from kinemill.validate.stage import load_episodes
 from tests.dataset.conftest import Content, make_task, publish, spin
 
 

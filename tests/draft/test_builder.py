@@ -9,8 +9,8 @@ from kinemill.draft.builder import build, draft
 from kinemill.draft.draft_check import check_draft
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest import stage as ingest
-from kinemill.validate import load_checks
 from kinemill.validate import stage as validate
+from kinemill.validate.stage import load_checks
 from tests.draft.tables import load, table
 
 

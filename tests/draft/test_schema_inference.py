@@ -13,8 +13,8 @@ from kinemill.draft.schema_inference import survey
 from kinemill.errors import BadLog
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import load_checks
 from kinemill.validate import stage as validate
+from kinemill.validate.stage import load_checks
 from tests.ingest.messages import (
     dataflash_bytes,
     dataflash_message,

@@ -15,8 +15,9 @@ from kinemill.ingest import stage as ingest
 from kinemill.store import ArtifactRef, fault_injection, open_ref
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import checkpoint, load_episodes
+from kinemill.validate import checkpoint
 from kinemill.validate import stage as validate
+from kinemill.validate.stage import load_episodes
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a process leaves behind that was killed; no reader looks there.

@@ -20,8 +20,8 @@ from kinemill.ingest.arrivals import find_new_logs
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import READERS
-from kinemill.validate import load_checks
 from kinemill.validate import stage as validate
+from kinemill.validate.stage import load_checks
 
 HEADER = "time,position,velocity,torque\n"
 LONGEST = 255  # bytes of a name

@@ -18,8 +18,8 @@ from kinemill.ingest.rows import read_rows
 from kinemill.store import open_ref
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import load_episodes
 from kinemill.validate import stage as validate
+from kinemill.validate.stage import load_episodes
 
 
 def statuses(report) -> dict[str, str]:

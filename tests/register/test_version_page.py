@@ -8,7 +8,7 @@ from kinemill.register.task_page import task_page, tasks_page
 from kinemill.register.version_page import Link, provenance_of, rejected, version_page
 from kinemill.register.versions import find_version, versions_of
 from kinemill.store import write_document
-from kinemill.validate import CheckResult
+from kinemill.validate.check_results import CheckResult
 from kinemill.validate.report_samples import QuarantinedRecording
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "rect", "line", "path", "circle"}

@@ -6,9 +6,9 @@ import pytest
 
 from kinemill.ingest import stage as ingest
 from kinemill.task import Task
-from kinemill.validate import load_checks
 from kinemill.validate import stage as validate
 from kinemill.validate.action_fit import find_action_faults
+from kinemill.validate.stage import load_checks
 
 NAMES = ["tank", "pipe", "pump", "heater"]
 

@@ -9,7 +9,6 @@ import pytest
 from benchmarks._planting import simulated_episodes
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import load_checks
 from kinemill.validate import stage as validate
 from kinemill.validate.action_responses import (
     Responding,
@@ -17,6 +16,7 @@ from kinemill.validate.action_responses import (
     find_action_outliers,
     make_response_reference,
 )
+from kinemill.validate.stage import load_checks
 from tests.conftest import EXAMPLES
 from tests.validate.test_wider_physics import make_arm_task
 

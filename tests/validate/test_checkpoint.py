@@ -12,11 +12,12 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.store.home import Home
-from kinemill.validate import checkpoint, expectations, load_checks, load_episodes
+from kinemill.validate import checkpoint, expectations
 from kinemill.validate import stage as validate
 from kinemill.validate.check_results import planned_checks
 from kinemill.validate.checkpoint import data_docs, run_checkpoint
 from kinemill.validate.expectations import suite_file
+from kinemill.validate.stage import load_checks, load_episodes
 from kinemill.validate.summary import read_quarantine
 from tests.validate.conftest import as_frame, make_task, summarize
 

@@ -6,9 +6,9 @@ import pytest
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import load_checks, load_episodes
 from kinemill.validate import stage as validate
 from kinemill.validate.recording_status import held_back
+from kinemill.validate.stage import load_checks, load_episodes
 
 COLUMNS = ["time", "position", "velocity", "torque"]
 EXTREMES = ["1e300", "-1e300", "1e30", "3.5e38", "1e19", "1e13", "inf", "1e400", "nan", "1e-310"]

@@ -9,8 +9,8 @@ from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.media import load_media
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import load_episodes
 from kinemill.validate import stage as validate
+from kinemill.validate.stage import load_episodes
 
 TASK = """
 task: arm

@@ -5,9 +5,9 @@ import pytest
 
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import load_checks, load_episodes
 from kinemill.validate import stage as validate
 from kinemill.validate.apply_checks import apply_checks_to_track
+from kinemill.validate.stage import load_checks, load_episodes
 from tests.conftest import EXAMPLES
 from tests.validate.conftest import real_logs
 

@@ -18,11 +18,11 @@ from kinemill.ingest.snapshot import Snapshot
 from kinemill.store import digest, open_ref
 from kinemill.store.home import Home
 from kinemill.validate import episodes as episodes_module
-from kinemill.validate import load_checks, load_episodes, results, stage
+from kinemill.validate import results, stage
 from kinemill.validate import stage as validate
 from kinemill.validate.evaluation import Details
 from kinemill.validate.published import open_results
-from kinemill.validate.stage import list_episodes
+from kinemill.validate.stage import list_episodes, load_checks, load_episodes
 from kinemill.validate.summary import read_quarantine
 from tests.deploy.conftest import database as shared  # noqa: F401  (fixture)
 from tests.deploy.conftest import postgres  # noqa: F401  (fixture)

@@ -17,11 +17,13 @@ from kinemill.ingest import load_recordings
 from kinemill.ingest.rows import read_rows
 from kinemill.store import open_ref, read_json
 from kinemill.validate import episodes as episodes_module
-from kinemill.validate import load_checks, load_episodes, planned_checks, report
+from kinemill.validate import report
 from kinemill.validate import stage as validate
+from kinemill.validate.check_results import planned_checks
 from kinemill.validate.episodes import evaluate_into
 from kinemill.validate.report import ranges
 from kinemill.validate.report_samples import RecordingSample, TrackStrip
+from kinemill.validate.stage import load_checks, load_episodes
 from kinemill.validate.summary import EpisodesSummary, read_quarantine
 from tests.validate.conftest import as_frame, summarize
 
