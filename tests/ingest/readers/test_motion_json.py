@@ -8,11 +8,10 @@ import pytest
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import recognize
-from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.motion_json import read
 from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
-from tests.ingest.conftest import with_ingest
+from tests.ingest.conftest import refusals, with_ingest
 
 
 @pytest.fixture
@@ -30,16 +29,12 @@ def clip() -> dict:
 
 @pytest.fixture
 def knee(make_task):
-    return make_task(
-        ("joints_pos[knee]", "joints_vel[1]", "Vel_x"),
-    )
+    return make_task(("joints_pos[knee]", "joints_vel[1]", "Vel_x"))
 
 
 def reasons(path, task, content) -> list[dict]:
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(Unreadable) as error:
-        read(path, task)
-    return error.value.reasons
+    return refusals(read, path, task)
 
 
 @pytest.mark.parametrize("indent", [None, 4])
