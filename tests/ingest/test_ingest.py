@@ -35,13 +35,8 @@ def bytes_under(folder) -> dict[str, bytes]:
 def test_a_log_becomes_a_recording_with_its_track(task, home, logs, write, swing):
     write("a.csv", swing)
     report = ingest.run(task, home, logs)
-    assert report.artifact.summary == {
-        "recordings": 1,
-        "quarantined": 0,
-        "tracks": 1,
-        "rows": 100,
-        "dropped_rows": 0,
-    }
+    expected = {"recordings": 1, "quarantined": 0, "tracks": 1, "rows": 100, "dropped_rows": 0}
+    assert report.artifact.summary == expected
     (entry,) = report.files
     assert set(entry) == {"file", "hash", "outcome", "episodes", "rows", "reasons"}
     assert (entry["file"], entry["outcome"], entry["episodes"]) == ("a.csv", "episodes", 1)

@@ -20,6 +20,7 @@ from kinemill.ingest.partitions import (
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.store.home import Home
 from kinemill.task import load_task
+from tests.conftest import load_task_in
 
 TASK = """\
 task: arm
@@ -33,9 +34,7 @@ LOG = "time,angle\n" + "".join(f"{row / 100},{{}}{row}\n" for row in range(30))
 
 
 def make_task(folder, by="robot"):
-    path = folder / "arm.yaml"
-    path.write_text(TASK.replace("BY", by))
-    return load_task(path)
+    return load_task_in(folder, TASK.replace("BY", by))
 
 
 def drop(home, name, first=1):
@@ -126,11 +125,8 @@ def test_one_partition_is_read_alone_and_the_rest_is_not_lost(arm, home):
     everything = ingest.run(arm, home)
     assert [entry["outcome"] for entry in everything.fresh] == ["episodes", "episodes"]
     listed = recordings_by_partition(arm, home, everything.artifact.ref)
-    assert [(one.key, one.recordings) for one in listed] == [
-        ("left", 1),
-        ("right", 1),
-        ("unknown", 1),
-    ]
+    expected = [("left", 1), ("right", 1), ("unknown", 1)]
+    assert [(one.key, one.recordings) for one in listed] == expected
 
 
 def test_the_snapshot_is_the_same_whatever_the_order_of_partitions(arm, home, tmp_path):

@@ -14,7 +14,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.ingest.readers._lerobot_meta import about
 from kinemill.ingest.readers.parquet import read
 from kinemill.ingest.rows import read_rows
-from kinemill.task import load_task
+from tests.conftest import load_task_in
 from tests.ingest.conftest import refusals
 
 
@@ -50,11 +50,8 @@ def test_elements_of_vectors_are_channels(logs, arm, vector):
 def test_a_file_of_version_3_holds_many_episodes(logs, arm):
     pl.concat([episode(2, 4), episode(0, 3), episode(11, 5)]).write_parquet(logs / "a.parquet")
     parts = read(logs / "a.parquet", arm)
-    assert [(log.part, log.frame.height) for log in parts] == [
-        ("episode 0", 3),
-        ("episode 2", 4),
-        ("episode 11", 5),
-    ]
+    expected = [("episode 0", 3), ("episode 2", 4), ("episode 11", 5)]
+    assert [(log.part, log.frame.height) for log in parts] == expected
     assert parts[1].frame["angle"].to_list() == [200, 203, 206, 209]
 
 
@@ -168,9 +165,7 @@ def test_a_folder_called_meta_without_a_data_set_holds_logs(logs, arm, home):
 
 def test_a_draft_takes_names_and_tasks_from_meta_and_splits_by_episode(logs, tmp_path):
     version3(logs)
-    path = tmp_path / "door.yaml"
-    path.write_text(draft("door", logs))
-    task = load_task(path)
+    task = load_task_in(tmp_path, draft("door", logs))
     assert task.states == ["left_hip", "left_hip_vel", "gripper"]
     assert task.actions == ["action_0", "action_1"]
     assert task.channels["gripper"].source[0].name == "observation.state[2]"

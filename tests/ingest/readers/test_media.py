@@ -186,10 +186,8 @@ def test_a_format_without_pictures_goes_to_quarantine_and_says_so(
     write("a.csv", swing)
     (entry,) = ingest.run(task, home, logs).files
     assert entry["outcome"] == "quarantined"
-    assert [(item["check"], item["channel"]) for item in entry["reasons"]] == [
-        ("media", "camera"),
-        ("media", "instruction"),
-    ]
+    expected = [("media", "camera"), ("media", "instruction")]
+    assert [(item["check"], item["channel"]) for item in entry["reasons"]] == expected
 
 
 def test_8_tb_of_pictures_in_some_kilobytes_are_refused_unread(logs, camera_task):

@@ -124,9 +124,7 @@ def test_how_a_trunk_walked_is_told_in_its_own_heading(logs, make_task):
         "Frames": np.concatenate([position, quaternion], axis=1).tolist(),
     }
     (logs / "round.json").write_text(json.dumps(content))
-    task = make_task(
-        ("walked_y", ["walked_yaw"], ["walked_x", "Vel_x"]),
-    )
+    task = make_task(("walked_y", ["walked_yaw"], ["walked_x", "Vel_x"]))
     _, lateral, turning, along = read(logs / "round.json", task).frame.row(0)
     assert along == pytest.approx(2.0 * 2.0 * np.pi / 10.0, rel=1e-4)  # m/s
     assert lateral == pytest.approx(0.0, abs=1e-6)

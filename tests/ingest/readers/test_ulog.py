@@ -12,6 +12,7 @@ from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.ulog import read
 from kinemill.ingest.tracks import make_tracks
 from kinemill.task import load_task
+from tests.conftest import load_task_in
 from tests.ingest.conftest import refusals
 from tests.ingest.messages import ulog_bytes, ulog_record, ulog_samples
 
@@ -30,9 +31,7 @@ SYNC = b"\x2f\x73\x13\x20\x25\x0c\xbb\x12"
 
 @pytest.fixture
 def joint(tmp_path):
-    path = tmp_path / "joint.yaml"
-    path.write_text(TASK)
-    return load_task(path)
+    return load_task_in(tmp_path, TASK)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.demonstrations import Demonstrations
+from tests.conftest import load_task_in
 from tests.policies.environments.test_legged import HIPS, quadruped
 from tests.policies.motion.policies import of_clips
 
@@ -305,9 +306,7 @@ def test_a_draft_from_clips_without_a_cycle_tracks_them_in_physics(folder, tmp_p
     robot = read_robot(folder / "dog.xml")
     draft = build_motion("bend", folder / "clips", None, robot)
     assert any("cycles: none in crouch.json" in remark for remark in draft.remarks)
-    path = tmp_path / "bend.yaml"
-    path.write_text(check_draft(draft).text)
-    task = load_task(path)
+    task = load_task_in(tmp_path, check_draft(draft).text)
     assert task.environment.clips == [str(folder / "clips" / "crouch.json")]
     assert clips_of(task).ends.tolist() == [98]
     refs = data_of(task, Home(folder / "home"), folder / "clips")
