@@ -209,7 +209,7 @@ def test_a_training_passes_every_fault_point(packed, tmp_path, fault):
 REASONS = {"error": "No space left on device", "read-only": "Read-only file system"}
 
 
-@pytest.mark.parametrize(("point", "how"), zip(sorted(fault_points()), cycle(REASONS)))
+@pytest.mark.parametrize(("point", "how"), [*zip(sorted(fault_points()), cycle(REASONS))])
 def test_a_disk_that_takes_no_more_is_an_error_and_costs_nothing_that_was_there(
     packed, tmp_path, fault, whole, point, how
 ):
