@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
+import yaml
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from filelock import FileLock
@@ -25,6 +26,7 @@ from sqlalchemy import Engine, event
 from kinemill.process import tune_process
 from kinemill.store import atomic_write, to_json_value
 from kinemill.store.home import Home
+from kinemill.task import Task, load_task
 
 tune_process()
 # A shell that starts the tests in the background has Ctrl-C ignored, in all that they start too.
@@ -169,6 +171,29 @@ def _quick_stages(request: pytest.FixtureRequest) -> Iterator[None]:
         verify_here(changes)
         fit_few_references(changes)
         yield
+
+
+def learning_task(
+    name: str,
+    dt: float,
+    channels: dict[str, dict[str, object]],
+    learn: dict[str, object] | None = None,
+    **parts: object,
+) -> Task:
+    """Return a task that learns dynamics by an MLP, unless `learn` says otherwise."""
+    whole = {"type": "dynamics", "model": {"type": "mlp"}, **(learn or {})}
+    document = {"task": name, "dt": dt, "channels": channels, "learn": whole, **parts}
+    return Task.model_validate(document)
+
+
+def load_task_in(
+    folder: Path, content: str | dict[str, object], overrides: dict[str, object] | None = None
+) -> Task:
+    """Write a task file, given as its text or its keys, into a folder and load it."""
+    text = content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
+    path = folder / f"{yaml.safe_load(text)['task']}.yaml"
+    path.write_text(text)
+    return load_task(path, overrides)
 
 
 @pytest.fixture(scope="session")

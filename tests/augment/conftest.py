@@ -5,6 +5,7 @@ import pytest
 
 from kinemill.augment import Signals
 from kinemill.task import Channel, Task
+from tests.conftest import learning_task
 
 # A pendulum of 1 m under a stepped torque, on a cart that is moved sinusoidally by a motor.
 CHANNELS = {
@@ -20,16 +21,8 @@ JUMPS = {"angle": 0.2, "speed": 1.0, "place": 0.2}
 
 
 def make_task(*augmentations, **parts) -> Task:
-    return Task.model_validate(
-        {
-            "task": "arm",
-            "dt": DT,
-            "channels": CHANNELS,
-            "validate": {"max_jump": JUMPS},
-            "augment": list(augmentations),
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-            **parts,
-        }
+    return learning_task(
+        "arm", DT, CHANNELS, validate={"max_jump": JUMPS}, augment=list(augmentations), **parts
     )
 
 

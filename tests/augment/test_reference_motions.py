@@ -140,11 +140,9 @@ def test_a_clip_of_30_frames_per_second_becomes_one_of_60(shared_data, task_file
         frames = len(json.loads(clip.read_text())["Frames"])
         assert (at_30.rows, frames) == (299, 300)  # frame 0 has placeholders for velocities
         original, after = rows(slow, at_30), rows(fast, at_60)
-        assert len(after) - (2 * len(original) - 1) in {
-            0,
-            1,
-        }  # with the step before frame 1 or without
-        after = after[len(after) - (2 * len(original) - 1) :]
+        more = len(after) - (2 * len(original) - 1)
+        assert more in {0, 1}  # with the step before frame 1 or without
+        after = after[more:]
         joints = [fast.columns.index(f"left_{joint}") for joint in JOINTS]
         np.testing.assert_allclose(after[::2, joints], original[:, joints], atol=1e-6)
         between = 0.5 * (original[:-1, joints] + original[1:, joints])

@@ -85,11 +85,8 @@ def test_other_augmentations_of_the_same_dataset_make_another_training_set(home)
     ref, _ = publish(home)
     added = [augment.run(make_task(*items), home, ref).summary["added"] for items in ([], [MIRROR])]
     assert added == [{}, {"mirror": 2}]
-    louder = {**NOISE, "std": {"speed": 0.25}}
-    assert (
-        augment.run(make_task(NOISE), home, ref).ref
-        != augment.run(make_task(louder), home, ref).ref
-    )
+    louder = augment.run(make_task({**NOISE, "std": {"speed": 0.25}}), home, ref)
+    assert augment.run(make_task(NOISE), home, ref).ref != louder.ref
 
 
 def test_validation_and_test_data_change_nothing(home):
@@ -160,9 +157,8 @@ def test_a_copy_that_breaks_a_physical_check_is_left_out_and_counted(home):
     # Noise of 1 rad/s jumps by more than 1 rad/s in every second pair of rows.
     ref, _ = publish(home)
     task = make_task({"type": "gaussian_noise", "std": {"speed": 1.0}})
-    with pytest.raises(
-        BadInput, match=r"augment\.0 \(gaussian_noise\): all of its 2 copies .*jump"
-    ):
+    message = r"augment\.0 \(gaussian_noise\): all of its 2 copies .*jump"
+    with pytest.raises(BadInput, match=message):
         augment.run(task, home, ref)
     wide = {"type": "time_scale", "factor": [0.9, 19.0], "copies": 9}
     (line,) = augment.run(make_task(wide), home, ref).summary["augmentations"]

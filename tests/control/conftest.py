@@ -4,29 +4,28 @@ import numpy as np
 import pytest
 
 from kinemill.task.document import Task
+from tests.conftest import learning_task
 
 DT = 0.1
 
 
 def sled_task(**control) -> Task:
     """Return a task of a mass of 1 kg under up to 2 N; the plant only provides names."""
-    return Task.model_validate(
-        {
-            "task": "sled",
-            "dt": DT,
-            "channels": {
-                "position": {"role": "state", "unit": "m"},
-                "velocity": {"role": "state", "unit": "m/s", "derivative_of": "position"},
-                "force": {"role": "action", "unit": "N", "limits": [-2, 2]},
-            },
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-            "control": {
-                "plant": "pendulum",
-                "cost": [{"of": "position"}, {"of": "velocity", "weight": 0.3}],
-                "controller": {"type": "mppi", "horizon": 20, "knots": 5, "samples": 64},
-                **control,
-            },
-        }
+    channels = {
+        "position": {"role": "state", "unit": "m"},
+        "velocity": {"role": "state", "unit": "m/s", "derivative_of": "position"},
+        "force": {"role": "action", "unit": "N", "limits": [-2, 2]},
+    }
+    return learning_task(
+        "sled",
+        DT,
+        channels,
+        control={
+            "plant": "pendulum",
+            "cost": [{"of": "position"}, {"of": "velocity", "weight": 0.3}],
+            "controller": {"type": "mppi", "horizon": 20, "knots": 5, "samples": 64},
+            **control,
+        },
     )
 
 

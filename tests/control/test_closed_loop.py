@@ -134,7 +134,6 @@ def test_a_task_without_a_plant_plans_on_a_model_and_names_what_a_rollout_needs(
     planner = make_planner(task, [TruePhysics(load_task("pendulum"))])
     low, high = task.channels[task.actions[0]].limits
     assert low <= planner.act(np.zeros((1, 2)), np.zeros((0, 1)))[0] <= high
-    with pytest.raises(
-        BadInput, match=r"control\.plant: is missing; expected an MJCF or URDF file"
-    ):
+    message = r"control\.plant: is missing; expected an MJCF or URDF file"
+    with pytest.raises(BadInput, match=message):
         Robot(task)

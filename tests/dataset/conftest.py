@@ -18,28 +18,18 @@ from kinemill.task import Task
 from kinemill.validate.evaluation import Details
 from kinemill.validate.published import EPISODES, EpisodesDocument
 from kinemill.validate.summary import EpisodesSummary
+from tests.conftest import learning_task
 
 
 def make_task(parts: dict | None = None, **dataset) -> Task:
-    return Task.model_validate(
-        {
-            "task": "arm",
-            "dt": 0.01,
-            "channels": {
-                "torque": {"role": "action", "unit": "N*m"},
-                "angle": {"role": "state", "unit": "rad", "kind": "angle"},
-                "speed": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
-            },
-            "dataset": {"validation": ["val*"], "test": ["test*"], **dataset},
-            **(parts or {}),
-            "learn": {
-                "type": "dynamics",
-                "model": {"type": "mlp"},
-                **dict.fromkeys(("history", "horizon"), 1),
-            },
-            "verify": {"horizon": 1},
-        }
-    )
+    channels = {
+        "torque": {"role": "action", "unit": "N*m"},
+        "angle": {"role": "state", "unit": "rad", "kind": "angle"},
+        "speed": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
+    }
+    whole = {"dataset": {"validation": ["val*"], "test": ["test*"], **dataset}, **(parts or {})}
+    dt, learn = whole.pop("dt", 0.01), {"history": 1, "horizon": 1}
+    return learning_task("arm", dt, channels, learn, **whole, verify={"horizon": 1})
 
 
 @dataclass(frozen=True)

@@ -80,10 +80,8 @@ def test_the_first_by_hash_among_the_training_recordings_fill_a_short_split():
     logs = [Log(f"run-{number}") for number in range(14)]
     rule = Dataset(validation=1e-6, test=1e-6)
     ranked = sorted(logs, key=lambda log: position(log.recording))
-    assert fill_sides(rule, logs, SplitContext()) == {
-        **{log.recording: "test" for log in ranked[:5]},
-        ranked[5].recording: "validation",
-    }
+    expected = {**{log.recording: "test" for log in ranked[:5]}, ranked[5].recording: "validation"}
+    assert fill_sides(rule, logs, SplitContext()) == expected
 
 
 @settings(max_examples=50)

@@ -6,13 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from kinemill.dataset import (
-    dataset_versions,
-    find_version,
-    list_datasets,
-    show_dataset,
-)
+from kinemill.dataset import dataset_versions, find_version, list_datasets, show_dataset
 from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.catalog import enter
 from kinemill.dataset.layout import LAYOUT
 from kinemill.errors import BadInput
 from kinemill.store import open_ref
@@ -92,8 +88,6 @@ def test_a_crash_between_number_and_digest_gives_no_second_number(home, three):
     last = find_version(home, "arm")
     (home.store / "versions" / "arm" / "digests" / f"{last.ref.digest}.json").unlink()
     assert [version.number for version in dataset_versions(home, "arm")] == [3, 2, 1]
-    from kinemill.dataset.catalog import enter
-
     assert enter(home, "arm", last.ref).number == 3
     assert list_datasets(home, "arm")["total"] == 3
 

@@ -52,34 +52,31 @@ def leakage(summary, side):
     return summary.independence[side]
 
 
-def test_a_tail_of_periodic_motion_repeats_the_training_rows_and_is_reported(home):
-    noise = np.random.default_rng(0).normal(0.0, 0.01, (ROWS, 3))
-    summary = made(
-        home, Content("a.csv", periodic() + noise), Content("test.csv", random(1)), **TAIL
-    )
-    assert leakage(summary, "validation").repetitions == 1.0
-    assert leakage(summary, "test") == Leakage(0.0, 0.0)
-    (warning,) = summary.warnings
-    assert warning.startswith("about 100% of the validation rows repeat a motion of the training")
-
-
-def test_an_angle_that_grows_from_turn_to_turn_repeats_all_the_same(home):
-    summary = made(home, Content("a.csv", turning()), Content("test.csv", random(1)), **TAIL)
-    assert leakage(summary, "validation").repetitions == 1.0
-
-
-def test_a_tail_under_another_excitation_repeats_nothing(home):
-    summary = made(home, Content("a.csv", random(0)), Content("test.csv", random(1)), **TAIL)
-    assert leakage(summary, "validation") == Leakage(0.0, 0.0)
-    assert summary.warnings == []
-
-
-def test_a_robot_that_rests_at_the_end_repeats_nothing(home):
+def resting():
     values = random(0)
     values[-ROWS // 2 :] = values[-ROWS // 2]
     values[-ROWS // 2 :, 1] = 0.0
+    return values
+
+
+NOISE = np.random.default_rng(0).normal(0.0, 0.01, (ROWS, 3))
+MOTIONS = {
+    "periodic": (periodic() + NOISE, 1.0),
+    "turning": (turning(), 1.0),
+    "another excitation": (random(0), 0.0),
+    "resting at the end": (resting(), 0.0),
+}
+
+
+@pytest.mark.parametrize(("values", "repeated"), MOTIONS.values(), ids=MOTIONS)
+def test_a_tail_repeats_the_training_rows_if_the_motion_does_and_is_reported(
+    home, values, repeated
+):
     summary = made(home, Content("a.csv", values), Content("test.csv", random(1)), **TAIL)
-    assert leakage(summary, "validation").repetitions == 0.0
+    assert leakage(summary, "validation").repetitions == repeated
+    assert leakage(summary, "test") == Leakage(0.0, 0.0)
+    warning = "about 100% of the validation rows repeat a motion of the training"
+    assert [line[: len(warning)] for line in summary.warnings] == [warning] * int(repeated)
 
 
 @pytest.mark.parametrize("repeats", ["together", "apart"])
@@ -154,23 +151,14 @@ def test_repeats_that_patterns_put_apart_are_told(home, contents):
     a, val, b = (next(c for c in contents if c.name == n) for n in ("a.csv", "val.csv", "b.csv"))
     note(home, val, a)
     note(home, b, a)
-    made = dataset_stage.run(make_task(), home, publish(home, contents))
-    summary = DatasetSummary.of(made)
+    summary = made(home, *contents)
     listed = [{"train": ["a.csv", "b.csv"], "validation": ["val.csv"]}]
     assert summary.repeats == NearDuplicates(recordings=2, torn=1, listed=listed)
     (warning,) = summary.warnings
     assert "train: a.csv, b.csv; validation: val.csv" in warning
     assert show_dataset(home, "arm")["warnings"] == [warning]
-    assert (
-        DatasetSummary.of(
-            dataset_stage.run(
-                make_task(unused=["a*", "b*"], test=["test*"], validation=["val*"]),
-                home,
-                publish(home, [*contents, spin("c.csv")]),
-            )
-        ).warnings
-        == []
-    )
+    rest = [*contents, spin("c.csv")]
+    assert made(home, *rest, unused=["a*", "b*"]).warnings == []
 
 
 def test_a_note_made_later_makes_a_new_version_and_apart_ignores_it(home, contents):

@@ -9,6 +9,7 @@ import yaml
 from kinemill.dataset import DatasetSummary, load_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.dry_run import dataset_problem
+from kinemill.dataset.precision import coarse_channels, extent_of_rows, refuse_lost_motion
 from kinemill.draft.builder import draft
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
@@ -20,33 +21,25 @@ from kinemill.task import Task, load_task
 from kinemill.validate import stage as validate
 from kinemill.validate.dry_run import dry_run
 from kinemill.verify.accuracy import evaluate
+from tests.conftest import learning_task
 
 NAMES = ("a.csv", "b.csv", "val.csv", "test.csv")
 
 
-def sled(source=None, unit: str = "m", **validation) -> Task:
+def sled(source=None, unit: str = "m") -> Task:
     """A sled on a soft spring, its position in `unit`; logged as `x`, `v` and `force`."""
     position = {"role": "state", "kind": "coordinate", "unit": unit, "source": source or "x"}
-    return Task.model_validate(
-        {
-            "task": "sled",
-            "dt": 0.02,
-            "channels": {
-                "position": position,
-                "velocity": {
-                    "role": "state",
-                    "unit": f"{unit}/s",
-                    "derivative_of": "position",
-                    "source": {"name": "v", "unit": "m/s"},
-                },
-                "force": {"role": "action", "unit": "N"},
-            },
-            "ingest": {"min_file_age": 0.0, "format": "csv"},
-            "dataset": {"validation": ["val*"], "test": ["test*"]},
-            "validate": validation,
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-        }
-    )  # fmt: skip
+    velocity = {"role": "state", "unit": f"{unit}/s", "derivative_of": "position"}
+    velocity["source"] = {"name": "v", "unit": "m/s"}
+    force = {"role": "action", "unit": "N"}
+    channels = {"position": position, "velocity": velocity, "force": force}
+    return learning_task(
+        "sled",
+        0.02,
+        channels,
+        ingest={"min_file_age": 0.0, "format": "csv"},
+        dataset={"validation": ["val*"], "test": ["test*"]},
+    )
 
 
 def write_logs(folder, offset: float) -> None:
@@ -161,8 +154,6 @@ def test_a_coarse_channel_is_a_warning(dataset_of):
 
 
 def test_a_constant_with_rounding_noise_is_no_motion():
-    from kinemill.dataset.precision import coarse_channels, extent_of_rows, refuse_lost_motion
-
     noise = np.random.default_rng(0).normal(0.0, 1e-7, (100, 1))
     task = sled()
     refuse_lost_motion(task, extent_of_rows(["position"], 4.5e6 + noise))

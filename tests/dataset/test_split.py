@@ -22,7 +22,7 @@ from kinemill.dataset.split import (
 )
 from kinemill.dataset.trainable import check_sides
 from kinemill.errors import BadInput
-from kinemill.task import Dataset, Task
+from kinemill.task import Dataset
 from tests.dataset.conftest import make_task, publish, spin
 
 
@@ -38,18 +38,6 @@ class Log:
 def log(number: int, rows: int = 100, piece: int = 0) -> Log:
     recording = hashlib.sha256(str(number).encode()).hexdigest()
     return Log(f"{recording[:16]}-{piece:04d}", recording, f"run-{number:03d}.csv", rows)
-
-
-def task(**dataset) -> Task:
-    return Task.model_validate(
-        {
-            "task": "arm",
-            "dt": 0.01,
-            "channels": {"angle": {"role": "state", "unit": "rad", "kind": "angle"}},
-            "dataset": dataset,
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-        }
-    )
 
 
 logs = st.lists(
@@ -182,7 +170,7 @@ def test_an_episode_whose_share_holds_no_window_stays_whole_in_training(validati
     ],
 )
 def test_a_side_that_stays_empty_is_refused_with_its_cause(rules, messages):
-    selection = task(**rules)
+    selection = make_task(**rules)
     pieces = cut_pieces(selection.dataset, [log(0), log(1)], shortest=20)
     with pytest.raises(BadInput) as caught:
         check_sides(selection, piece_table(pieces).lazy())
@@ -191,7 +179,7 @@ def test_a_side_that_stays_empty_is_refused_with_its_cause(rules, messages):
 
 def test_no_episode_at_all_points_to_the_quarantine():
     with pytest.raises(BadInput, match="quarantine"):
-        check_sides(task(), piece_table([]).lazy())
+        check_sides(make_task(), piece_table([]).lazy())
 
 
 def test_only_patterns_without_any_match_are_listed():

@@ -9,19 +9,15 @@ import pytest
 from kinemill.draft.motion import build_motion
 from kinemill.draft.robot_file import read_robot
 from kinemill.draft.task_draft_writer import Draft, write_task
-from kinemill.task import Task, load_task
+from kinemill.task import Task
+from tests.conftest import load_task_in
 
 
 @pytest.fixture
 def task_of(tmp_path) -> Callable[[Draft], Task]:
     """Load the task of a draft."""
-
-    def load(draft: Draft) -> Task:
-        path = tmp_path / f"{draft.name}.yaml"
-        path.write_text(write_task(draft), encoding="utf-8")
-        return load_task(path, {"ingest.min_file_age": 0.0})
-
-    return load
+    young = {"ingest.min_file_age": 0.0}
+    return lambda draft: load_task_in(tmp_path, write_task(draft), young)
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,12 @@
 import numpy as np
 
 from kinemill.draft.builder import draft
-from kinemill.task import load_task
+from tests.conftest import load_task_in
 
 
 def load(tmp_path, name, source):
-    path = tmp_path / f"{name}.yaml"
-    path.write_text(draft(name, source), encoding="utf-8")
-    return load_task(path), path.read_text()
+    text = draft(name, source)
+    return load_task_in(tmp_path, text), text
 
 
 def table(path, **columns):

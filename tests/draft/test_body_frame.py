@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.draft.draft_check import check_draft
-from tests.draft.test_derivatives import channel, draft_of
+from tests.draft.test_derivatives import channel, draft_of, parents_of
 
 TIME = 0.02 * np.arange(3000)
 
@@ -52,32 +52,28 @@ PARENTS = dict(
 )
 
 
-@pytest.mark.parametrize("noise", [0.0, 2e-4])
-@pytest.mark.parametrize(("tilt", "heading"), [(0.8, 3.0), (0.3, 0.4), (0.1, 0.4)])
+@pytest.mark.parametrize(
+    ("tilt", "heading", "noise"), [(0.8, 3.0, 0.0), (0.3, 0.4, 2e-4), (0.1, 0.4, 2e-4)]
+)
 def test_a_gyro_and_a_body_velocity_follow_no_pose(tmp_path, tilt, heading, noise):
     position, velocity, angles, rates, *_ = flight(tilt, heading)
     names = f"{POSE} {' '.join(PARENTS)}"
     draft = log_of(tmp_path, names, position, angles, velocity, rates, noise=noise)
-    parents = {
-        column.channel: column.derivative_of for column in draft.columns if column.derivative_of
-    }
+    parents = parents_of(draft)
     # A yaw rate is the slope of the yaw within 3 % as long as the vehicle hardly tilts.
     assert parents == ({"gyro_z": "yaw"} if tilt == 0.1 else {})
     checked = check_draft(draft)
     assert (checked.refused, checked.cut) == ([], [])
 
 
-@pytest.mark.parametrize("noise", [0.0, 2e-4])
-@pytest.mark.parametrize("is_stuck", [False, True])
+@pytest.mark.parametrize(("noise", "is_stuck"), [(0.0, False), (2e-4, True)])
 def test_world_velocities_and_rates_of_angles_follow_the_pose(tmp_path, noise, is_stuck):
     position, _, angles, _, velocity, rates = flight(0.8, 1.0)
     if is_stuck:
         angles[0][800:1200] = angles[0][800]
     names = f"{POSE} {' '.join(PARENTS)}"
     draft = log_of(tmp_path, names, position, angles, velocity, rates, noise=noise)
-    parents = {
-        column.channel: column.derivative_of for column in draft.columns if column.derivative_of
-    }
+    parents = parents_of(draft)
     assert parents == PARENTS
 
 

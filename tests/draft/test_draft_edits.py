@@ -32,14 +32,8 @@ DRAFT = {
 def row(channel, **changes):
     """The row of a channel as the draft has it, with changes."""
     own = DRAFT["channels"][channel]
-    usual = {
-        "channel": channel,
-        "name": channel,
-        "role": own["role"],
-        "unit": own["unit"],
-        "derivative_of": own.get("derivative_of"),
-    }
-    return ChannelRow(**{**usual, **changes})
+    usual = {key: own.get(key) for key in ("role", "unit", "derivative_of")}
+    return ChannelRow(**{"channel": channel, "name": channel, **usual, **changes})
 
 
 def edited(*rows, **settings):
@@ -86,12 +80,8 @@ def test_a_range_in_another_unit_is_dropped():
 
 def test_a_derived_channel_reads_no_column():
     task = edited(row("dq", derived=True))
-    assert task["channels"]["dq"] == {
-        "role": "state",
-        "unit": "rad/s",
-        "derived": "derivative",
-        "of": "q",
-    }
+    derived = {"role": "state", "unit": "rad/s", "derived": "derivative", "of": "q"}
+    assert task["channels"]["dq"] == derived
     assert make_task(task, web=True).derived == {"dq": "q"}
 
 

@@ -130,10 +130,8 @@ def test_files_with_other_numbers_of_experiments_read_none_twice(tmp_path):
         }
         np.savez(tmp_path / f"{name}.npz", **arrays, Ts=np.array(0.02))
     result = checked(tmp_path)
-    assert [(entry["episodes"], entry["rows"]) for entry in result.entries] == [
-        (2, 1200),
-        (3, 1800),
-    ]
+    sizes = [(entry["episodes"], entry["rows"]) for entry in result.entries]
+    assert sizes == [(2, 1200), (3, 1800)]
 
 
 @pytest.mark.parametrize("names", [("q1", "q2"), ("u1", "u2"), ("u1", "y1", "u2")])

@@ -8,7 +8,7 @@ from kinemill.draft.builder import build, draft
 from kinemill.draft.draft_check import check_draft
 from kinemill.errors import BadInput
 from kinemill.ingest.files import scan
-from kinemill.task import load_task
+from tests.conftest import load_task_in
 
 ROWS = 400
 
@@ -40,9 +40,8 @@ def test_names_of_channels_state_no_other_unit_than_the_channel(tmp_path):
     frame = pl.DataFrame({"time": 0.01 * np.arange(ROWS), "q1_deg": np.degrees(angle),
                           "tau1 [Nm]": np.cos(angle), "x_mm": 1e3 * angle})  # fmt: skip
     frame.write_csv(tmp_path / "a.csv")
-    task = tmp_path / "arm.yaml"
-    task.write_text(draft("arm", tmp_path / "a.csv"), encoding="utf-8")
-    units = {name: one.unit for name, one in load_task(task).channels.items()}
+    task = load_task_in(tmp_path, draft("arm", tmp_path / "a.csv"))
+    units = {name: one.unit for name, one in task.channels.items()}
     assert units == {"q1": "rad", "x_mm": "mm", "tau1": "N*m"}
 
 

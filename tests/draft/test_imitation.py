@@ -252,12 +252,8 @@ def test_the_state_of_a_simulator_next_to_the_observations_is_left_out(tmp_path,
     draft = build_imitation("lift", tmp_path / "demos.hdf5", 20.0)
     task = task_of(draft)
     kinds = {name: task.channels[name].kind for name in task.states}
-    assert kinds == {
-        "obs_joint_pos_0": "angle",
-        "obs_joint_pos_1": "angle",
-        "obs_joint_pos_cos_0": "linear",
-        "obs_joint_pos_cos_1": "linear",
-    }
+    angles = {f"obs_joint_pos_{at}": "angle" for at in (0, 1)}
+    assert kinds == angles | {f"obs_joint_pos_cos_{at}": "linear" for at in (0, 1)}
     assert draft.left_out["states[0]"].startswith("outside of obs/")
     assert "next_obs/joint_pos" not in draft.left_out  # its elements are
     assert "next_obs/joint_pos[0]" in draft.left_out

@@ -99,10 +99,8 @@ def test_files_without_a_reader_are_listed_by_name_or_by_suffix(tmp_path):
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(b"\x89PNG")
     unread = read_tables(tmp_path, None).problems
-    assert unread == {
-        "notes.md": "no reader recognizes it",
-        "*.png": "no reader recognizes it (3 files)",
-    }
+    expected = {"notes.md": "no reader recognizes it", "*.png": "no reader recognizes it (3 files)"}
+    assert unread == expected
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from kinemill.draft.robot_file import read_robot
 from kinemill.draft.task_draft_writer import write_task
 from kinemill.policies.motion.tracking_policy import TrackingPolicy
 from kinemill.store.home import Home
-from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
+from tests.conftest import load_task_in
 from tests.draft.test_reinforcement import write_arm
 
 RATE = 50
@@ -73,10 +73,8 @@ def test_rates_and_commands_of_a_retargeted_clip_are_computed(tmp_path, task_of)
     rows[150:, 3:7] *= -1.0  # the same rotations
     np.savetxt(tmp_path / "walk.csv", rows, delimiter=",", fmt="%.7f")
     draft = build_motion("walk", tmp_path / "walk.csv", float(RATE), robot)
-    assert any(
-        remark.startswith("physics: 6 servos; feet: left_foot, right_foot; ")
-        for remark in draft.remarks
-    )
+    servos = "physics: 6 servos; feet: left_foot, right_foot; "
+    assert any(remark.startswith(servos) for remark in draft.remarks)
     assert any("computed: turn_x, turn_y, turn_z, left_hip_velocity" in r for r in draft.remarks)
     columns = {column.channel: column for column in draft.columns}
     names = ["turn_x", "turn_y", "turn_z", *(f"{joint}_velocity" for joint in JOINTS)]
@@ -133,8 +131,7 @@ def test_a_policy_of_a_retargeted_clip_is_trained_in_physics(tmp_path):
     (tmp_path / "clips").mkdir()
     np.savetxt(tmp_path / "clips" / "walk.csv", rows, delimiter=",", fmt="%.7f")
     draft = build_motion("walk", tmp_path / "clips" / "walk.csv", float(RATE), robot)
-    (tmp_path / "walk.yaml").write_text(write_task(draft))
-    task, home = load_task(tmp_path / "walk.yaml", SHORT), Home(tmp_path / "home")
+    task, home = load_task_in(tmp_path, write_task(draft), SHORT), Home(tmp_path / "home")
     refs = data_of(task, home, tmp_path / "clips")
     model = train.run(task, home, *refs, (NullReporter(), NullReporter()))
     assert isinstance(load_model(home.root / model.ref.path), TrackingPolicy)

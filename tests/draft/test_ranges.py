@@ -6,8 +6,8 @@ import pytest
 from kinemill.draft.builder import build, draft
 from kinemill.draft.constants import RANGE_AGREEING
 from kinemill.draft.ranges import recordings_agree
-from kinemill.task import load_task
 from kinemill.validate.dry_run import dry_run
+from tests.conftest import load_task_in
 
 TIME = 0.01 * np.arange(400)
 
@@ -18,17 +18,11 @@ def write(path, position, torque):
     return path
 
 
-def task_of(text, tmp_path):
-    path = tmp_path / "drafted.yaml"
-    path.write_text(text, encoding="utf-8")
-    return load_task(path)
-
-
 def test_a_log_that_pulls_the_other_way_loses_no_row(tmp_path, home):
     # Torques of the first log lie between 0.51 and 1.3 N*m.
     one = write(tmp_path / "one.csv", np.sin(TIME), 0.905 + 0.395 * np.sin(3 * TIME))
     other = write(tmp_path / "other.csv", 3 * np.sin(2 * TIME), -6.0 * np.cos(TIME))
-    task = task_of(draft("drafted", one), tmp_path)
+    task = load_task_in(tmp_path, draft("drafted", one))
     assert task.channels["tau"].limits is None
     (entry,) = dry_run(task, home, other)
     assert (entry["rows"], entry["dropped_rows"]) == (400, 0)
@@ -42,7 +36,7 @@ def test_a_person_can_make_the_observed_range_cut(tmp_path, home):
     one = write(tmp_path / "one.csv", np.sin(TIME), np.sin(3 * TIME))
     other = write(tmp_path / "other.csv", np.sin(TIME), np.where(TIME > 3.0, 9.0, np.sin(TIME)))
     text = draft("drafted", one).replace("observed_range", "limits")
-    (entry,) = dry_run(task_of(text, tmp_path), home, other)
+    (entry,) = dry_run(load_task_in(tmp_path, text), home, other)
     assert entry["dropped_rows"] == 99
     assert {item["check"] for item in entry["reasons"]} == {"limits"}
 
@@ -72,7 +66,7 @@ def test_a_slow_log_of_a_robot_drafted_from_a_fast_one_has_no_gaps(tmp_path, hom
     lines = [f"{t:.3f},{np.sin(17 * t):.8f},{np.cos(3 * t):.8f}" for t in seconds]
     (tmp_path / "fast.csv").write_text("\n".join(["time,pos,tau", *lines]) + "\n")
     (tmp_path / "slow.csv").write_text("\n".join(["time,pos,tau", *lines[::10]]) + "\n")
-    task = task_of(draft("drafted", tmp_path / "fast.csv"), tmp_path)
+    task = load_task_in(tmp_path, draft("drafted", tmp_path / "fast.csv"))
     assert task.dt == 0.002
     (entry,) = dry_run(task, home, tmp_path / "slow.csv")
     assert (entry["episodes"], entry["reasons"]) == (1, [])

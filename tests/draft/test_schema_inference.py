@@ -12,9 +12,9 @@ from kinemill.draft.builder import draft
 from kinemill.draft.schema_inference import survey
 from kinemill.errors import BadLog
 from kinemill.ingest import stage as ingest
-from kinemill.task import load_task
 from kinemill.validate import stage as validate
 from kinemill.validate.stage import load_checks
+from tests.conftest import load_task_in
 from tests.ingest.messages import (
     dataflash_bytes,
     dataflash_message,
@@ -39,9 +39,7 @@ SETS = [
 
 
 def draft_task(tmp_path, source, rate=None):
-    path = tmp_path / "drafted.yaml"
-    path.write_text(draft("drafted", source, rate), encoding="utf-8")
-    return load_task(path, {"ingest.min_file_age": 0.0})
+    return load_task_in(tmp_path, draft("drafted", source, rate), {"ingest.min_file_age": 0.0})
 
 
 def ingest_and_pack(task, home, source):
@@ -49,9 +47,8 @@ def ingest_and_pack(task, home, source):
     report = ingest.run(task, home, source)
     episodes = validate.run(task, home, report.artifact.ref)
     assert all(item.passed for item in load_checks(home, episodes.ref) if item.blocking)
-    return load_dataset(
-        home, dataset_stage.run(task, home, episodes.ref).ref
-    ), report.artifact.summary
+    packed = dataset_stage.run(task, home, episodes.ref).ref
+    return load_dataset(home, packed), report.artifact.summary
 
 
 @pytest.mark.parametrize(("log", "dt", "states", "actions", "rows"), SETS)

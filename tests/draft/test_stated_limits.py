@@ -95,12 +95,10 @@ def test_limits_of_a_robot_file_are_hard_limits_of_its_channels(tmp_path, robot,
     log(tmp_path / "a.csv", swing())
     draft = build("arm", tmp_path / "a.csv", robot=robot)
     task = task_of(draft)
-    limits = {name: channel.limits for name, channel in task.channels.items()}
-    assert limits == {
-        "shoulder_pos": (-1.5, 2.0),
-        "shoulder_vel": (-6.0, 6.0),
-        "shoulder_tau": (-12.0, 12.0),
-    }
+    names = ("shoulder_pos", "shoulder_vel", "shoulder_tau")
+    assert tuple(task.channels) == names
+    limits = [task.channels[name].limits for name in names]
+    assert limits == [(-1.5, 2.0), (-6.0, 6.0), (-12.0, 12.0)]
     assert task.channels["shoulder_pos"].unit == "rad"
     text = write_task(draft)
     assert "limits: velocity of joint shoulder_joint in arm.urdf" in text
@@ -208,10 +206,8 @@ def test_metadata_of_fields_of_parquet_state_the_same(tmp_path):
     columns = [SECONDS, 40.0 * np.sin(3 * SECONDS), 5.0 * np.sin(5 * SECONDS)]
     table = pa.table([pa.array(column) for column in columns], schema=pa.schema(fields))
     pq.write_table(table, tmp_path / "log.parquet")
-    assert limits_of(build("arm", tmp_path / "log.parquet").columns) == {
-        "pos": (-1.5708, 1.5708),
-        "torque": (-8.0, 8.0),
-    }
+    expected = {"pos": (-1.5708, 1.5708), "torque": (-8.0, 8.0)}
+    assert limits_of(build("arm", tmp_path / "log.parquet").columns) == expected
 
 
 def test_a_valid_range_that_the_logs_exceed_is_reported_and_cuts_nothing(tmp_path):

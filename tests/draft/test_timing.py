@@ -9,13 +9,14 @@ from kinemill.draft.logs import read_tables
 from kinemill.draft.timing import nice
 from kinemill.errors import BadLog
 from kinemill.ingest.channels import on_grid
-from kinemill.task import load_task
+from tests.conftest import load_task_in
 from tests.draft.tables import load, table
 from tests.draft.test_derivatives import TIME, motion
 
 
-@pytest.mark.parametrize("form", ["csv", "npz"])
-@pytest.mark.parametrize("name", ["duration", "cycle_duration", "dt"])
+@pytest.mark.parametrize(
+    ("form", "name"), [("csv", "duration"), ("npz", "cycle_duration"), ("csv", "dt")]
+)
 def test_time_is_the_sum_of_durations(tmp_path, form, name):
     """A control loop of 1 kHz that misses each 50th cycle, as libfranka logs it."""
     steps = np.where(np.arange(len(TIME)) % 50 == 49, 0.002, 0.001)
@@ -59,11 +60,8 @@ def test_stamps_of_the_sensor_are_preferred_to_those_of_messages_that_came_in_bu
     header = ",".join(["%time", *columns])
     np.savetxt(path, rows, "%.6f", delimiter=",", header=header, comments="")
     task, text = load(tmp_path, "diver", path)
-    assert (task.dt, task.ingest.time, list(task.channels)) == (
-        0.01,
-        ["header.stamp"],
-        ["pos", "u"],
-    )
+    assert (task.dt, task.ingest.time) == (0.01, ["header.stamp"])
+    assert list(task.channels) == ["pos", "u"]
     assert "left out, another clock: it rises with time: time" in text
 
 
@@ -80,8 +78,7 @@ def test_a_log_without_stamps_asks_for_their_rate_and_takes_it(tmp_path, time):
     path = table(tmp_path / "a.csv", u=np.sin(50 * time), y=np.cos(40 * time))
     with pytest.raises(BadLog, match="--rate HZ"):
         draft("asks", path)
-    (tmp_path / "stated.yaml").write_text(draft("stated", path, 50.0))
-    task = load_task(tmp_path / "stated.yaml")
+    task = load_task_in(tmp_path, draft("stated", path, 50.0))
     assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["y", "u"])
 
 
@@ -92,8 +89,7 @@ def test_a_log_without_stamps_that_states_its_rate_once_is_drafted_with_it(tmp_p
     first, *rows = path.read_text().splitlines()
     lines = [f"{first},{name}", f"{rows[0]},{value}", *(f"{row}," for row in rows[1:])]
     path.write_text("\n".join(lines))
-    (tmp_path / "stated.yaml").write_text(draft("stated", path))
-    task = load_task(tmp_path / "stated.yaml")
+    task = load_task_in(tmp_path, draft("stated", path))
     assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["y", "u"])
 
 
@@ -126,16 +122,6 @@ def test_even_stamps_give_their_own_step_and_no_rounded_one(tmp_path, time):
 )
 def test_a_time_step_is_rounded_to_a_usual_one(measured, rounded):
     assert nice(measured) == rounded
-
-
-def test_a_reset_of_the_clock_hides_no_derivative(tmp_path, time):
-    clock = np.tile(time[:200], 4)
-    log = table(
-        tmp_path / "reset.csv",
-        time=clock, pos=np.sin(3 * time), vel=3 * np.cos(3 * time), u=np.cos(time),
-    )  # fmt: skip
-    task, _ = load(tmp_path, "reset", log)
-    assert task.channels["vel"].derivative_of == "pos"
 
 
 def stamped_by(name, stamps, time):

@@ -169,10 +169,7 @@ def test_names_in_another_unit_are_converted_for_each_firmware(tmp_path):
     angle, speed = swing()
     stamps = {"t_ms": spelled(1000 * TIME, ".0f")}
     radians = {"arm_pos_rad": angle, "arm_vel_rad_s": speed}
-    degrees = {
-        "arm_pos_deg": np.rad2deg(angle),
-        "arm_vel_deg_s": np.rad2deg(speed),
-    }
+    degrees = {"arm_pos_deg": np.rad2deg(angle), "arm_vel_deg_s": np.rad2deg(speed)}
     torque, milli = np.sin(9 * TIME), 1000 * np.sin(9 * TIME)
     table(tmp_path / "v1.csv", stamps | radians | {"torque_Nm": torque})
     table(tmp_path / "v2.csv", stamps | degrees | {"torque_mNm": milli})
@@ -222,11 +219,7 @@ def test_counts_that_wrap_are_an_angle(tmp_path, bits):
     _, speed = swing()
     counts = np.cumsum(2**bits / 150 * (1.5 + speed / 3)).astype(int)  # a few turns
     half = 2 ** (bits - 1)
-    columns = {
-        "time": TIME,
-        "enc_left": map(str, (counts + half) % 2**bits - half),
-        "cmd": speed,
-    }
+    columns = {"time": TIME, "enc_left": map(str, (counts + half) % 2**bits - half), "cmd": speed}
     draft = build("base", table(tmp_path / "a.csv", {k: list(v) for k, v in columns.items()}))
     encoder = draft.columns[0]
     assert (encoder.kind, encoder.unit) == ("angle", "rad")

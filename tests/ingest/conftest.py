@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kinemill.ingest import scan_cache
 from kinemill.ingest.raw import Unreadable
 from kinemill.task import Task, load_task
 
@@ -69,6 +70,12 @@ def write(logs) -> Callable[..., Path]:
 def swing() -> list[tuple[float, ...]]:
     """A hundred rows on the grid: position k/10 rad, velocity 10 rad/s, torque k N*m."""
     return [(k / 100, k / 10, 10.0, float(k)) for k in range(100)]
+
+
+@pytest.fixture
+def remembered(monkeypatch) -> None:
+    """Let the scan cache keep files that were written just before they are read."""
+    monkeypatch.setattr(scan_cache, "_FRESH", -60.0)
 
 
 def with_ingest(task: Task, **settings: object) -> Task:

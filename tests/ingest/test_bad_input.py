@@ -1,15 +1,11 @@
 """A drop folder of all that arrives damaged, or is meant to do damage, beside one good log."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
-from kinemill.errors import TaskError
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
-from kinemill.task import load_task
 from kinemill.validate import stage as validate
 from tests.ingest.messages import dataflash_bytes, ulog_bytes, ulog_samples
 
@@ -99,30 +95,3 @@ def test_a_channel_without_a_single_value_is_judged_and_held_back(task, home, lo
     accepted = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
     assert (accepted.summary["accepted"], accepted.summary["quarantined"]) == (1, 1)
     assert accepted.summary["dropped"]["nonfinite"] == 100
-
-
-def test_an_alias_bomb_in_a_task_file_is_refused(tmp_path):
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    path = tmp_path / "bomb.yaml"
-    path.write_text("\n".join(lines) + "\ntask: bomb\n")
-    code = f"""
-import resource
-resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
-resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
-from kinemill.errors import KinemillError
-from kinemill.task import load_task
-try:
-    load_task({str(path)!r})
-except KinemillError as error:
-    print("refused")
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "refused", done.stderr[-2000:]
-
-
-def test_a_task_file_with_aliases_says_so(tmp_path):
-    path = tmp_path / "bomb.yaml"
-    path.write_text("a: &a [x]\nb: *a\n")
-    with pytest.raises(TaskError):
-        load_task(path)

@@ -7,7 +7,7 @@ import pytest
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.channel_stats import channel_stats
 from kinemill.ingest.recordings import load_recordings
-from kinemill.task import Task
+from tests.conftest import learning_task
 
 
 def frames(*columns):
@@ -56,18 +56,11 @@ def test_a_channel_without_a_usable_number_has_no_statistics():
     ],
 )
 def test_the_start_is_known_if_the_clock_counts_from_1970(home, tmp_path, unit, step, first, start):
-    task = Task.model_validate(
-        {
-            "task": "arm",
-            "dt": 0.01,
-            "channels": {
-                "position": {"role": "state", "unit": "m"},
-                "force": {"role": "action", "unit": "N"},
-            },
-            "ingest": {"min_file_age": 0.0, "time_unit": unit},
-            "learn": {"type": "dynamics"},
-        }
-    )
+    channels = {
+        "position": {"role": "state", "unit": "m"},
+        "force": {"role": "action", "unit": "N"},
+    }
+    task = learning_task("arm", 0.01, channels, ingest={"min_file_age": 0.0, "time_unit": unit})
     lines = [f"{first + step * k:.6f},{k * 0.01:.6f},0.5" for k in range(60)]
     (tmp_path / "log.csv").write_text("\n".join(["time,position,force", *lines, ""]))
     report = ingest.run(task, home, tmp_path / "log.csv")

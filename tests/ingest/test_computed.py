@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import yaml
 
 from kinemill.errors import TaskError
 from kinemill.ingest import stage as ingest
@@ -10,9 +9,10 @@ from kinemill.ingest.computed import derivative
 from kinemill.ingest.recordings import open_recording, recording_inputs
 from kinemill.ingest.rows import read_rows
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.task import Task, load_task
+from kinemill.task import Task, make_task
 from kinemill.task.computed import computation_order, estimator_rows, half_width
 from kinemill.validate import stage as validate
+from tests.conftest import load_task_in
 
 DT = 0.01
 CHANNELS = {
@@ -227,22 +227,16 @@ def test_a_task_with_an_impossible_computation_is_refused(name, channel, message
     document = settings(
         {**CHANNELS, name: {key: value for key, value in changed.items() if value is not None}}
     )
-    path = tmp_path / "arm.yaml"
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
     with pytest.raises(TaskError, match=message):
-        load_task(path)
+        load_task_in(tmp_path, document)
 
 
-def test_the_web_sets_no_expression(tmp_path):
-    path = tmp_path / "arm.yaml"
-    path.write_text(yaml.safe_dump(settings(CHANNELS), sort_keys=False))
+def test_the_web_sets_no_expression():
     with pytest.raises(TaskError, match=r"channels\.power\.expression"):
-        load_task(path, {"channels.power.expression": "torque"}, web=True)
+        make_task(settings(CHANNELS), {"channels.power.expression": "torque"}, web=True)
 
 
 def test_images_cannot_be_computed(tmp_path):
-    path = tmp_path / "arm.yaml"
     camera = {"role": "image", "expression": "torque"}
-    path.write_text(yaml.safe_dump(settings({**CHANNELS, "camera": camera}), sort_keys=False))
     with pytest.raises(TaskError, match="`expression` cannot give a channel of role image"):
-        load_task(path)
+        load_task_in(tmp_path, settings({**CHANNELS, "camera": camera}))

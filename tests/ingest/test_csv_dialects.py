@@ -11,6 +11,7 @@ from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers._csv_layout import decode
 from kinemill.ingest.readers.csv import read
 from kinemill.ingest.tracks import make_tracks
+from tests.ingest.conftest import refusals
 
 ENCODED = {
     "cp1252": "temps;vélocité mesurée;Größe [°]",
@@ -66,9 +67,7 @@ def test_dates_are_stamps(write, task, stamps):
 
 def test_a_date_that_is_none_is_refused_with_its_row(write, task):
     rows = "2024-05-01T12:00:00Z,1,2,3\n2024-05-32T12:00:01Z,1,2,3\n"
-    with pytest.raises(Unreadable) as error:
-        read(write("a.csv", HEADER + rows), task)
-    assert error.value.reasons[0]["where"] == "row 2"
+    assert refusals(read, write("a.csv", HEADER + rows), task)[0]["where"] == "row 2"
 
 
 @pytest.mark.parametrize(
@@ -96,10 +95,10 @@ def test_a_comment_far_from_both_ends_is_no_row(write, task):
 
 def test_two_lines_that_ran_into_one_are_seen_in_columns_nobody_wants_too(write, task):
     """polars, asked for some columns, takes the second line for a part of the last column."""
-    row = "0.01,1,2,3,a0.02,1,2,3,b"
-    with pytest.raises(Unreadable) as error:
-        read(write("a.csv", f"time,position,velocity,torque,note\n0,1,2,3,a\n{row}\n"), task)
-    assert (error.value.reasons[0]["check"], error.value.reasons[0]["where"]) == ("fields", "row 2")
+    rows = "0,1,2,3,a\n0.01,1,2,3,a0.02,1,2,3,b\n"
+    path = write("a.csv", f"time,position,velocity,torque,note\n{rows}")
+    reason = refusals(read, path, task)[0]
+    assert (reason["check"], reason["where"]) == ("fields", "row 2")
 
 
 def test_ticks_of_a_counter_are_stamps(write, make_task):

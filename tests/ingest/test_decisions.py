@@ -16,11 +16,8 @@ def test_the_last_decision_counts_and_all_are_kept(home):
         "b": "reject"
     }
     trail = DECISIONS.read(home, "arm")
-    assert [(made.number, made.decision, made.because) for made in trail] == [
-        (1, "release", "looked at it"),
-        (2, "reject", ""),
-        (3, "withdraw", ""),
-    ]
+    expected = [(1, "release", "looked at it"), (2, "reject", ""), (3, "withdraw", "")]
+    assert [(made.number, made.decision, made.because) for made in trail] == expected
     age = datetime.now(UTC) - datetime.fromisoformat(trail[0].when)
     assert (trail[0].who, age.total_seconds() < 60) == (getpass.getuser(), True)
     assert not DECISIONS.read(home, "leg")

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import yaml
 
 from kinemill.errors import TaskError
-from kinemill.task import load_task
+from tests.conftest import load_task_in
 from tests.ingest.test_computed import settings, the_task, tracks, write
 
 DT = 0.01
@@ -58,7 +57,5 @@ def test_a_task_without_a_delay_keeps_its_digest():
 def test_a_delay_that_cannot_be_is_refused(resample, message, tmp_path):
     own = channels(0.0)
     own["torque"]["resample"] = resample
-    path = tmp_path / "arm.yaml"
-    path.write_text(yaml.safe_dump(settings(own), sort_keys=False))
     with pytest.raises(TaskError, match=message):
-        load_task(path)
+        load_task_in(tmp_path, settings(own))

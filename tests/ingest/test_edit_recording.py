@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import polars as pl
@@ -276,6 +275,7 @@ def test_logs_in_different_units_are_merged_in_that_of_the_task(
 # Grown logs, kills, rebuilt catalogs
 
 
+@pytest.mark.usefixtures("remembered")
 def test_a_log_that_grows_keeps_the_edits_of_what_it_was(
     two, edit, undo, task, home, logs, frames, swing
 ):
@@ -285,7 +285,6 @@ def test_a_log_that_grows_keeps_the_edits_of_what_it_was(
     more = [(t + 1.0, x, v, u) for t, x, v, u in swing[:50]]
     lines = "".join(",".join(map(repr, row)) + "\n" for row in more)
     os.utime(path, (1e9, 1e9))
-    time.sleep(1.1)  # the scan cache keeps no file that changed within a second
     ingest.run(task, home, logs)
     path.write_text(path.read_text() + lines)
     first, second = frames("a.csv")

@@ -71,6 +71,13 @@ def test_a_set_is_read_whole_by_its_task(home, shared_data, example, counts):
     assert summary["quarantined"] == 0
 
 
+TASKS = ROOT / "tests" / "tasks"
+
+
+def recordings_of(task, home, folder):
+    return load_recordings(home, ingest.run(task, home, folder).artifact.ref)
+
+
 def test_no_set_is_left_out(shared_data):
     folders = {path.name for path in shared_data.iterdir() if path.is_dir()}
     assert {folder for folder, _, _ in SETS} == folders - ROBOTS
@@ -83,11 +90,9 @@ def test_a_folder_of_robot_models_holds_no_log(shared_data):
         assert [path.name for path in files if form_of(path)] == []
 
 
-def test_current_and_voltage_of_the_rlc_circuit_give_its_capacitance(request, home, shared_data):
-    task = load_task(request.config.rootpath / "tests" / "tasks" / "rlc_sim.yaml")
-    for recording in load_recordings(
-        home, ingest.run(task, home, shared_data / "rlc_sim").artifact.ref
-    ):
+def test_current_and_voltage_of_the_rlc_circuit_give_its_capacitance(home, shared_data):
+    task = load_task(TASKS / "rlc_sim.yaml")
+    for recording in recordings_of(task, home, shared_data / "rlc_sim"):
         rows = read_rows(recording.folder / recording.summary.tracks[0].file)
         raw = np.loadtxt(shared_data / "rlc_sim" / recording.name, delimiter=",", skiprows=1)
         assert np.array_equal(raw[:, 1], raw[:, 4])  # both columns that are named `V_C`
@@ -97,22 +102,18 @@ def test_current_and_voltage_of_the_rlc_circuit_give_its_capacitance(request, ho
         assert (raw[:, 2] @ raw[:, 2]) / (raw[:, 2] @ slope) == pytest.approx(270e-9, rel=0.02)
 
 
-def test_the_sensor_of_the_buck_converter_steps_by_a_fifth_of_a_volt(request, home, shared_data):
-    task = load_task(request.config.rootpath / "tests" / "tasks" / "buck_converter.yaml")
-    recordings = load_recordings(
-        home, ingest.run(task, home, shared_data / "buck_converter").artifact.ref
-    )
-    for recording in recordings:
+def test_the_sensor_of_the_buck_converter_steps_by_a_fifth_of_a_volt(home, shared_data):
+    task = load_task(TASKS / "buck_converter.yaml")
+    for recording in recordings_of(task, home, shared_data / "buck_converter"):
         rows = read_rows(recording.folder / recording.summary.tracks[0].file)
-        verdict = apply_checks_to_track(
-            {name: rows[name].to_numpy() for name in task.columns}, task
-        )
+        values = {name: rows[name].to_numpy() for name in task.columns}
+        verdict = apply_checks_to_track(values, task)
         assert verdict.measured["quantization"]["voltage:step"] == pytest.approx(0.2, rel=1e-6)
         assert verdict.findings == []
 
 
-def test_the_generator_is_sampled_at_every_500th_row(request, home, shared_data):
-    task = load_task(request.config.rootpath / "tests" / "tasks" / "dc_generator.yaml")
+def test_the_generator_is_sampled_at_every_500th_row(home, shared_data):
+    task = load_task(TASKS / "dc_generator.yaml")
     report = ingest.run(task, home, shared_data / "dc_generator")
     episodes = validate.run(task, home, report.artifact.ref)
     dataset = load_dataset(home, dataset_stage.run(task, home, episodes.ref).ref)
@@ -122,19 +123,17 @@ def test_the_generator_is_sampled_at_every_500th_row(request, home, shared_data)
     assert lengths == {"train": 650, "validation": 150, "test": 200}
 
 
-def test_silverbox_has_a_row_every_16384th_of_10_megahertz(request, home, shared_data):
-    task = load_task(request.config.rootpath / "tests" / "tasks" / "silverbox.yaml")
-    (recording,) = load_recordings(
-        home, ingest.run(task, home, shared_data / "silverbox").artifact.ref
-    )
+def test_silverbox_has_a_row_every_16384th_of_10_megahertz(home, shared_data):
+    task = load_task(TASKS / "silverbox.yaml")
+    (recording,) = recordings_of(task, home, shared_data / "silverbox")
     track = read_rows(recording.folder / recording.summary.tracks[0].file)
     raw = pl.read_csv(shared_data / "silverbox" / "SNLS80mV.csv")
     assert track["output"].to_list() == raw["V2"].drop_nulls().to_list()  # a blank line at the end
     assert track["time_s"][-1] == pytest.approx(131_071 * 16_384 / 1e7, rel=1e-12)
 
 
-def test_the_run_that_stopped_after_a_second_begins_with_a_gap(request, home, shared_data):
-    task = load_task(request.config.rootpath / "tests" / "tasks" / "pendubot.yaml")
+def test_the_run_that_stopped_after_a_second_begins_with_a_gap(home, shared_data):
+    task = load_task(TASKS / "pendubot.yaml")
     report = ingest.run(task, home, shared_data / "pendubot_400hz")
     said = {entry["file"]: entry["reasons"] for entry in report.files if entry["reasons"]}
     assert list(said) == ["sac_exp01.csv"]

@@ -74,14 +74,6 @@ def test_news_change_exactly_with_the_set_of_contents(make_task, home, logs, age
     assert now("contents change")
 
 
-def test_files_of_the_same_size_and_time_with_other_contents_are_told_apart(task, home, logs, aged):
-    aged("a.csv", "time,x\n0,1\n")
-    one = find_new_logs(task, home, logs, NOW).ids
-    (logs / "a.csv").unlink()
-    aged("a2.csv", "time,x\n0,2\n")
-    assert find_new_logs(task, home, logs, NOW).ids != one
-
-
 @pytest.mark.parametrize("name", READERS)
 def test_every_reader_claims_endings_and_refuses_bytes_of_nothing(name):
     reader = READERS[name]

@@ -9,7 +9,7 @@ from kinemill.ingest import arrivals, folder_watch
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs, watch_new_logs
 from kinemill.ingest.folder_watch import begin_scan
-from kinemill.task import Task
+from tests.conftest import learning_task
 from tests.ingest.conftest import with_ingest
 
 DELAY = 10.0  # s; a report comes after one half
@@ -17,18 +17,11 @@ DELAY = 10.0  # s; a report comes after one half
 
 @pytest.fixture
 def task():
-    return Task.model_validate(
-        {
-            "task": "arm",
-            "dt": 0.01,
-            "channels": {
-                "angle": {"role": "state", "unit": "m"},
-                "torque": {"role": "action", "unit": "N*m"},
-            },
-            "ingest": {"min_file_age": 0.0},
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-        }
-    )
+    channels = {
+        "angle": {"role": "state", "unit": "m"},
+        "torque": {"role": "action", "unit": "N*m"},
+    }
+    return learning_task("arm", 0.01, channels, ingest={"min_file_age": 0.0})
 
 
 @pytest.fixture

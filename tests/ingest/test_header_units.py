@@ -4,7 +4,7 @@ import pytest
 
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.header_units import stated_unit
-from kinemill.task import Task
+from tests.conftest import learning_task
 
 
 @pytest.mark.parametrize(
@@ -22,18 +22,11 @@ def test_the_unit_that_a_name_states(column, unit):
 
 
 def reasons(home, tmp_path, speed: dict, angle: dict | None = None):
-    task = Task.model_validate(
-        {
-            "task": "joint",
-            "dt": 0.1,
-            "channels": {
-                "angle": {"role": "state", "unit": "rad", **(angle or {})},
-                "speed": {"role": "state", **speed},
-            },
-            "ingest": {"min_file_age": 0.0, "format": "csv"},
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-        }
-    )
+    channels = {
+        "angle": {"role": "state", "unit": "rad", **(angle or {})},
+        "speed": {"role": "state", **speed},
+    }
+    task = learning_task("joint", 0.1, channels, ingest={"min_file_age": 0.0, "format": "csv"})
     rows = "\n".join(f"{0.1 * row:.1f},{row % 7},{row % 5}" for row in range(60))
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "a.csv").write_text(f"time,Angle (deg),Speed (rpm)\n{rows}\n")

@@ -2,11 +2,9 @@
 
 import os
 import shutil
-import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -15,7 +13,6 @@ from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.rows import read_rows
-from kinemill.store import open_ref
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.validate import stage as validate
@@ -38,13 +35,8 @@ def bytes_under(folder) -> dict[str, bytes]:
 def test_a_log_becomes_a_recording_with_its_track(task, home, logs, write, swing):
     write("a.csv", swing)
     report = ingest.run(task, home, logs)
-    assert report.artifact.summary == {
-        "recordings": 1,
-        "quarantined": 0,
-        "tracks": 1,
-        "rows": 100,
-        "dropped_rows": 0,
-    }
+    expected = {"recordings": 1, "quarantined": 0, "tracks": 1, "rows": 100, "dropped_rows": 0}
+    assert report.artifact.summary == expected
     (entry,) = report.files
     assert set(entry) == {"file", "hash", "outcome", "episodes", "rows", "reasons"}
     assert (entry["file"], entry["outcome"], entry["episodes"]) == ("a.csv", "episodes", 1)
@@ -82,27 +74,6 @@ def test_the_same_logs_in_another_home_publish_the_same_bytes(task, tmp_path, lo
     assert bytes_under(tmp_path / "one") == bytes_under(tmp_path / "two")
 
 
-def test_one_more_log_brings_one_more_recording(task, home, logs, write, swing):
-    write("a.csv", swing)
-    first = ingest.run(task, home, logs)
-    write("b.csv", swing[:60])
-    second = ingest.run(task, home, logs)
-    assert statuses(second) == {"a.csv": "known", "b.csv": "episodes"}
-    assert second.artifact.summary["recordings"] == 2
-    assert second.artifact.ref != first.artifact.ref
-
-
-def test_a_copy_or_rename_is_known_and_keeps_its_first_name(task, home, logs, write, swing):
-    original = write("a.csv", swing)
-    first = ingest.run(task, home, logs)
-    shutil.copy(original, logs / "0_copy.csv")
-    original.rename(logs / "renamed.csv")
-    second = ingest.run(task, home, logs)
-    assert statuses(second) == {"0_copy.csv": "known", "renamed.csv": "known"}
-    assert second.artifact.ref == first.artifact.ref
-    assert load_recordings(home, second.artifact.ref)[0].name == "a.csv"
-
-
 def test_a_copy_that_arrives_together_with_its_original_is_known(task, home, logs, write, swing):
     original, copy = write("b.csv", swing), write("a_copy.csv", swing)
     os.utime(original, (1e9, 1e9))
@@ -112,26 +83,16 @@ def test_a_copy_that_arrives_together_with_its_original_is_known(task, home, log
     assert report.artifact.summary["recordings"] == 1
 
 
-def test_recordings_stay_when_their_files_are_gone(task, home, logs, write, swing):
-    log = write("a.csv", swing)
-    first = ingest.run(task, home, logs)
-    log.unlink()
-    second = ingest.run(task, home, logs)
-    assert second.artifact.ref == first.artifact.ref
-    assert second.files == []
-
-
 def test_raw_files_are_not_touched_and_their_bytes_are_kept(task, home, logs, write, swing):
     log = write("sub/A.CSV", swing)
     os.utime(log, (1e9, 1e9))
     original, content = log.stat(), log.read_bytes()
+    log.parent.chmod(0o555)  # nothing is written beside a log
     report = ingest.run(task, home, logs)
+    log.parent.chmod(0o755)
     after = log.stat()
-    assert (after.st_mtime_ns, after.st_mode, after.st_nlink) == (
-        original.st_mtime_ns,
-        original.st_mode,
-        1,
-    )
+    assert (after.st_mtime_ns, after.st_mode) == (original.st_mtime_ns, original.st_mode)
+    assert after.st_nlink == 1
     assert log.read_bytes() == content
     hash_ = report.files[0]["hash"]
     raw = home.store / "raw" / hash_[:2] / f"{hash_}.csv"
@@ -174,21 +135,6 @@ def test_what_no_reader_claims_is_listed_and_what_is_half_written_left_alone(
 def test_a_single_file_is_one_log_whatever_its_ending(task, home, write, swing):
     report = ingest.run(task, home, write("a.log", swing))
     assert statuses(report) == {"a.log": "episodes"}
-
-
-def test_good_and_bad_stretches_live_in_one_recording(task, home, logs, write, swing):
-    late = [(t + 3.0, *rest) for t, *rest in swing[:30]]
-    write("a.csv", [*swing, *late, late[-1], (2.0, 1.0, 1.0, 1.0)])
-    report = ingest.run(task, home, logs)
-    (entry,) = report.files
-    assert (entry["outcome"], entry["episodes"], entry["rows"]) == ("episodes", 2, 130)
-    assert {item["check"] for item in entry["reasons"]} == {
-        "repeated_stamp",
-        "time_order",
-        "gap",
-        "too_short",
-    }
-    assert report.artifact.summary["dropped_rows"] == 2
 
 
 def test_reasons_are_texts_alone(task, home, logs, write):
@@ -300,25 +246,11 @@ def test_a_moved_home_still_knows_its_recordings(task, tmp_path, logs, write, sw
     assert str(tmp_path).encode() not in b"".join(bytes_under(tmp_path / "two").values())
 
 
-def test_no_track_holds_a_null(task, home, logs, write, swing):
-    rows = "".join(
-        f"{k / 100},{'' if k % 7 == 3 else k},1,{'' if k > 40 else 2}\n" for k in range(90)
-    )
-    write("a.csv", f"time,position,velocity,torque\n{rows}")
-    report = ingest.run(task, home, logs)
-    (recording,) = load_recordings(home, report.artifact.ref)
-    folder = open_ref(home, recording.ref)
-    for track in recording.summary.tracks:
-        frame = read_rows(folder / track.file)
-        assert sum(frame.null_count().row(0)) == 0
-        assert np.isnan(frame["torque"].to_numpy()[41:]).all()
-
-
+@pytest.mark.usefixtures("remembered")
 def test_a_log_that_went_on_takes_the_place_of_what_it_was(task, home, logs, write, swing):
     log = write("a.csv", swing[:60])
     write("b.csv", [(t, x + 1.0, *rest) for t, x, *rest in swing])
     os.utime(log, (1e9, 1e9))
-    time.sleep(1.1)  # a look that is younger than the clock of the file system is not kept
     first = ingest.run(task, home, logs)
     (shorter,) = [entry["hash"] for entry in first.files if entry["file"] == "a.csv"]
     content = log.read_bytes()

@@ -4,21 +4,14 @@ import numpy as np
 import pytest
 
 from kinemill.ingest.channels import on_grid
-from kinemill.task import Task
+from tests.conftest import learning_task
 
 CHANNELS = {
     "q": {"role": "state", "kind": "angle", "unit": "rad"},
     "v": {"role": "state", "unit": "rad/s"},
     "u": {"role": "action", "unit": "N*m"},
 }
-DOCUMENT = {
-    "task": "arm",
-    "dt": 0.01,
-    "channels": CHANNELS,
-    "ingest": {"resample": {"method": "mean"}},
-    "learn": {"type": "dynamics"},
-}
-TASK = Task.model_validate(DOCUMENT)
+TASK = learning_task("arm", 0.01, CHANNELS, ingest={"resample": {"method": "mean"}})
 SECONDS = 0.001 * np.arange(2001)
 GRID = 0.01 * np.arange(201)
 
@@ -30,7 +23,7 @@ def resampled(task=TASK, seconds=SECONDS, **values):
 def test_a_signal_above_half_the_new_rate_is_not_aliased():
     """Every tenth row of 90 Hz at 1 kHz is 10 Hz in full size; the mean leaves sin(0.9 π)/0.9 π."""
     wave = np.sin(2.0 * np.pi * 90.0 * SECONDS)
-    plain = Task.model_validate({**DOCUMENT, "ingest": {}})
+    plain = learning_task("arm", 0.01, CHANNELS)
     inner = slice(1, -1)
     assert np.abs(resampled(plain, v=wave)["v"][inner]).max() == pytest.approx(0.95, abs=0.05)
     assert np.abs(resampled(v=wave)["v"][inner]).max() == pytest.approx(0.109, abs=0.01)

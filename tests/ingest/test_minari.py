@@ -12,6 +12,7 @@ from kinemill.draft.builder import draft
 from kinemill.draft.schema_inference import survey
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
+from tests.conftest import load_task_in
 
 STEPS = 60
 TASK = """
@@ -55,9 +56,7 @@ def minari(logs):
 
 
 def load(tmp_path, source):
-    path = tmp_path / "reach.yaml"
-    path.write_text(TASK % source)
-    return load_task(path)
+    return load_task_in(tmp_path, TASK % source)
 
 
 @pytest.mark.parametrize(

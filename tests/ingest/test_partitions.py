@@ -1,7 +1,6 @@
 """Partitions of recordings: keys, their number, and one partition read alone."""
 
 import shutil
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +20,7 @@ from kinemill.ingest.partitions import (
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.store.home import Home
 from kinemill.task import load_task
+from tests.conftest import load_task_in
 
 TASK = """\
 task: arm
@@ -34,9 +34,7 @@ LOG = "time,angle\n" + "".join(f"{row / 100},{{}}{row}\n" for row in range(30))
 
 
 def make_task(folder, by="robot"):
-    path = folder / "arm.yaml"
-    path.write_text(TASK.replace("BY", by))
-    return load_task(path)
+    return load_task_in(folder, TASK.replace("BY", by))
 
 
 def drop(home, name, first=1):
@@ -44,11 +42,6 @@ def drop(home, name, first=1):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(LOG.format(*[first] * 30))
     return path
-
-
-def age():
-    """Wait until the scan cache remembers the logs: it omits files changed within a second."""
-    time.sleep(1.1)
 
 
 @pytest.fixture
@@ -111,32 +104,29 @@ def test_a_side_car_overrides_the_name_and_both_override_the_log(arm):
     assert key("run.csv", {"robot": ""}) == "unknown"
 
 
+@pytest.mark.usefixtures("remembered")
 def test_a_log_has_the_same_key_before_and_after_it_is_ingested(arm, home):
     for name in ("left/a.csv", "right/b.csv", "c.csv", "d.csv"):
         drop(home, name, first=ord(name[-5]))
     (home.logs("arm") / "d.meta.yaml").write_text("robot: third\n")
     assert new_keys(arm, home) == ["left", "right", "third", "unknown"]
-    age()
     ingest.run(arm, home)
     assert new_keys(arm, home) == []
     assert sorted(member_keys(arm, home).values()) == ["left", "right", "third", "unknown"]
 
 
+@pytest.mark.usefixtures("remembered")
 def test_one_partition_is_read_alone_and_the_rest_is_not_lost(arm, home):
     for name in ("left/a.csv", "right/b.csv", "c.csv"):
         drop(home, name, first=ord(name[-5]))
-    age()
     report = ingest.run(arm, home, partition="right")
     assert [entry.name for entry in Snapshot(home, report.artifact.ref)] == ["right/b.csv"]
     assert [member.name for member in members(home, "arm").values()] == ["right/b.csv"]
     everything = ingest.run(arm, home)
     assert [entry["outcome"] for entry in everything.fresh] == ["episodes", "episodes"]
     listed = recordings_by_partition(arm, home, everything.artifact.ref)
-    assert [(one.key, one.recordings) for one in listed] == [
-        ("left", 1),
-        ("right", 1),
-        ("unknown", 1),
-    ]
+    expected = [("left", 1), ("right", 1), ("unknown", 1)]
+    assert [(one.key, one.recordings) for one in listed] == expected
 
 
 def test_the_snapshot_is_the_same_whatever_the_order_of_partitions(arm, home, tmp_path):
@@ -177,9 +167,9 @@ def test_a_side_car_of_another_partition_is_not_forgotten(arm, home):
     assert sorted(member_keys(arm, home).values()) == ["left", "right"]
 
 
+@pytest.mark.usefixtures("remembered")
 def test_a_log_that_grew_supersedes_its_beginning_in_a_partition_run(arm, home):
     path = drop(home, "left/a.csv")
-    age()
     ingest.run(arm, home)
     drop(home, "right/b.csv", first=7)
     path.write_text(path.read_text() + "0.30,1\n0.31,2\n")

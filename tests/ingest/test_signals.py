@@ -67,11 +67,8 @@ def test_a_gap_in_one_signal_splits_all_and_is_named_after_it(task):
     tracks = make_tracks(two_topics(every(0.01, 0.8), slow), task)
     assert [frame.height for frame in tracks.frames] == [31, 31]
     (gap,) = tracks.reasons
-    assert (gap["check"], gap["channel"], gap["where"]) == (
-        "gap",
-        "torque",
-        "after sample 16, 0.3-0.5 s",
-    )
+    expected = ("gap", "torque", "after sample 16, 0.3-0.5 s")
+    assert (gap["check"], gap["channel"], gap["where"]) == expected
     assert (tracks.rows, tracks.dropped_rows) == (62 + 32, 19)
 
 
@@ -116,11 +113,8 @@ def test_resets_are_where_the_fewest_explain_all_topics():
     fast = Stamps(np.array([0.0, 1.0, 2.0, 0.0, 1.0, 0.0]), np.array([1, 3, 5, 7, 8, 11]))
     slow = Stamps(np.array([0.5, 1.5, 0.5]), np.array([2, 4, 12]))
     late = Stamps(np.array([0.2, 0.1, 0.6]), np.array([6, 9, 10]))
-    assert [counts.tolist() for counts in count_resets([fast, slow, late])] == [
-        [0, 0, 0, 1, 1, 2],
-        [0, 0, 2],
-        [0, 1, 1],
-    ]
+    expected = [[0, 0, 0, 1, 1, 2], [0, 0, 2], [0, 1, 1]]
+    assert [counts.tolist() for counts in count_resets([fast, slow, late])] == expected
 
 
 def test_without_places_in_the_file_resets_are_counted():

@@ -97,10 +97,8 @@ def test_of_equal_stamps_the_first_is_kept_and_the_others_counted(task):
     tracks = make_tracks(raw([0.0, 0.0, 0.0, 0.01, 0.02], position=[5, 6, 7, 8, 9]), task)
     assert tracks.frames[0]["angle"].to_list() == [5.0, 8.0, 9.0]
     assert (tracks.rows, tracks.dropped_rows) == (3, 2)
-    assert (tracks.reasons[0]["check"], tracks.reasons[0]["where"]) == (
-        "repeated_stamp",
-        "rows 2-3",
-    )
+    expected = ("repeated_stamp", "rows 2-3")
+    assert (tracks.reasons[0]["check"], tracks.reasons[0]["where"]) == expected
 
 
 def test_a_clock_that_repeats_most_stamps_may_have_too_few_digits(task):
@@ -218,10 +216,8 @@ def test_stamps_a_thousand_times_too_close_are_named_with_their_unit(make_task, 
     tracks = make_tracks(raw([k * ticks / 100 for k in range(50)], ticks=task.ingest.ticks), task)
     assert tracks.frames == []
     assert checks(tracks) == ["too_short"]
-    assert (
-        tracks.reasons[0]["fix"]
-        == f"if the timestamps are in {true}, set `ingest.time_unit: {true}`"
-    )
+    fix = f"if the timestamps are in {true}, set `ingest.time_unit: {true}`"
+    assert tracks.reasons[0]["fix"] == fix
 
 
 @pytest.mark.parametrize(("step", "unit", "true"), [(0.01, "ms", "s"), (10.0, "s", "ms")])

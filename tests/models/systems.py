@@ -9,18 +9,16 @@ from kinemill.train.dynamics_settings import GaussNewton
 from kinemill.train.gauss_newton import fit_rollouts
 from kinemill.train.layout import layout_of
 from kinemill.train.step import SCALES, make_step
+from tests.conftest import learning_task
 
 
 def task_of(state, action, dt=1.0, **learn) -> Task:
     """Return a task of a state and an action, (name, unit) each, that predicts the state."""
     (name, unit), (acting, acting_unit) = state, action
-    channels = {
-        name: {"role": "state", "unit": unit},
-        acting: {"role": "action", "unit": acting_unit},
-    }
+    channels = {name: {"role": "state", "unit": unit}}
+    channels |= {acting: {"role": "action", "unit": acting_unit}}
     outputs = {name: {"relation": "equal", "of": name}}
-    learn = {"type": "dynamics", "outputs": outputs, **learn}
-    return Task.model_validate({"task": "box", "dt": dt, "channels": channels, "learn": learn})
+    return learning_task("box", dt, channels, {"outputs": outputs, **learn})
 
 
 def windows_of(rows, history, horizon, states=1) -> Windows:

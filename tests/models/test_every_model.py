@@ -4,26 +4,16 @@ import pytest
 import torch
 
 from kinemill.task import MODELS
-from kinemill.task.document import Task
 from kinemill.train.layout import make_layout
 from kinemill.train.relations import Output
 from kinemill.train.step import SCALES
+from tests.conftest import learning_task
+from tests.dataset.packing import PENDULUM
 from tests.models.options import LEAST, MORE, OPTIONS
 
 HISTORY, BATCH = 4, 6
 CASES = [(name, LEAST.get(name, {})) for name in MODELS] + list(OPTIONS.items()) + MORE
-TASK = Task.model_validate(
-    {
-        "task": "pendulum",
-        "dt": 0.02,
-        "channels": {
-            "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-            "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
-            "torque": {"role": "action", "unit": "N*m"},
-        },
-        "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-    }
-)
+TASK = learning_task("pendulum", 0.02, PENDULUM)
 ALPHA = {"alpha": Output(relation="derivative", of="velocity")}
 
 

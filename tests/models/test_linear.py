@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from kinemill.errors import BadInput
 from kinemill.models.linear import Linear
-from kinemill.task.document import Task
 from kinemill.train.layout import make_layout
+from tests.conftest import learning_task
 
 INPUTS, OUTPUTS, HISTORY = 3, 2, 4
 
@@ -84,9 +84,7 @@ def test_local_joints_see_themselves_and_their_own_command():
         for role, names in {"state": ("a", "b"), "action": ("a_goal", "b_goal")}.items()
         for name in names
     }
-    task = {"task": "arm", "dt": 0.1, "channels": channels}
-    task["learn"] = {"type": "dynamics", "model": {"type": "mlp"}}
-    layout = make_layout(Task.model_validate(task), {}, "semi_implicit", 2)
+    layout = make_layout(learning_task("arm", 0.1, channels), {}, "semi_implicit", 2)
     network = Linear(local=True, ridge=0.0).build_for(layout, {})
     features = torch.randn(300, 2, 4, generator=torch.Generator().manual_seed(0))
     own = features[:, -1, 2:] - 0.5 * features[:, 0, :2]  # commands now, places before

@@ -8,17 +8,15 @@ from kinemill.errors import BadInput
 from kinemill.models.narx import Narx
 from kinemill.models.networks.narx import forward_selection
 from kinemill.models.networks.narx_terms import MAX_CANDIDATES
-from kinemill.task.document import Task
 from kinemill.task.portfolio import TaskFacts
 from kinemill.train.layout import make_layout
+from tests.conftest import learning_task
 
 
 def layout_with(states, actions, history=3):
     channels = {f"y{k}": {"role": "state", "unit": "m"} for k in range(states)}
     channels |= {f"u{k}": {"role": "action", "unit": "N"} for k in range(actions)}
-    learn = {"type": "dynamics", "model": {"type": "mlp"}}
-    raw = {"task": "box", "dt": 0.1, "channels": channels, "learn": learn}
-    return make_layout(Task.model_validate(raw), {}, "semi_implicit", history)
+    return make_layout(learning_task("box", 0.1, channels), {}, "semi_implicit", history)
 
 
 def network_of(states=1, actions=1, history=3, **settings):

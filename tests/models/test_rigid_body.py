@@ -5,18 +5,19 @@ import math
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from kinemill.errors import BadInput, TaskError
 from kinemill.models.networks.mechanics import Chain, Free, solve
 from kinemill.models.networks.rigid_body import Actuators
 from kinemill.models.rigid_body import RigidBody
-from kinemill.task import load_task, make_task
+from kinemill.task import make_task
 from kinemill.task.document import Task
 from kinemill.train.dynamics_settings import GaussNewton
 from kinemill.train.layout import layout_of, make_layout
 from kinemill.train.relations import Output
 from kinemill.train.step import SCALES
+from tests.conftest import load_task_in
+from tests.dataset.packing import PENDULUM
 
 # Point masses on massless rods: m1 = 1.2 kg at l1 = 0.5 m, m2 = 0.7 kg at l2 = 0.4 m behind it.
 M1, L1, M2, L2, G = 1.2, 0.5, 0.7, 0.4, 9.81
@@ -135,12 +136,7 @@ def test_an_action_acts_after_its_delay():
 TASK = {
     "task": "swing",
     "dt": 0.02,
-    "channels": {
-        "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-        "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
-        "torque": {"role": "action", "unit": "N*m"},
-        "other": {"role": "action", "unit": "N*m"},
-    },
+    "channels": PENDULUM | {"other": {"role": "action", "unit": "N*m"}},
     "learn": {"type": "dynamics", "model": {"type": "mlp"}},
 }
 ALPHA = {"alpha": Output(relation="derivative", of="velocity")}
@@ -199,10 +195,8 @@ def test_a_task_whose_velocities_are_unknown_is_refused_when_it_is_read(tmp_path
     channels = {name: dict(one) for name, one in TASK["channels"].items()}
     del channels["velocity"]["derivative_of"]
     learn = {"type": "dynamics", "model": {"type": "rigid_body"}}
-    path = tmp_path / "swing.yaml"
-    path.write_text(yaml.safe_dump(TASK | {"channels": channels, "learn": learn}))
     with pytest.raises(TaskError, match=r"learn\.model: rigid_body predicts acc.*derivative_of"):
-        load_task(path)
+        load_task_in(tmp_path, TASK | {"channels": channels, "learn": learn})
 
 
 @pytest.mark.parametrize("friction", ["coulomb", "lugre"])

@@ -44,6 +44,7 @@ from kinemill.verify.comparison_sections import HEAD
 from kinemill.verify.document import Verification
 from kinemill.verify.learning_curves import HEADING
 from kinemill.verify.results import Metrics, PolicyGain, WindowCounts
+from tests.conftest import load_task_in
 from tests.register.conftest import trained, without_part
 from tests.verify.test_held_out import Counting
 
@@ -152,9 +153,7 @@ class Chain:
 
 @pytest.fixture
 def task(tmp_path):
-    path = tmp_path / "cart.yaml"
-    path.write_text(yaml.safe_dump(TASK))
-    return load_task(path)
+    return load_task_in(tmp_path, TASK)
 
 
 @pytest.fixture
@@ -197,10 +196,8 @@ def test_a_policy_that_brings_more_becomes_champion_and_acts_by_its_address(with
     assert {"beats_random", "interval_random", "measured", "interface", "serves"} <= set(lines)
     policy = runtime.load("models:/cart@champion")
     assert policy.act([0.0, 0.05, 0.0]) == pytest.approx([3.0], abs=1e-5)
-    assert list_versions("cart", with_champion.home).versions[0].metrics.returns == {
-        "model": 50.0,
-        "random": 20.0,
-    }
+    expected = {"model": 50.0, "random": 20.0}
+    assert list_versions("cart", with_champion.home).versions[0].metrics.returns == expected
     assert show("cart", with_champion.home).decision == "champion"
 
 
@@ -211,11 +208,8 @@ def test_plain_mlflow_loads_a_champion_and_its_answers_are_those_of_act(with_cha
     with open_tracking(with_champion.home).as_default():
         model = mlflow.pyfunc.load_model("models:/cart@champion")
     inputs = {spec.name: (spec.type, spec.shape) for spec in model.metadata.signature.inputs}
-    assert {name: shape for name, (_, shape) in inputs.items()} == {
-        "observation": (-1, 3),
-        "carry_0": (-1, 3),
-        "carry_1": (-1, 1),
-    }
+    expected = {"observation": (-1, 3), "carry_0": (-1, 3), "carry_1": (-1, 1)}
+    assert {name: shape for name, (_, shape) in inputs.items()} == expected
     policy = runtime.load("models:/cart@champion")
     carry = {name: np.zeros((1, shape[1]), kind) for name, (kind, shape) in inputs.items()}
     for observed in np.float32([[0.1, 0.05, 0.0], [0.1, -0.02, 0.3], [0.0, 0.04, -0.2]]):
@@ -324,9 +318,8 @@ def test_a_ceiling_that_a_champion_is_above_is_none(task):
 
 
 def test_a_ceiling_is_of_returns(task):
-    with pytest.raises(
-        TaskError, match=r"promote\.ceiling: applies to returns, which are not compared"
-    ):
+    message = r"promote\.ceiling: applies to returns, which are not compared"
+    with pytest.raises(TaskError, match=message):
         load_task(task.path, {"promote.ceiling": 1.0, "promote.metric": "success"})
 
 
@@ -351,11 +344,8 @@ def test_the_gate_tries_policies_itself_from_the_same_starts(chain, by_gain):
     assert (candidate.error, candidate.windows, candidate.episodes) == (60.0, EPISODES, EPISODES)
     assert candidate.channels == {"return": 60.0, "success": 1.0}
     comparison = test.compare(weak, weaker)
-    assert (
-        0.0
-        < comparison.paired.interval[0]
-        <= comparison.challenger.error - comparison.champion.error
-    )
+    difference = comparison.challenger.error - comparison.champion.error
+    assert 0.0 < comparison.paired.interval[0] <= difference
     # from the same starts: a policy differs from itself by nothing, at any start
     assert test.compare(weak, runtime.load(by_gain[WEAK])).paired.interval == (0.0, 0.0)
     assert test.age() < 600.0

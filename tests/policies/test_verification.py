@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
-import yaml
 
 from benchmarks._balance import DT
 from benchmarks._policies import Chooser, Gains, Looking, Sampler, published
@@ -21,12 +20,12 @@ from kinemill.policies.environments.evaluation import Recorded, Trials
 from kinemill.policies.verification.subject import PolicySubject
 from kinemill.policies.verification.trials import EnvironmentTrials, compare_episodes, is_tie
 from kinemill.store import to_json_value, write_document
-from kinemill.task import load_task
 from kinemill.train.summary import ModelSummary
 from kinemill.verify.bundle import verify_folder
 from kinemill.verify.learning_curves import HEADING
 from kinemill.verify.report import page
 from kinemill.verify.verifier import run_checks, summary, verify_files
+from tests.conftest import load_task_in
 
 ENVIRONMENT = {
     "type": "python",
@@ -43,9 +42,7 @@ def task_of(tmp_path, **changes):
         "learn": {"type": "reinforcement", "algorithm": {"type": "ppo"}},
         "environment": ENVIRONMENT,
     }
-    path = tmp_path / "cart.yaml"
-    path.write_text(yaml.safe_dump(text | changes))
-    return load_task(path)
+    return load_task_in(tmp_path, text | changes)
 
 
 def subject(module, folder, task):

@@ -13,6 +13,7 @@ from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.loop import fit
+from tests.conftest import learning_task
 from tests.dataset.packing import PENDULUM, packed_of, swing, write_packed
 
 DT = 0.02
@@ -43,6 +44,13 @@ class Recorder(NullReporter):
 def prepared(task, dataset, start=None):
     """Return a new module, its objective and the settings of its training."""
     return *task.learn.prepare(task, dataset, dataset, CPU, start), task.learn
+
+
+def ready(validation, training_set=None, **settings):
+    """Return module, objective and settings of an uncompiled training, which runs to its end."""
+    task = pendulum_task(**{"compile": "off", "patience": None, **settings})
+    training_set = validation if training_set is None else training_set
+    return *task.learn.prepare(task, validation, training_set, CPU), task.learn
 
 
 def assert_resumes(prepare, folder, stop_at=30):
@@ -78,25 +86,9 @@ def assert_resumes(prepare, folder, stop_at=30):
 
 
 def pendulum_task(**learn) -> Task:
-    return Task.model_validate(
-        {
-            "task": "pendulum",
-            "dt": DT,
-            "channels": PENDULUM,
-            "learn": {
-                "type": "dynamics",
-                "model": {"type": "mlp", "hidden_sizes": [16]},
-                "history": 3,
-                "horizon": 4,
-                "steps": 60,
-                "batch_size": 32,
-                "eval_every": 20,
-                "save_every": 20,
-                "log_every": 10,
-                **learn,
-            },
-        }
-    )
+    usual = {"model": {"type": "mlp", "hidden_sizes": [16]}, "history": 3, "horizon": 4}
+    usual |= {"steps": 60, "batch_size": 32, "eval_every": 20, "save_every": 20, "log_every": 10}
+    return learning_task("pendulum", DT, PENDULUM, usual | learn)
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,11 @@ import pytest
 import torch
 
 from kinemill.runtime.window_metrics import cut_windows
-from kinemill.task.document import Task
-from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
+from tests.conftest import learning_task
 from tests.dataset.packing import packed_of
-from tests.train.conftest import publish
+from tests.train.conftest import QUIET, publish
 
 DT = 0.002  # s
 FINE = 5  # integration steps within a row
@@ -74,13 +73,9 @@ def without_velocity(packed):
 def errors_of(home, packed, learn, encoding=None):
     """RMSE over the training spread, (S,) each: after 25 steps, and over whole test episodes."""
     channels = {name: CHANNELS[name] for name in packed.columns}
-    usual = {"type": "dynamics", "history": HISTORY, "horizon": 10, "eval_every": 250}
-    settings = {**usual, **learn, "encoding": encoding or {}}
-    raw = {"task": "axis", "dt": DT, "channels": channels, "learn": settings}
-    data = publish(home, packed)
-    artifact = train.run(
-        Task.model_validate(raw), home, data, data, (NullReporter(), NullReporter())
-    )
+    usual = {"history": HISTORY, "horizon": 10, "eval_every": 250, "encoding": encoding or {}}
+    task, data = learning_task("axis", DT, channels, usual | learn), publish(home, packed)
+    artifact = train.run(task, home, data, data, QUIET)
     model, states = load_model(home.root / artifact.ref.path), len(packed.states)
     starts, whole = packed.window_starts("test", HISTORY + HORIZON, 5), packed.of("test")
     result = [_missed(model, packed, starts, HORIZON)[:, -1]]

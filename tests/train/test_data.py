@@ -13,6 +13,7 @@ from kinemill.train.data import make_windows, window_weights
 from kinemill.train.layout import make_layout
 from kinemill.train.loop import fit
 from kinemill.train.scaling import scale_of
+from tests.conftest import learning_task
 from tests.dataset.packing import packed_of
 from tests.train.conftest import QUIET, assert_resumes, prepared
 
@@ -21,25 +22,10 @@ CHANNELS = {"x": {"role": "state", "unit": "m"}, "u": {"role": "action", "unit":
 
 def echo_task(**learn) -> Task:
     """A state that is the last action: x[k+1] = u[k]."""
-    return Task.model_validate(
-        {
-            "task": "echo",
-            "dt": 0.1,
-            "channels": CHANNELS,
-            "learn": {
-                "type": "dynamics",
-                "model": {"type": "mlp", "hidden_sizes": [32]},
-                "outputs": {"x_next": {"relation": "equal", "of": "x"}},
-                "history": 3,
-                "horizon": 4,
-                "steps": 400,
-                "batch_size": 64,
-                "optimizer": {"lr": 1e-2},
-                "schedule": {"warmup_steps": 10},
-                **learn,
-            },
-        }
-    )
+    usual = {"model": {"type": "mlp", "hidden_sizes": [32]}, "history": 3, "horizon": 4}
+    usual |= {"outputs": {"x_next": {"relation": "equal", "of": "x"}}, "steps": 400}
+    usual |= {"batch_size": 64, "optimizer": {"lr": 1e-2}, "schedule": {"warmup_steps": 10}}
+    return learning_task("echo", 0.1, CHANNELS, usual | learn)
 
 
 def packed_echo(rows: int = 300, column=None) -> PackedDataset:

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +18,15 @@ from kinemill.train.noise import Draws, KeyedNoise
 from kinemill.train.optimizer_step import Steps, one_by_one, reason_against_graph
 from kinemill.train.training_state import State, Training
 from tests.policies.imitation.test_ddp_policies import parts_of
-from tests.train.conftest import CPU, QUIET, Recorder, assert_resumes, pendulum_task, prepared
+from tests.train.conftest import (
+    CPU,
+    QUIET,
+    Recorder,
+    assert_resumes,
+    pendulum_task,
+    prepared,
+    ready,
+)
 
 pytestmark = pytest.mark.ci
 
@@ -37,11 +46,10 @@ CASES = {
 
 
 def training_of(packed, **learn):
-    task = pendulum_task(patience=None, compile="off", **learn)
-    module, objective = task.learn.prepare(task, packed, packed, CPU)
-    optimizer = task.learn.optimizer.build(p for p in module.parameters() if p.requires_grad)
-    state, scaler = State(pieces=task.learn.accumulate), scaler_of(task.learn.amp, CPU)
-    return task.learn, Training(module, optimizer, None, scaler, state), objective
+    module, objective, settings = ready(packed, **learn)
+    optimizer = settings.optimizer.build(p for p in module.parameters() if p.requires_grad)
+    state, scaler = State(pieces=settings.accumulate), scaler_of(settings.amp, CPU)
+    return settings, Training(module, optimizer, None, scaler, state), objective
 
 
 @pytest.fixture
@@ -65,11 +73,10 @@ def test_losses_weights_and_curves_are_those_of_steps_that_wait(
     case, packed, tmp_path, as_on_gpu, request
 ):
     learn = {"steps": 30, "log_every": 7} | CASES[case]
-    task = pendulum_task(patience=None, compile="off", **learn)
 
     def train(folder):
-        module, objective = task.learn.prepare(task, packed, packed, CPU)
-        state, best = fit(module, objective, task.learn, tmp_path / folder, QUIET)
+        module, objective, settings = ready(packed, **learn)
+        state, best = fit(module, objective, settings, tmp_path / folder, QUIET)
         return state, best, module.state_dict()
 
     with pytest.MonkeyPatch.context() as patch:
@@ -127,8 +134,8 @@ def test_no_garbage_is_collected_in_a_capture():
 
 
 def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, as_on_gpu, in_groups):
-    task = pendulum_task(patience=None, compile="off", ema=0.9, save_every=15, **CASES["fp16"])
-    assert_resumes(lambda: prepared(task, packed), tmp_path, 40)
+    settings = {"ema": 0.9, "save_every": 15, **CASES["fp16"]}
+    assert_resumes(lambda: ready(packed, **settings), tmp_path, 40)
 
 
 @pytest.mark.parametrize("learn", [{}, {"amp": "fp16"}], ids=["float32", "fp16"])
@@ -153,7 +160,6 @@ def test_a_loss_that_is_not_finite_freezes_the_weights_until_it_is_noticed(packe
 
 def spoiled(objective, window):
     """Return an objective whose loss is NaN for batches with a window."""
-    from dataclasses import replace
 
     def loss(which, *rest):
         factor = torch.where((which == window).any(), torch.nan, 1.0)
@@ -183,14 +189,8 @@ def test_what_cannot_be_a_graph_is_named(packed):
     ):
         learn, training, objective = training_of(packed, **settings)
         assert reason in reason_against_graph(training, objective, learn)
-    for settings in (
-        {},
-        {"ensemble": 2},
-        {"amp": "fp16"},
-        {"optimizer": {"type": "sgd"}},
-        {"noise": {"velocity": 0.1}},
-        DROPPED,
-    ):
+    graphs = [{}, {"ensemble": 2}, {"amp": "fp16"}, {"optimizer": {"type": "sgd"}}]
+    for settings in (*graphs, {"noise": {"velocity": 0.1}}, DROPPED):
         learn, training, objective = training_of(packed, **settings)
         assert reason_against_graph(training, objective, learn) is None
 
@@ -229,10 +229,8 @@ def fit_without_capture(packed, tmp_path, as_on_gpu, in_groups, monkeypatch):
             raise error
 
         monkeypatch.setattr("kinemill.train.optimizer_step.DeviceSteps", Refusing)
-        task = pendulum_task(patience=None, compile="off", **learn)
-        module, objective = task.learn.prepare(task, packed, packed, CPU)
         messages, folder = Recorder(), tmp_path / f"{error}-{learn}".replace("/", "-")
-        state, _ = fit(module, objective, task.learn, folder, (NullReporter(), messages))
+        state, _ = fit(*ready(packed, **learn), folder, (NullReporter(), messages))
         return state, messages.messages
 
     return train

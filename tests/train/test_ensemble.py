@@ -9,18 +9,13 @@ from kinemill.train import stage as train
 from kinemill.train.batches import MEMBER_STRIDE
 from kinemill.train.loop import fit
 from tests.models.options import LEAST
-from tests.train.conftest import CPU, QUIET, pendulum_task, publish
+from tests.train.conftest import QUIET, pendulum_task, publish, ready
 
 pytestmark = pytest.mark.ci
 
 
-def prepared(packed, **learn):
-    task = pendulum_task(**learn)
-    return task.learn, *task.learn.prepare(task, packed, packed, CPU)
-
-
 def trained(packed, folder, **learn):
-    learn, module, objective = prepared(packed, **learn)
+    module, objective, learn = ready(packed, **learn)
     fit(module, objective, learn, folder, QUIET)
     return module
 
@@ -47,7 +42,7 @@ def test_a_member_is_what_a_training_of_its_own_seed_would_be(packed, tmp_path, 
 
 
 def test_members_of_the_same_training_differ(packed):
-    _, module, _ = prepared(packed, ensemble=3)
+    module, *_ = ready(packed, ensemble=3)
     head = module.member.step.network.head.weight
     assert not torch.equal(head[0], head[1])
     assert not torch.equal(head[1], head[2])
@@ -58,7 +53,7 @@ def test_a_rollout_is_the_mean_of_what_the_members_say_on_their_own(packed, mode
     """Angles by their short differences; each member runs on its own predictions alone."""
     outputs = {"alpha": {"relation": "derivative", "of": "velocity"}}
     settings = {"type": model, **LEAST.get(model, {})}
-    _, module, _ = prepared(packed, ensemble=2, model=settings, outputs=outputs)
+    module, *_ = ready(packed, ensemble=2, model=settings, outputs=outputs)
     module.eval()
     windows = data(packed)
     with torch.no_grad():
@@ -73,7 +68,7 @@ def test_a_rollout_is_the_mean_of_what_the_members_say_on_their_own(packed, mode
 
 
 def test_a_measured_state_brings_the_members_together(packed):
-    _, module, _ = prepared(packed, ensemble=3)
+    module, *_ = ready(packed, ensemble=3)
     states, _, actions = data(packed)
     with torch.no_grad():
         first, *carry = module(states[:, 0], actions[:, 0], *module.initial_carry(6))
@@ -105,7 +100,7 @@ def test_every_member_that_is_fitted_in_closed_form_is_exact(packed, model):
     """The pendulum is linear in their terms; a member with the scaling of another is off by 1 %."""
     alpha = {"outputs": {"alpha": {"relation": "derivative", "of": "velocity"}}}
     settings = {"ensemble": 3, "model": {"type": model, "ridge": 1e-12}}
-    _, module, _ = prepared(packed, **settings, **(alpha if model == "physics" else {}))
+    module, *_ = ready(packed, **settings, **(alpha if model == "physics" else {}))
     states, past, actions = data(packed)
     starts = torch.arange(6) * 15
     index = starts.unsqueeze(1) + torch.arange(3, 10)

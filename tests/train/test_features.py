@@ -18,6 +18,7 @@ from kinemill.task.plugins import Encoding
 from kinemill.train.layout import Layout, layout_of
 from kinemill.train.scaling import scale_of
 from kinemill.train.step import make_step
+from tests.conftest import learning_task
 from tests.dataset.packing import packed_of
 
 
@@ -63,19 +64,8 @@ CHANNELS = {
 
 
 def cart_task(**learn) -> Task:
-    return Task.model_validate(
-        {
-            "task": "cart",
-            "dt": 0.1,
-            "channels": CHANNELS,
-            "learn": {
-                "type": "dynamics",
-                "model": {"type": "gru", "hidden_size": 6},
-                "history": 3,
-                **learn,
-            },
-        }
-    )
+    usual = {"model": {"type": "gru", "hidden_size": 6}, "history": 3}
+    return learning_task("cart", 0.1, CHANNELS, usual | learn)
 
 
 def packed_cart(rows=(40, 25, 30), seed=0, far=1.0) -> PackedDataset:

@@ -6,13 +6,10 @@ import torch
 
 from kinemill.dataset import PackedEpisode
 from kinemill.task.document import Task
-from kinemill.task.protocols import NullReporter
 from kinemill.train.layout import layout_of
 from kinemill.train.loop import fit
 from kinemill.train.scaling import scale_of
-from tests.train.conftest import pendulum_task
-
-QUIET, CPU = (NullReporter(), NullReporter()), torch.device("cpu")
+from tests.train.conftest import QUIET, pendulum_task, ready
 
 
 def test_limits_of_a_channel_do_not_scale_its_features(packed):
@@ -31,10 +28,9 @@ def test_fewer_windows_than_a_batch_are_learned_from(packed, tmp_path):
     train = PackedEpisode("a", "a", "a.csv", "train", 0, 12)
     validation = PackedEpisode("b", "b", "b.csv", "validation", 150, 200)
     short = replace(packed, episodes=[train, validation])
-    task = pendulum_task(batch_size=256, steps=30)
-    module, objective = task.learn.prepare(task, short, short, CPU)
+    module, objective, learn = ready(short, batch_size=256, steps=30)
     assert objective.windows == 6
-    state, _ = fit(module, objective, task.learn, tmp_path, QUIET)
+    state, _ = fit(module, objective, learn, tmp_path, QUIET)
     losses = [value for _, value in state.history["train/loss"]]
     assert state.step == 30
     assert losses[-1] < losses[0]

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from kinemill.errors import TaskError
-from kinemill.task import load_task
 from kinemill.task.document import Task
 from kinemill.train.layout import make_layout
 from kinemill.train.relations import Output
+from tests.conftest import load_task_in
 
 CHAIN = {
     "task": "cart",
@@ -31,11 +31,8 @@ def advance(layout, state, outputs):
 
 def test_without_outputs_each_state_has_its_delta():
     layout = make_layout(Task.model_validate(CHAIN), {}, "semi_implicit", 1)
-    assert [name for name, _ in layout.outputs] == [
-        "position_delta",
-        "velocity_delta",
-        "temperature_delta",
-    ]
+    expected = ["position_delta", "velocity_delta", "temperature_delta"]
+    assert [name for name, _ in layout.outputs] == expected
     assert advance(layout, [1.0, 2.0, 3.0], [0.1, 0.2, 0.3]) == pytest.approx([1.1, 2.2, 3.3])
 
 
@@ -55,16 +52,12 @@ learn:
 
 
 def test_two_rates_of_one_state_are_asked_about_instead_of_added_up(tmp_path):
-    path = tmp_path / "cart.yaml"
     second = "  measured: {role: state, unit: m/s, derivative_of: position}\n  force:"
     text = TASK.replace("  force:", second) + "    rate: {relation: delta, of: measured}\n"
-    path.write_text(text)
-    with pytest.raises(
-        TaskError, match="'velocity' and 'measured' are both the derivative of 'position'"
-    ):
-        load_task(path)
-    path.write_text(text + "    position: {relation: delta, of: position}\n")
-    load_task(path)
+    message = "'velocity' and 'measured' are both the derivative of 'position'"
+    with pytest.raises(TaskError, match=message):
+        load_task_in(tmp_path, text)
+    load_task_in(tmp_path, text + "    position: {relation: delta, of: position}\n")
 
 
 def chain_of_three(integrator):

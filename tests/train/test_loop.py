@@ -13,15 +13,9 @@ from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.devices import determined, pick_device, single_thread
 from kinemill.train.ema import Average
 from kinemill.train.loop import fit
-from tests.train.conftest import CPU, QUIET, pendulum_task
+from tests.train.conftest import CPU, QUIET, ready
 
 STEADY = {"type": "constant", "warmup_steps": 0}
-PLAIN = {"compile": "off", "patience": None}
-
-
-def ready(packed, **settings):
-    task = pendulum_task(**{**PLAIN, **settings})
-    return *task.learn.prepare(task, packed, packed, CPU), task.learn
 
 
 def trained(packed, folder, **settings):

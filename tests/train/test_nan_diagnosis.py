@@ -13,14 +13,9 @@ from kinemill.train.checkpoint import checkpoints, read_checkpoint
 from kinemill.train.compiled import has_compiler
 from kinemill.train.loop import fit
 from kinemill.train.memory import is_out_of_memory, peaks
-from tests.train.conftest import CPU, QUIET, Recorder, pendulum_task
+from tests.train.conftest import CPU, QUIET, Recorder, ready
 
 ROWS, WINDOW = 150, 7  # of an episode, of a window: history 3, horizon 4
-
-
-def ready(training_set, validation, **settings):
-    task = pendulum_task(**{"compile": "off", "patience": None, **settings})
-    return *task.learn.prepare(task, validation, training_set, CPU), task.learn
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -31,7 +26,7 @@ def test_a_bad_number_in_the_data_is_named_by_episode_row_and_channel(
     values = packed.values.copy()
     values[2 * ROWS + 40, 1] = bad  # row 40 of the third episode, velocity
     broken = replace(packed, segments=[values])
-    module, objective, learn = ready(broken, packed, save_every=1, batch_size=16, **others)
+    module, objective, learn = ready(packed, broken, save_every=1, batch_size=16, **others)
     with pytest.raises(TrainingFailed) as caught:
         fit(module, objective, learn, tmp_path, QUIET)
     text = str(caught.value)
@@ -51,7 +46,7 @@ def test_a_bad_number_in_the_data_is_named_by_episode_row_and_channel(
 
 def absurd(packed, **settings):
     settings = {"schedule": {"type": "constant", "warmup_steps": 0}} | settings
-    module, objective, learn = ready(packed, packed, save_every=1, **settings)
+    module, objective, learn = ready(packed, save_every=1, **settings)
     optimizer = learn.optimizer.model_copy(update={"lr": 1e30})  # more than its bound
     return module, objective, learn.model_copy(update={"optimizer": optimizer})
 
@@ -73,9 +68,8 @@ def test_the_error_suggests_to_lower_an_absurd_rate(packed, tmp_path):
 def test_the_rate_of_a_warm_up_is_a_cause(packed, tmp_path, warmup):
     schedule = {"type": "constant", "warmup_steps": warmup}
     module, objective, learn = absurd(packed, schedule=schedule)
-    with pytest.raises(
-        Diverged, match=r"step 1, .*; lower learn\.optimizer\.lr \(1e\+30\) or "
-    ) as it:
+    message = r"step 1, .*; lower learn\.optimizer\.lr \(1e\+30\) or "
+    with pytest.raises(Diverged, match=message) as it:
         fit(module, objective, learn, tmp_path, QUIET)
     assert "is small" not in str(it.value)
 
@@ -88,7 +82,7 @@ def test_a_rate_that_cannot_be_the_cause_is_not_blamed(packed, tmp_path, step, w
         "optimizer": {"lr": 1e-3},
         "schedule": {"type": "cosine_warmup", "min_lr": 1e-9, "warmup_steps": 0, "decay_steps": 40},
     }
-    module, objective, learn = ready(packed, packed, **settings)
+    module, objective, learn = ready(packed, **settings)
 
     def loss(which, at, *position):
         return objective.loss(which, at, *position) * (np.inf if at >= step else 1.0)
@@ -113,7 +107,7 @@ def test_a_compiled_step_that_is_not_finite_leaves_the_weights_and_is_reported(p
 
 def test_a_gradient_that_overflows_where_the_loss_does_not_is_found_too(packed, tmp_path):
     """The error of one window counts as the root of nearly nothing: its slope is infinite."""
-    module, objective, learn = ready(packed, packed, batch_size=64)
+    module, objective, learn = ready(packed, batch_size=64)
     guilty = 137
 
     def loss(which, step, *position):
@@ -152,7 +146,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_out_of_memory_says_what_did_not_fit_and_what_to_change(packed, tmp_path, error):
-    module, objective, learn = ready(packed, packed, batch_size=64)
+    module, objective, learn = ready(packed, batch_size=64)
     module.network = Full(module.network, 40, error)
     parameters = sum(value.numel() for value in module.parameters())
     with pytest.raises(
@@ -166,7 +160,7 @@ def test_out_of_memory_says_what_did_not_fit_and_what_to_change(packed, tmp_path
 
 
 def test_the_most_memory_is_recorded_but_not_in_the_curves(packed, tmp_path):
-    module, objective, learn = ready(packed, packed)
+    module, objective, learn = ready(packed)
     messages = Recorder()
     state, _ = fit(module, objective, learn, tmp_path, (messages, NullReporter()))
     # torch alone takes 0.1 GiB, and this machine has not a million.

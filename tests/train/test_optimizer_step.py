@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from kinemill.task.plugins import OBJECTIVES, OPTIMIZERS
-from kinemill.task.protocols import NullReporter
 from kinemill.train.devices import multiplied
 from kinemill.train.loop import fit
 from kinemill.train.optimizer_step import fused_step
-from tests.train.conftest import pendulum_task
+from tests.train.conftest import QUIET, ready
 
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
@@ -35,8 +34,7 @@ def test_step_without_overhead_equals_optimizer_step_bit_for_bit(name):
 
 
 def test_steps_multiply_in_the_set_precision_and_validation_exactly(packed, tmp_path):
-    learn = pendulum_task(matmul="medium", compile="off", steps=20).learn
-    module, objective = learn.prepare(pendulum_task(), packed, packed, torch.device("cpu"))
+    module, objective, learn = ready(packed, matmul="medium", steps=20)
     inputs = {"loss": set(), "evaluate": set()}
 
     def monitored(name):
@@ -49,7 +47,7 @@ def test_steps_multiply_in_the_set_precision_and_validation_exactly(packed, tmp_
         return call
 
     spied = replace(objective, loss=monitored("loss"), evaluate=monitored("evaluate"))
-    fit(module, spied, learn, tmp_path, (NullReporter(), NullReporter()))
+    fit(module, spied, learn, tmp_path, QUIET)
     assert inputs == {"loss": {"medium"}, "evaluate": {"highest"}}
 
 

@@ -5,11 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput, TaskError
-from kinemill.task import load_task
 from kinemill.task.document import Task
 from kinemill.task.plugins import MODELS
 from kinemill.train.data import make_windows, on_device
@@ -18,6 +16,7 @@ from kinemill.train.objectives._dynamics_setup import prepare
 from kinemill.train.readout import fit_readout
 from kinemill.train.scaling import scale_of
 from kinemill.train.step import make_step
+from tests.conftest import load_task_in
 from tests.models.options import LEARN, OPTIONS
 from tests.train.conftest import pendulum_task
 
@@ -190,7 +189,5 @@ def test_what_an_output_cannot_be_is_refused_at_load(channel, learn, message, tm
         "channels": channels | {"force": OUTPUTS["force"] | channel},
         "learn": settings,
     }
-    path = tmp_path / "pendulum.yaml"
-    path.write_text(yaml.safe_dump(document))
     with pytest.raises(TaskError, match=message):
-        load_task(path)
+        load_task_in(tmp_path, document)

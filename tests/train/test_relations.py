@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from kinemill.errors import TaskError
-from kinemill.task import load_task
 from kinemill.task.document import Task
 from kinemill.train.layout import layout_of, make_layout
 from kinemill.train.relations import Output
 from kinemill.train.step import SCALES, Step
+from tests.conftest import load_task_in
 
 # The example in the guide of Onyx Engine: acceleration out, velocity and position follow.
 ONYX = """\
@@ -40,12 +40,6 @@ BY_HAND = {
     "trapezoidal": [1.3, 0.303125],
     "rk4": [1.3, 0.303125],
 }
-
-
-def task_from(tmp_path, text, name="onyx") -> Task:
-    path = tmp_path / f"{name}.yaml"
-    path.write_text(text)
-    return load_task(path)
 
 
 class Formula(nn.Module):
@@ -83,7 +77,7 @@ def tensor(*rows):
 
 @pytest.mark.parametrize("integrator", sorted(BY_HAND))
 def test_onyx_example_by_hand(tmp_path, integrator):
-    layout = layout_of(task_from(tmp_path, ONYX % integrator))
+    layout = layout_of(load_task_in(tmp_path, ONYX % integrator))
     step = step_of(layout, lambda state, action: tensor([40.0]))
     (after,) = step(tensor([1.2, 0.3]), tensor([0.0]))
     assert after[0].tolist() == pytest.approx(BY_HAND[integrator], abs=1e-7)  # float32 matrices
@@ -101,7 +95,7 @@ def test_onyx_example_with_a_measured_acceleration(tmp_path):
             "{relation: derivative, parent: measured}",
         )
         text = text.replace("  velocity:", "  measured: {role: state, unit: m/s^2}\n  velocity:", 1)
-        step = step_of(layout_of(task_from(tmp_path, text)), lambda x, u: tensor([40.0]))
+        step = step_of(layout_of(load_task_in(tmp_path, text)), lambda x, u: tensor([40.0]))
         (after,) = step(tensor([10.0, 1.2, 0.3]), tensor([0.0]))
         assert after[0].tolist() == pytest.approx(by_hand, abs=1e-7)
 
@@ -299,10 +293,10 @@ WRONG = [
 def test_what_is_wrong_is_named_with_its_line(tmp_path, old, new, message):
     assert old in TASK
     with pytest.raises(TaskError, match=message):
-        task_from(tmp_path, TASK.replace(old, new, 1), "cart")
+        load_task_in(tmp_path, TASK.replace(old, new, 1))
 
 
 def test_rk4_of_the_usual_deltas_is_refused(tmp_path):
     text = TASK[: TASK.index("  relations:")].replace("semi_implicit", "rk4")
     with pytest.raises(TaskError, match=r"cart.yaml:11: .*delta is predicted; rk4 needs"):
-        task_from(tmp_path, text, "cart")
+        load_task_in(tmp_path, text)

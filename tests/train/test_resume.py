@@ -31,12 +31,8 @@ def test_the_same_settings_and_data_go_on(home, stopped):
     TrainingJob(task, home, stopped, stopped).check_resume()
     train.run(task, home, stopped, stopped, QUIET)
     remaining = checkpoints(TrainingJob(task, home, stopped, stopped).folder)
-    assert [step_of(position) for position in remaining] == [
-        20,
-        40,
-        45,
-        60,
-    ]  # these stay when it is over
+    steps = [step_of(position) for position in remaining]
+    assert steps == [20, 40, 45, 60]  # these stay when it is over
     assert latest_unfinished(home, "pendulum") is None
     TrainingJob(task, home, stopped, stopped).check_resume()  # it is over, and its model is known
 

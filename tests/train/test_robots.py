@@ -10,7 +10,7 @@ from kinemill.errors import BadInput
 from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.loop import fit
-from tests.train.conftest import CPU, QUIET, assert_resumes, prepared, publish
+from tests.train.conftest import CPU, QUIET, prepared, publish
 from tests.train.test_data import echo_task, packed_echo
 
 pytestmark = pytest.mark.ci
@@ -63,11 +63,3 @@ def test_a_model_in_closed_form_is_of_one_robot():
     task, dataset = echo_task(robots="embedding", model={"type": "linear"}), two_robots()
     with pytest.raises(BadInput, match="closed form"):
         task.learn.prepare(task, dataset, dataset, CPU)
-
-
-def test_robots_go_on_bit_for_bit(tmp_path):
-    task, dataset = (
-        echo_task(robots="embedding", steps=40, save_every=10, log_every=10),
-        two_robots(),
-    )
-    assert_resumes(lambda: prepared(task, dataset), tmp_path)

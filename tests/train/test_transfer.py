@@ -71,10 +71,8 @@ def test_the_key_holds_what_the_model_is_and_not_how_it_is_called(earlier, home)
     one = pendulum_task(start_from="models:/pendulum@champion")
     other = pendulum_task(start_from="models:/pendulum/3")
     folder = TrainingJob(one, home, ref, ref, start).folder
-    assert (
-        folder
-        == TrainingJob(other, home, ref, ref, replace(start, address="models:/pendulum/3")).folder
-    )
+    renamed = replace(start, address="models:/pendulum/3")
+    assert folder == TrainingJob(other, home, ref, ref, renamed).folder
     assert folder != TrainingJob(one, home, ref, ref, replace(start, digest="another")).folder
     assert folder != TrainingJob(pendulum_task(), home, ref, ref).folder
     assert TrainingJob(one, home, ref, ref, start).find_model() is None

@@ -17,7 +17,7 @@ from kinemill.store import ArtifactRef, digest, get_or_build
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.validate import table
-from tests.conftest import EXAMPLES
+from tests.conftest import EXAMPLES, learning_task
 
 ROOT = Path(__file__).resolve().parents[2]
 Frames = dict[str, list[pl.DataFrame]]
@@ -35,24 +35,17 @@ def summarize(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
 
 def make_task(**validate: Any) -> Task:
     """A pendulum at 100 Hz: angle rad, velocity rad/s in [-20, 20], torque N*m in [-5, 5]."""
-    return Task.model_validate(
-        {
-            "task": "pendulum",
-            "dt": 0.01,
-            "channels": {
-                "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-                "velocity": {
-                    "role": "state",
-                    "unit": "rad/s",
-                    "derivative_of": "angle",
-                    "limits": [-20, 20],
-                },
-                "torque": {"role": "action", "unit": "N*m", "limits": [-5, 5]},
-            },
-            "validate": validate,
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-        }
-    )
+    channels = {
+        "angle": {"role": "state", "kind": "angle", "unit": "rad"},
+        "velocity": {
+            "role": "state",
+            "unit": "rad/s",
+            "derivative_of": "angle",
+            "limits": [-20, 20],
+        },
+        "torque": {"role": "action", "unit": "N*m", "limits": [-5, 5]},
+    }
+    return learning_task("pendulum", 0.01, channels, validate=validate)
 
 
 @pytest.fixture
@@ -142,6 +135,12 @@ def real_logs(task: Task, folder: Path) -> dict[str, dict[str, np.ndarray]]:
             for name, channel in task.channels.items()
         }
     return logs
+
+
+def logs_at(shared_data: Path, folder: str, dt: float):
+    """Return the task of the double pendulum at another time step, and the logs of a folder."""
+    task = load_task(EXAMPLES / "double_pendulum.yaml", {"dt": dt})
+    return task, real_logs(task, shared_data / folder)
 
 
 def _column(frame: pl.DataFrame, name: str, channel) -> np.ndarray:

@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from kinemill.ingest import stage as ingest
-from kinemill.task import Task
 from kinemill.validate import stage as validate
 from kinemill.validate.action_fit import find_action_faults
 from kinemill.validate.stage import load_checks
+from tests.conftest import learning_task
 
 NAMES = ["tank", "pipe", "pump", "heater"]
 
@@ -17,9 +17,7 @@ NAMES = ["tank", "pipe", "pump", "heater"]
 def task():
     channels = {name: {"role": "state", "unit": "1"} for name in NAMES[:2]}
     channels |= {name: {"role": "action", "unit": "1"} for name in NAMES[2:]}
-    learn = {"type": "dynamics", "model": {"type": "mlp"}}
-    parts = {"channels": channels, "learn": learn, "ingest": {"min_file_age": 0.0}}
-    return Task.model_validate({"task": "tanks", "dt": 0.01, **parts})
+    return learning_task("tanks", 0.01, channels, ingest={"min_file_age": 0.0})
 
 
 def run(seed, rows=1200, gain=1.0):

@@ -65,10 +65,9 @@ OUTSIDE = {
 def test_checkpoint_names_the_episodes_that_fail(module_home, swing, change, failing):
     table = make_table(make_task(), swing).with_columns(*change)
     failures = run_checkpoint(make_task(), module_home, table)
-    assert {
-        failure.expectation["kwargs"]["column"]: [row["episode"] for row in failure.rows]
-        for failure in failures
-    } == failing
+    columns = [failure.expectation["kwargs"]["column"] for failure in failures]
+    episodes = [[row["episode"] for row in failure.rows] for failure in failures]
+    assert dict(zip(columns, episodes, strict=True)) == failing
 
 
 def test_checkpoint_keeps_the_last_results_and_edited_suites(home, swing, capsys, monkeypatch):

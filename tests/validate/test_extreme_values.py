@@ -5,10 +5,12 @@ import pytest
 
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
-from kinemill.task import load_task
+from kinemill.validate import episodes
 from kinemill.validate import stage as validate
+from kinemill.validate.apply_checks import Verdict
 from kinemill.validate.recording_status import held_back
 from kinemill.validate.stage import load_checks, load_episodes
+from tests.conftest import load_task_in
 
 COLUMNS = ["time", "position", "velocity", "torque"]
 EXTREMES = ["1e300", "-1e300", "1e30", "3.5e38", "1e19", "1e13", "inf", "1e400", "nan", "1e-310"]
@@ -27,9 +29,7 @@ learn: {type: dynamics, model: {type: mlp}}
 
 @pytest.fixture
 def task(tmp_path):
-    path = tmp_path / "pendulum.yaml"
-    path.write_text(TASK)
-    return load_task(path)
+    return load_task_in(tmp_path, TASK)
 
 
 @pytest.fixture
@@ -76,9 +76,7 @@ def test_any_value_in_any_column_leaves_all_other_logs_alone(task, home, logs, w
 
 
 def test_limits_of_a_channel_admit_what_they_say(tmp_path, home, logs, write):
-    path = tmp_path / "pendulum.yaml"
-    path.write_text(TASK.replace("unit: N*m}", "unit: N*m, limits: [-1e15, 1e15]}"))
-    task = load_task(path)
+    task = load_task_in(tmp_path, TASK.replace("unit: N*m}", "unit: N*m, limits: [-1e15, 1e15]}"))
     write("large.csv", column="torque", value="1e14")
     (entry,) = ingest.run(task, home, logs).files
     assert "range" not in {reason["check"] for reason in entry["reasons"]}
@@ -87,9 +85,6 @@ def test_limits_of_a_channel_admit_what_they_say(tmp_path, home, logs, write):
 def test_what_would_fail_the_schema_of_all_is_left_out_with_its_log_named(
     task, home, logs, write, monkeypatch
 ):
-    from kinemill.validate import episodes
-    from kinemill.validate.apply_checks import Verdict
-
     write("good.csv")
     write("odd.csv", 0.5, "torque", "1e13")
 

@@ -8,9 +8,9 @@ from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.media import load_media
 from kinemill.ingest import stage as ingest
-from kinemill.task import load_task
 from kinemill.validate import stage as validate
 from kinemill.validate.stage import load_episodes
+from tests.conftest import load_task_in
 
 TASK = """
 task: arm
@@ -28,9 +28,7 @@ learn: {type: dynamics, model: {type: mlp}}
 
 @pytest.fixture
 def task(tmp_path):
-    path = tmp_path / "arm.yaml"
-    path.write_text(TASK)
-    return load_task(path)
+    return load_task_in(tmp_path, TASK)
 
 
 def log(path, seed, **changes):

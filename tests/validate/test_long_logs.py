@@ -59,10 +59,8 @@ def test_a_spike_and_a_slip_anywhere_in_a_long_log_are_found(long_swing):
     result = apply_checks_to_track(
         {**long_swing, "angle": angle, "velocity": velocity}, make_task()
     ).findings
-    assert {(item.check, item.fault.start, item.fault.stop) for item in result} == {
-        ("slip", 150_000, 150_002),
-        ("spike", 77_777, 77_778),
-    }
+    expected = {("slip", 150_000, 150_002), ("spike", 77_777, 77_778)}
+    assert {(item.check, item.fault.start, item.fault.stop) for item in result} == expected
 
 
 def test_numbers_whose_squares_overflow_have_no_lag():

@@ -12,6 +12,7 @@ from kinemill.task import Task, load_task
 from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.dry_run import dry_run
 from kinemill.validate.faults import checks_of
+from tests.conftest import learning_task
 from tests.validate.conftest import ROOT
 
 TURNING = ["qx", "qy", "qz", "qw"]
@@ -21,15 +22,8 @@ def trunk_task(**validate) -> Task:
     """A trunk at 50 Hz that is known by its quaternion, and one joint of it."""
     element = {"role": "state", "kind": "quaternion", "unit": "1"}
     joint = {"role": "state", "kind": "angle", "unit": "rad"}
-    return Task.model_validate(
-        {
-            "task": "trunk",
-            "dt": 0.02,
-            "channels": {**dict.fromkeys(TURNING, element), "hip": joint},
-            "validate": validate,
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-        }
-    )
+    channels = {**dict.fromkeys(TURNING, element), "hip": joint}
+    return learning_task("trunk", 0.02, channels, validate=validate)
 
 
 def turning(rows: int = 500) -> dict[str, np.ndarray]:
@@ -93,11 +87,8 @@ def test_changes_of_sign_are_corrected_without_losing_a_row():
         values[name][100:250] *= -1.0
         values[name][400:] *= -1.0
     verdict = apply_checks_to_track(values, trunk_task())
-    assert [(item.check, item.fault.start, item.repaired) for item in verdict.findings] == [
-        ("quaternion", 100, True),
-        ("quaternion", 250, True),
-        ("quaternion", 400, True),
-    ]
+    expected = [("quaternion", 100, True), ("quaternion", 250, True), ("quaternion", 400, True)]
+    assert [(item.check, item.fault.start, item.repaired) for item in verdict.findings] == expected
     assert verdict.findings[0].message.endswith("its sign changed; corrected")
     assert (verdict.pieces, verdict.dropped) == ([(0, 500)], {})
     for name in TURNING:
@@ -194,14 +185,11 @@ def arm_task(joints: int = 3) -> Task:
     names = [f"j{k}" for k in range(joints)]
     joint = {"role": "state", "kind": "angle", "unit": "rad"}
     speed = {"role": "state", "unit": "rad/s"}
-    return Task.model_validate(
-        {
-            "task": "arm",
-            "dt": 0.02,
-            "channels": dict.fromkeys(names, joint)
-            | {f"{name}_velocity": {**speed, "derivative_of": name} for name in names},
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-        }
+    return learning_task(
+        "arm",
+        0.02,
+        dict.fromkeys(names, joint)
+        | {f"{name}_velocity": {**speed, "derivative_of": name} for name in names},
     )
 
 

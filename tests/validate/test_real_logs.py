@@ -9,7 +9,7 @@ from kinemill.validate import stage as validate
 from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.stage import load_checks, load_episodes
 from tests.conftest import EXAMPLES
-from tests.validate.conftest import real_logs
+from tests.validate.conftest import logs_at, real_logs
 
 
 def of(findings):
@@ -85,11 +85,6 @@ def test_files_of_real_robots_pass_ingest_and_validation(
     assert [check.name for check in checks if not check.passed] == repeats
 
 
-def logs_of(shared_data, folder, dt):
-    task = load_task(EXAMPLES / "double_pendulum.yaml", {"dt": dt})
-    return task, real_logs(task, shared_data / folder)
-
-
 # Rows stamped 5 to 8 ms after the one before, where 2 ms is usual: the robot's own differentiation
 # halves one velocity and doubles the next (C0 traj01, raw: -7.4, -2.8, -28.4, -8.0 rad/s).
 # The data's README speaks of jittered stamps, and of the disturbance in `perturbed_exp01`.
@@ -117,7 +112,7 @@ SPIKES = {
     ],
 )
 def test_other_real_logs_are_sound_but_for_late_stamps(shared_data, folder, dt, count):
-    task, logs = logs_of(shared_data, folder, dt)
+    task, logs = logs_at(shared_data, folder, dt)
     assert len(logs) == count
     for name, values in logs.items():
         assert of(apply_checks_to_track(values, task).findings) == SPIKES.get(name, []), name

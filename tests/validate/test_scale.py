@@ -1,6 +1,5 @@
 """Many recordings: what one more opens and writes, and that parts come to the same as the whole."""
 
-import os
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -52,12 +51,6 @@ def opened_while(home, work):
 
 
 @pytest.fixture
-def unsynced(monkeypatch):
-    """Leave out fsync: nothing here is to outlive the machine's fall."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
-@pytest.fixture
 def some(swing):
     """Forty recordings: one that is flipped, one in degrees, one with NaN, one that is broken."""
     logs = {f"{k}.csv": swing(150, phase=0.15 * k) for k in range(39)}
@@ -91,7 +84,7 @@ def one_more(home, task, record, frames, count):
     return opened, result[0]
 
 
-def test_one_more_recording_opens_no_more_files_among_many(home, pendulum, record, some, unsynced):
+def test_one_more_recording_opens_no_more_files_among_many(home, pendulum, record, some):
     frames = {name: some[name] for name in ("0.csv", "4.csv", "broken.csv")}
     task = pendulum(max_quarantined_share=1.0)
     short, _ = one_more(home, task, record, frames, 60)
@@ -109,7 +102,7 @@ def all_of(home, ref):
 
 @pytest.mark.ci
 def test_few_recordings_at_a_time_come_to_the_same_as_all_at_once(
-    pendulum, record, some, unsynced, monkeypatch, tmp_path
+    pendulum, record, some, monkeypatch, tmp_path
 ):
     task = pendulum(max_quarantined_share=1.0)
     made = {}
@@ -132,9 +125,7 @@ def test_few_recordings_at_a_time_come_to_the_same_as_all_at_once(
 
 
 @pytest.mark.ci
-def test_adding_one_by_one_comes_to_the_same_as_all_at_once(
-    home, pendulum, record, some, unsynced, tmp_path
-):
+def test_adding_one_by_one_comes_to_the_same_as_all_at_once(home, pendulum, record, some, tmp_path):
     task = pendulum(max_quarantined_share=1.0)
     names = sorted(some)
     for count in (1, 3, 30, 38, 40, 5, 40):
@@ -151,7 +142,7 @@ def test_adding_one_by_one_comes_to_the_same_as_all_at_once(
     assert all_of(elsewhere, whole.ref) == expected
 
 
-def test_an_earlier_set_can_still_be_read(home, pendulum, record, some, unsynced):
+def test_an_earlier_set_can_still_be_read(home, pendulum, record, some):
     task = pendulum(max_quarantined_share=1.0)
     names = sorted(some)
     first = validate.run(task, home, record(task, {name: some[name] for name in names[:5]}))
@@ -162,7 +153,7 @@ def test_an_earlier_set_can_still_be_read(home, pendulum, record, some, unsynced
 
 
 @pytest.mark.parametrize("stage", ["validated", "episodes"])
-def test_what_is_damaged_is_made_anew(home, pendulum, record, some, unsynced, stage):
+def test_what_is_damaged_is_made_anew(home, pendulum, record, some, stage):
     task = pendulum(max_quarantined_share=1.0)
     names = sorted(some)
     previous = validate.run(task, home, record(task, {name: some[name] for name in names[:39]}))
@@ -177,9 +168,7 @@ def test_what_is_damaged_is_made_anew(home, pendulum, record, some, unsynced, st
     assert len([episode.path for episode in episodes]) == published.summary["accepted"]
 
 
-def test_a_lost_catalog_is_filled_by_the_next_validation(
-    home, pendulum, record, some, unsynced, monkeypatch
-):
+def test_a_lost_catalog_is_filled_by_the_next_validation(home, pendulum, record, some, monkeypatch):
     task = pendulum(max_quarantined_share=1.0)
     published = validate.run(task, home, record(task, some))
     expected = all_of(home, published.ref)
@@ -194,7 +183,7 @@ def test_a_lost_catalog_is_filled_by_the_next_validation(
 
 @pytest.mark.ci
 def test_a_validation_that_was_stopped_between_two_steps_goes_on(
-    home, pendulum, record, some, unsynced, monkeypatch, tmp_path
+    home, pendulum, record, some, monkeypatch, tmp_path
 ):
     task = pendulum(max_quarantined_share=1.0)
     monkeypatch.setattr(stage, "BATCH", 3)
@@ -220,7 +209,7 @@ def test_a_validation_that_was_stopped_between_two_steps_goes_on(
 
 @pytest.mark.ci
 def test_a_shared_database_gives_the_same_as_a_file(
-    home, pendulum, record, some, unsynced, tmp_path, request
+    home, pendulum, record, some, tmp_path, request
 ):
     task, names = pendulum(max_quarantined_share=1.0), sorted(some)
     ref = validate.run(task, home, record(task, some)).ref

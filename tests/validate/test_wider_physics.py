@@ -10,6 +10,7 @@ from kinemill.validate import results
 from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.faults import checks_of, measuring_checks
 from kinemill.validate.motion import local_noise, slope_and_offset
+from tests.conftest import learning_task
 from tests.validate.conftest import make_task
 
 
@@ -175,8 +176,7 @@ def joint_task(unit: str) -> Task:
         },
         "speed": {"role": "state", "unit": unit},
     }  # fmt: skip
-    learn = {"type": "dynamics", "model": {"type": "mlp"}}
-    return Task.model_validate({"task": "joint", "dt": 0.01, "channels": channels, "learn": learn})
+    return learning_task("joint", 0.01, channels)
 
 
 @pytest.mark.parametrize(
@@ -189,10 +189,8 @@ def test_radians_in_a_column_of_degrees_are_found_by_a_speed_without_a_pair(unit
     assert faults(task, "angle_unit", right) == []
     (fault,) = faults(task, "angle_unit", {"angle": np.radians(arm["upper"]), "speed": speed})
     assert fault.channel == "angle"
-    assert (
-        "57.3 times the change of angle: angle is in radians, but declared as degrees"
-        in fault.actual
-    )
+    words = "57.3 times the change of angle: angle is in radians, but declared as degrees"
+    assert words in fault.actual
 
 
 def test_a_joint_at_its_stop_is_not_saturated(arm):
@@ -223,11 +221,8 @@ def test_a_counter_that_overflows_is_named_with_its_range(pendulum, swing):
     task = task.model_copy(update={"channels": {**task.channels, "angle": linear}})
     time = 0.01 * np.arange(1000)
     values = {"angle": (4.0 * time) % 10.0, "velocity": np.full(1000, 4.0), "torque": time}
-    assert locations(task, "wrap_around", values) == [
-        (249, 251, "angle"),
-        (499, 501, "angle"),
-        (749, 751, "angle"),
-    ]
+    expected = [(k, k + 2, "angle") for k in (249, 499, 749)]
+    assert locations(task, "wrap_around", values) == expected
 
 
 def test_a_dead_band_is_found_with_its_width(arm):
@@ -249,10 +244,8 @@ def test_exchanged_velocities_are_both_named(arm):
     values = make_arm()
     one, other = values["upper_velocity"], values["lower_velocity"]
     values = {**values, "upper_velocity": other, "lower_velocity": one}
-    assert locations(arm, "swapped", values) == [
-        (0, 1000, "upper_velocity"),
-        (0, 1000, "lower_velocity"),
-    ]
+    expected = [(0, 1000, "upper_velocity"), (0, 1000, "lower_velocity")]
+    assert locations(arm, "swapped", values) == expected
 
 
 def test_degrees_are_told_from_radians_in_position_and_velocity(arm):
@@ -287,10 +280,9 @@ def test_velocities_per_another_unit_of_time_are_named_with_it(pendulum, swing, 
     values["velocity"] = factor * values["velocity"]
     verdict = apply_checks_to_track(values, task)
     assert {item.check for item in verdict.findings} == {"time_unit"}
-    assert (
-        f"as if timestamps in {unit} were read in another unit" in verdict.findings[0].fault.actual
-    )
-    assert (verdict.pieces, verdict.findings[0].fault.channel) == ([], None)
+    fault = verdict.findings[0].fault
+    assert f"as if timestamps in {unit} were read in another unit" in fault.actual
+    assert (verdict.pieces, fault.channel) == ([], None)
 
 
 def test_an_action_that_freezes_at_a_value_nobody_holds_is_found(arm):

@@ -2,12 +2,10 @@
 
 import pytest
 
-from kinemill.task import load_task
+from tests.conftest import load_task_in
 from tests.ingest.messages import TASK
 
 
 @pytest.fixture
 def arm(tmp_path):
-    path = tmp_path / "arm.yaml"
-    path.write_text(TASK)
-    return load_task(path)
+    return load_task_in(tmp_path, TASK)

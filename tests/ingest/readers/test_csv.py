@@ -221,10 +221,8 @@ def test_a_picture_is_no_column_of_csv(write, make_task):
 def test_a_column_separates_the_episodes_of_a_table(write, task, name, marks):
     rows = [f"{at / 100},{at + 1},1,1,{mark}\n" for at, mark in enumerate(marks)]
     parts = read(write("a.csv", f"{HEADER[:-1]},{name}\n" + "".join(rows)), task)
-    assert [(log.part, log.frame["angle"].to_list()) for log in parts] == [
-        ("episode 0", [1.0]),
-        ("episode 1", [2.0, 3.0]),
-    ]
+    expected = [("episode 0", [1.0]), ("episode 1", [2.0, 3.0])]
+    assert [(log.part, log.frame["angle"].to_list()) for log in parts] == expected
 
 
 def test_a_cut_line_is_reported_once_with_the_last_episode(write, task):

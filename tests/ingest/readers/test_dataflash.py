@@ -12,6 +12,7 @@ from kinemill.draft.schema_inference import form_of, survey
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.readers.dataflash import read
 from kinemill.task import READERS, load_task
+from tests.conftest import load_task_in
 from tests.ingest.messages import dataflash_bytes, dataflash_definition, dataflash_message
 
 TASK = """
@@ -31,9 +32,7 @@ DATAFLASH = READERS["dataflash"]
 
 @pytest.fixture
 def copter(tmp_path):
-    path = tmp_path / "copter.yaml"
-    path.write_text(TASK)
-    return load_task(path)
+    return load_task_in(tmp_path, TASK)
 
 
 def written(tmp_path, content: bytes):

@@ -17,8 +17,7 @@ FRAME = np.arange(24.0).reshape(8, 3)  # row k, column c: 3k + c
 def arm(make_task):
     """Angle, velocity and torque where robot learning keeps them."""
     return make_task(
-        ("observations/joints[0]", "observations/joints[2]", "actions[1]"),
-        ingest__rate=100.0,
+        ("observations/joints[0]", "observations/joints[2]", "actions[1]"), ingest__rate=100.0
     )
 
 
@@ -33,11 +32,8 @@ def test_episode_groups_are_parts_in_the_order_of_their_numbers(logs, arm):
             episode(file.create_group(f"episode_{number}"), rows=number % 7 + 2)
         file["notes"] = np.zeros(3)
     parts = read(logs / "a.h5", arm)
-    assert [(log.part, log.frame.height) for log in parts] == [
-        ("episode_0", 2),
-        ("episode_2", 4),
-        ("episode_10", 5),
-    ]
+    expected = [("episode_0", 2), ("episode_2", 4), ("episode_10", 5)]
+    assert [(log.part, log.frame.height) for log in parts] == expected
     assert parts[1].frame.row(3) == (3, 9.0, 11.0, -10.0)
     assert parts[1].ticks == 100.0
 
@@ -80,9 +76,7 @@ def test_groups_of_any_name_are_parts_when_the_task_says_so(logs, arm, make_task
 
 
 def test_a_leading_slash_names_a_data_set_outside_the_episode(logs, make_task):
-    task = make_task(
-        ("q", "qd", "/u"),
-    )
+    task = make_task(("q", "qd", "/u"))
     with h5py.File(logs / "a.h5", "w") as file:
         for number in range(2):
             group = file.create_group(f"episode_{number}")
@@ -118,10 +112,7 @@ def test_without_stamps_or_rate_the_reason_says_how_to_give_one(logs, task):
 
 
 def test_images_text_and_matrices_say_why_they_are_no_channels(logs, make_task):
-    task = make_task(
-        ("camera", "language", "actions"),
-        ingest__rate=10.0,
-    )
+    task = make_task(("camera", "language", "actions"), ingest__rate=10.0)
     with h5py.File(logs / "a.h5", "w") as file:
         file["camera"] = np.zeros((5, 48, 64, 3), np.uint8)
         file["language"] = ["go"] * 5
@@ -188,11 +179,8 @@ def test_flags_in_one_table_separate_its_episodes(logs, arm):
         file["terminals"] = np.arange(8) == 2
         file["timeouts"] = np.arange(8) == 4
     parts = read(logs / "a.hdf5", arm)
-    assert [(log.part, log.frame.height) for log in parts] == [
-        ("episode 0", 3),
-        ("episode 1", 2),
-        ("episode 2", 3),
-    ]
+    expected = [("episode 0", 3), ("episode 1", 2), ("episode 2", 3)]
+    assert [(log.part, log.frame.height) for log in parts] == expected
     assert parts[1].frame["angle"].to_list() == [9.0, 12.0]
     assert parts[1].ticks == 100.0
 
@@ -210,9 +198,7 @@ def test_a_flag_of_the_last_row_or_of_a_state_leaves_one_episode(logs, arm, flag
     [('{"env_kwargs": {"control_freq": 20}}', 20.0), ('{"env_kwargs": {}}', None), ("{", None)],
 )
 def test_demonstrations_state_the_control_rate_of_their_environment(logs, make_task, text, rate):
-    task = make_task(
-        ("obs/q[1]", "obs/q[2]", "actions"),
-    )
+    task = make_task(("obs/q[1]", "obs/q[2]", "actions"))
     with h5py.File(logs / "a.hdf5", "w") as file:
         group = file.create_group("data/demo_0")
         group["obs/q"], group["actions"] = FRAME, FRAME[:, 0]

@@ -44,10 +44,8 @@ def test_named_arrays_are_channels(write, task, home, logs, indent):
 def test_objects_with_arrays_in_a_list_are_episodes(write, task):
     second = {name: values[:7] for name, values in COLUMNS.items()}
     path = write({"config": {"hz": 10**400}, "data": [COLUMNS, second]})
-    assert [(log.part, log.frame.height) for log in read(path, task)] == [
-        ("data(0)", ROWS),
-        ("data(1)", 7),
-    ]
+    expected = [("data(0)", ROWS), ("data(1)", 7)]
+    assert [(log.part, log.frame.height) for log in read(path, task)] == expected
     assert recognize(task, path) == "json_arrays"
 
 
@@ -83,9 +81,7 @@ def test_a_date_that_is_none_is_a_row_without_timestamp(write, make_task, home, 
 
 
 def test_rows_of_vectors_and_a_rate_next_to_them(write, make_task):
-    task = make_task(
-        ("arm/q[1]", "arm/qd[0]", "arm/command/tau"),
-    )
+    task = make_task(("arm/q[1]", "arm/qd[0]", "arm/command/tau"))
     arm = {
         "q": [[0.0, float(k)] for k in range(3)],
         "qd": [[1, 2], None, [3, 4]],
@@ -142,9 +138,7 @@ def test_objects_nested_too_deep_are_refused(write, task):
 
 
 def test_a_group_inside_an_episode_is_part_of_it(write, make_task):
-    task = make_task(
-        ("arm/q", "arm/qd", "tau"),
-    )
+    task = make_task(("arm/q", "arm/qd", "tau"))
     arm = {"q": [1, 2, 3], "qd": [0, 0, 0]}
     runs = {f"episode_{k}": {"fs": 10, "arm": arm, "tau": [k, k, k]} for k in (10, 2)}
     logs = read(write(runs | {"arm": arm, "episode": 3}), task)

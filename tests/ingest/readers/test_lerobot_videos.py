@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.ingest import scan_cache
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs
 from kinemill.ingest.recordings import load_recordings
@@ -228,12 +227,6 @@ def test_a_path_of_videos_stays_in_the_data_set(logs, tmp_path, home, arm, video
     assert found in reason["found"]
 
 
-@pytest.fixture
-def _cached(monkeypatch):
-    """Cache the files of tests, which are written just before they are read."""
-    monkeypatch.setattr(scan_cache, "_FRESH", -60.0)
-
-
 @pytest.mark.parametrize("where", ["info", "video_info"])
 def test_distances_are_not_read_as_colors(logs, home, arm, where):
     version2(logs, episodes=1)
@@ -257,7 +250,7 @@ def test_a_damaged_archive_is_refused(logs, home, arm, index):
     assert reason["found"].startswith("is not a complete video archive file")
 
 
-@pytest.mark.usefixtures("_cached")
+@pytest.mark.usefixtures("remembered")
 @BOTH
 def test_the_bytes_of_the_videos_identify_a_recording(logs, home, arm, write):
     write(logs)
@@ -286,7 +279,7 @@ def test_a_recording_is_read_again_without_its_data_set(logs, home, arm, write):
     assert stored_numbers(home, report.artifact.ref)[0] == [list(range(40))] * 4
 
 
-@pytest.mark.usefixtures("_cached")
+@pytest.mark.usefixtures("remembered")
 def test_a_camera_that_a_task_gains_supersedes_recordings_without_videos(logs, home, arm):
     version2(logs)
     channels = {name: one for name, one in arm.channels.items() if name != "camera"}
@@ -299,7 +292,7 @@ def test_a_camera_that_a_task_gains_supersedes_recordings_without_videos(logs, h
     assert stored_numbers(home, report.artifact.ref)[0] == [list(range(40))] * 4
 
 
-@pytest.mark.usefixtures("_cached")
+@pytest.mark.usefixtures("remembered")
 @BOTH
 def test_a_video_that_arrives_late_is_news(logs, home, arm, write):
     write(logs)

@@ -8,11 +8,10 @@ import pytest
 
 from kinemill.draft.builder import build
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers import csv, jsonl, parquet
 from kinemill.ingest.recordings import load_recordings
 from kinemill.ingest.rows import read_rows
-from tests.ingest.conftest import with_ingest
+from tests.ingest.conftest import refusals, with_ingest
 
 N = 600
 SIGNALS = {
@@ -118,9 +117,7 @@ def test_two_samples_at_one_time_stay_two_rows(write, task):
 
 def test_a_text_among_the_values_is_named_by_its_row_in_the_file(write, task):
     rows = [*LONG[:40], (0.13, "velocity", "overload"), *LONG[41:]]
-    with pytest.raises(Unreadable) as error:
-        csv.read(write("a.csv", lines(rows)), task)
-    (reason,) = error.value.reasons
+    (reason,) = refusals(csv.read, write("a.csv", lines(rows)), task)
     assert (reason["channel"], reason["where"]) == ("velocity", "row 41")
     assert reason["found"] == "the text 'overload'"
 
@@ -134,9 +131,8 @@ def test_texts_of_other_signals_do_not_matter(write, task):
 
 
 def test_a_missing_signal_is_named_with_those_of_the_log(write, task):
-    with pytest.raises(Unreadable) as error:
-        csv.read(write("a.csv", lines([row for row in LONG if row[1] != "torque"])), task)
-    assert "'position', 'velocity'" in error.value.reasons[0]["expected"]
+    path = write("a.csv", lines([row for row in LONG if row[1] != "torque"]))
+    assert "'position', 'velocity'" in refusals(csv.read, path, task)[0]["expected"]
 
 
 @pytest.mark.parametrize("name", ["robot", "mode"])

@@ -126,10 +126,7 @@ def test_fields_of_structs_are_arrays(logs, make_task, is_packed):
     fields = {"t": VARIABLES["t"], "nu": np.arange(10.0).reshape(5, 2), "cell": ["a", 1.0]}
     log = {"a": fields, "torque_of_motor": VARIABLES["torque"], "empty": np.empty((0, 0))}
     savemat(logs / "a.mat", {"log": log, "many": [log, log]}, do_compression=is_packed)
-    task = make_task(
-        ("log/a/nu[0]", "log/a/nu[1]", "log/torque_of_motor"),
-        ingest__time="log/a/t",
-    )
+    task = make_task(("log/a/nu[0]", "log/a/nu[1]", "log/torque_of_motor"), ingest__time="log/a/t")
     assert read(logs / "a.mat", task).frame.rows()[3:] == [(0.03, 6, 7, 0), (0.04, 8, 9, 1)]
 
 
@@ -197,8 +194,7 @@ def test_the_elements_of_cells_are_episodes(logs, make_task, form, group, is_pac
     variables = {**in_cells(form), "mass": 2.0, "names": cell_of(["a", "b", "c", "d"])}
     savemat(logs / "a.mat", variables, do_compression=is_packed)
     task = make_task(
-        (f"{group}position", f"{group}x[1]", f"{group}torque"),
-        ingest__time=f"{group}t",
+        (f"{group}position", f"{group}x[1]", f"{group}torque"), ingest__time=f"{group}t"
     )
     parts = read(logs / "a.mat", task)
     assert [log.part for log in parts] == ["(1)", "(2)", "(3)"]

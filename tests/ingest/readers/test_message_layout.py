@@ -11,7 +11,7 @@ from kinemill.ingest.raw import Header, Unreadable
 from kinemill.ingest.readers import _messages
 from kinemill.ingest.readers._messages import MessageCollector
 from kinemill.ingest.readers._ros import decoder
-from kinemill.task import Task
+from tests.conftest import learning_task
 from tests.ingest.messages import ros_types
 
 TYPES = [
@@ -32,10 +32,7 @@ MESSAGES = 60
 def make_task(names, time=("log_time",)):
     channels = {f"c{at}": {"role": "state", "unit": "", "source": n} for at, n in enumerate(names)}
     channels["u"] = {"role": "action", "unit": "", "source": names[0] if names else "/t.x"}
-    learn = {"type": "dynamics", "model": {"type": "mlp"}}
-    return Task.model_validate(
-        {"task": "t", "dt": 0.01, "channels": channels, "ingest": {"time": time}, "learn": learn}
-    )
+    return learning_task("t", 0.01, channels, ingest={"time": time})
 
 
 def make_value(store, field, random):

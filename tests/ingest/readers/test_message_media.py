@@ -13,7 +13,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.ingest.readers._pictures import Plain, decode_picture
 from kinemill.ingest.readers.mcap import read
 from kinemill.ingest.rows import read_rows
-from kinemill.task import load_task
+from tests.conftest import load_task_in
 from tests.ingest.conftest import refusals
 from tests.ingest.messages import START, TASK, run, write_mcap
 
@@ -46,10 +46,8 @@ def camera_messages() -> list:
 
 @pytest.fixture
 def camera_task(tmp_path):
-    path = tmp_path / "arm.yaml"
     channels = f"  camera: {CAMERA}\n  instruction: {INSTRUCTION}\n"
-    path.write_text(TASK.replace("ingest:", f"{channels}ingest:"))
-    return load_task(path)
+    return load_task_in(tmp_path, TASK.replace("ingest:", f"{channels}ingest:"))
 
 
 def test_pictures_and_texts_of_topics_go_with_the_steps(camera_task, logs, home):

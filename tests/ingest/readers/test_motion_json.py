@@ -8,11 +8,10 @@ import pytest
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import recognize
-from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.motion_json import read
 from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
-from tests.ingest.conftest import with_ingest
+from tests.ingest.conftest import refusals, with_ingest
 
 
 @pytest.fixture
@@ -30,16 +29,12 @@ def clip() -> dict:
 
 @pytest.fixture
 def knee(make_task):
-    return make_task(
-        ("joints_pos[knee]", "joints_vel[1]", "Vel_x"),
-    )
+    return make_task(("joints_pos[knee]", "joints_vel[1]", "Vel_x"))
 
 
 def reasons(path, task, content) -> list[dict]:
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(Unreadable) as error:
-        read(path, task)
-    return error.value.reasons
+    return refusals(read, path, task)
 
 
 @pytest.mark.parametrize("indent", [None, 4])
@@ -129,9 +124,7 @@ def test_how_a_trunk_walked_is_told_in_its_own_heading(logs, make_task):
         "Frames": np.concatenate([position, quaternion], axis=1).tolist(),
     }
     (logs / "round.json").write_text(json.dumps(content))
-    task = make_task(
-        ("walked_y", ["walked_yaw"], ["walked_x", "Vel_x"]),
-    )
+    task = make_task(("walked_y", ["walked_yaw"], ["walked_x", "Vel_x"]))
     _, lateral, turning, along = read(logs / "round.json", task).frame.row(0)
     assert along == pytest.approx(2.0 * 2.0 * np.pi / 10.0, rel=1e-4)  # m/s
     assert lateral == pytest.approx(0.0, abs=1e-6)

@@ -51,11 +51,8 @@ def test_names_with_a_slash_are_episodes(logs, task):
         for name, values in COLUMNS.items()
     }
     np.savez(logs / "a.npz", **episodes)
-    assert [(log.part, log.frame.height) for log in read(logs / "a.npz", task)] == [
-        ("episode_0", 2),
-        ("episode_1", 3),
-        ("episode_2", 4),
-    ]
+    expected = [("episode_0", 2), ("episode_1", 3), ("episode_2", 4)]
+    assert [(log.part, log.frame.height) for log in read(logs / "a.npz", task)] == expected
 
 
 @pytest.mark.parametrize(

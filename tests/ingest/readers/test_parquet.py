@@ -26,11 +26,8 @@ def frame() -> pl.DataFrame:
 def test_columns_are_matched_by_name_and_widened(logs, task, frame):
     frame.write_parquet(logs / "a.parquet")
     log = read(logs / "a.parquet", task)
-    assert log.frame.rows() == [
-        (0.0, 0.5, 1.0, 1.0),
-        (0.01, 0.25, 2.0, 2.0),
-        (0.02, None, 3.0, 3.0),
-    ]
+    expected = [(0.0, 0.5, 1.0, 1.0), (0.01, 0.25, 2.0, 2.0), (0.02, None, 3.0, 3.0)]
+    assert log.frame.rows() == expected
     assert set(log.frame.dtypes) == {pl.Float64}
 
 
@@ -71,10 +68,8 @@ def test_text_and_lists_are_no_numbers(logs, task, frame):
     odd = frame.with_columns(velocity=pl.lit("fast"), torque=pl.lit([1.0, 2.0]))
     odd.write_parquet(logs / "a.parquet")
     reasons = refusals(read, logs / "a.parquet", task)
-    assert [(item["channel"], item["found"]) for item in reasons] == [
-        ("velocity", "holds String"),
-        ("torque", "holds List(Float64)"),
-    ]
+    expected = [("velocity", "holds String"), ("torque", "holds List(Float64)")]
+    assert [(item["channel"], item["found"]) for item in reasons] == expected
 
 
 @pytest.mark.parametrize("keep", [0, 3, 4, 100, 600])
@@ -113,7 +108,5 @@ def test_damage_in_the_footer_is_refused_or_harmless_but_never_a_crash(logs, tas
 def test_a_column_separates_the_episodes_of_a_table(logs, task, frame, column):
     frame.with_columns(column).write_parquet(logs / "a.parquet")
     parts = read(logs / "a.parquet", task)
-    assert [(log.part, log.frame["time_s"].to_list()) for log in parts] == [
-        ("episode 0", [0.0]),
-        ("episode 1", [0.01, 0.02]),
-    ]
+    expected = [("episode 0", [0.0]), ("episode 1", [0.01, 0.02])]
+    assert [(log.part, log.frame["time_s"].to_list()) for log in parts] == expected

@@ -12,6 +12,8 @@ from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.ulog import read
 from kinemill.ingest.tracks import make_tracks
 from kinemill.task import load_task
+from tests.conftest import load_task_in
+from tests.ingest.conftest import refusals
 from tests.ingest.messages import ulog_bytes, ulog_record, ulog_samples
 
 TASK = """
@@ -29,9 +31,7 @@ SYNC = b"\x2f\x73\x13\x20\x25\x0c\xbb\x12"
 
 @pytest.fixture
 def joint(tmp_path):
-    path = tmp_path / "joint.yaml"
-    path.write_text(TASK)
-    return load_task(path)
+    return load_task_in(tmp_path, TASK)
 
 
 @pytest.fixture
@@ -144,10 +144,10 @@ def test_a_type_that_contains_itself_is_refused(joint, tmp_path):
 
 
 def test_a_field_that_is_not_there_names_the_nearest(joint, tmp_path):
-    with pytest.raises(Unreadable) as error:
-        read(written(tmp_path, ulog_bytes(ulog_samples()).replace(b"joint", b"Joint")), joint)
-    assert {item["channel"] for item in error.value.reasons} == {"angle", "ok"}
-    assert "did you mean 'Joint.position.value[1]'?" in str(error.value.reasons[0]["fix"])
+    path = written(tmp_path, ulog_bytes(ulog_samples()).replace(b"joint", b"Joint"))
+    reasons = refusals(read, path, joint)
+    assert {item["channel"] for item in reasons} == {"angle", "ok"}
+    assert "did you mean 'Joint.position.value[1]'?" in str(reasons[0]["fix"])
 
 
 def test_padding_which_the_last_record_lacks_is_no_field(joint, tmp_path):

@@ -8,9 +8,10 @@ import torch
 from kinemill.errors import BadInput
 from kinemill.models.networks.friction import LuGre, make_friction
 from kinemill.models.rigid_body import RigidBody
-from kinemill.task.document import Task
 from kinemill.train.layout import make_layout
 from kinemill.train.relations import Output
+from tests.conftest import learning_task
+from tests.dataset.packing import PENDULUM
 
 COULOMB, STICTION, VISCOUS, SPEED = 0.6, 0.4, 0.2, 0.3  # N·m, N·m more, N·m·s/rad, rad/s
 DEFLECTION = 0.002  # rad
@@ -110,13 +111,7 @@ def test_any_time_step_is_stable(dt):
 
 
 def test_bristles_are_refused_with_rk4():
-    channels = {
-        "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-        "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
-        "torque": {"role": "action", "unit": "N*m"},
-    }
-    learn = {"type": "dynamics", "model": {"type": "mlp"}}
-    task = Task.model_validate({"task": "arm", "dt": 0.02, "channels": channels, "learn": learn})
+    task = learning_task("arm", 0.02, PENDULUM)
     alpha = {"alpha": Output(relation="derivative", of="velocity")}
     layout = make_layout(task, alpha, "rk4", 3)
     with pytest.raises(BadInput, match=r"friction: lugre, with learn.integrator: rk4"):

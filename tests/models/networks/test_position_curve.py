@@ -12,17 +12,14 @@ from kinemill.task import make_task
 from kinemill.train.layout import layout_of
 from kinemill.train.objectives._dynamics_setup import error_of, fit_network
 from kinemill.train.step import make_step
+from tests.dataset.packing import PENDULUM
 from tests.models import systems
 
 HISTORY, HORIZON, DT = 2, 20, 0.02
 TASK = {
     "task": "valve",
     "dt": DT,
-    "channels": {
-        "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-        "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
-        "torque": {"role": "action", "unit": "N*m"},
-    },
+    "channels": PENDULUM,
     "learn": {
         "type": "dynamics",
         "history": HISTORY,

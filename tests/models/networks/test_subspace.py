@@ -6,9 +6,9 @@ import torch
 
 from kinemill.models.latent import Latent
 from kinemill.models.networks.subspace import SLOWEST, identify, stable
-from kinemill.task.document import Task
 from kinemill.train.layout import make_layout
 from kinemill.train.relations import Output
+from tests.conftest import learning_task
 
 # Two real modes and an oscillation; eigenvalues 0.9, 0.7, 0.95 exp(±0.3 i).
 MODES = [0.9, 0.7, 0.95 * np.exp(0.3j), 0.95 * np.exp(-0.3j)]
@@ -67,8 +67,7 @@ def test_an_unstable_model_is_made_stable():
 
 def test_a_latent_network_starts_as_that_model():
     channels = {"y": {"role": "state", "unit": "V"}, "u": {"role": "action", "unit": "V"}}
-    learn = {"type": "dynamics", "model": {"type": "mlp"}}
-    task = Task.model_validate({"task": "box", "dt": 1.0, "channels": channels, "learn": learn})
+    task = learning_task("box", 1.0, channels)
     value = {"y": Output(relation="equal", of="y")}
     layout = make_layout(task, value, "semi_implicit", HISTORY)
     settings = Latent(size=4, hidden_size=5, start="subspace")

@@ -169,10 +169,8 @@ def test_trials_tell_return_success_and_what_happened():
     assert np.nansum(run.step_events["pushed"]) == pytest.approx(
         abs(run.observations["observation"][0, 0]), abs=1e-5
     )
-    assert (actual.document()["success"], actual.document()["success_interval"]) == (
-        1.0,
-        [1.0, 1.0],
-    )
+    expected = (1.0, [1.0, 1.0])
+    assert (actual.document()["success"], actual.document()["success_interval"]) == expected
 
 
 def test_trials_are_the_same_for_any_number_of_processes():

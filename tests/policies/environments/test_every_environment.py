@@ -10,6 +10,7 @@ import pytest
 
 from kinemill.policies.environments import layout_of, make_environment
 from kinemill.task import KINDS, load_task
+from tests.conftest import load_task_in
 from tests.policies.environments.test_environments import POINT
 from tests.policies.environments.test_legged import TASK as DOG
 from tests.policies.environments.test_legged import quadruped
@@ -39,11 +40,9 @@ def task_of(name, folder):
     file = Path(__file__).parent / "kinds" / f"test_{name}.py"
     settings = runpy.run_path(str(file))["EXAMPLE"] if file.exists() else {}
     settings = POINT if name == "python" else settings
-    path = folder / "sample.yaml"
     environment = json.dumps({"type": name, **settings})
     text = f"task: sample\ndt: 0.02\nenvironment: {environment}\nlearn: {{type: reinforcement}}\n"
-    path.write_text(text)
-    return load_task(path)
+    return load_task_in(folder, text)
 
 
 def flat(observation):

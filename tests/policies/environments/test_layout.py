@@ -7,6 +7,7 @@ from kinemill.policies.environments.factory import make_environment
 from kinemill.policies.environments.layout import layout_of
 from kinemill.task.document import Task
 from kinemill_dagster.resources.machine_check import check_machine
+from tests.conftest import learning_task
 
 SENSORS = ("cosine", "sine")
 
@@ -14,16 +15,10 @@ SENSORS = ("cosine", "sine")
 def sensors(env_id="Pendulum-v1", states=(*SENSORS, "rate"), observations=SENSORS) -> Task:
     """Return a task of a policy on some of the numbers of an environment."""
     channels = {name: {"role": "state", "unit": "1"} for name in states}
-    learn = {"type": "imitation", "model": {"type": "mlp"}, "observations": [*observations]}
-    return Task.model_validate(
-        {
-            "task": "sensors",
-            "dt": 0.05,
-            "channels": {**channels, "torque": {"role": "action", "unit": "N*m"}},
-            "environment": {"type": "gymnasium", "id": env_id},
-            "learn": learn,
-        }
-    )
+    channels["torque"] = {"role": "action", "unit": "N*m"}
+    learn = {"type": "imitation", "observations": [*observations]}
+    world = {"type": "gymnasium", "id": env_id}
+    return learning_task("sensors", 0.05, channels, learn, environment=world)
 
 
 def observed(task: Task) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks._clips import task_text, write_clip
+from benchmarks._clips import write_clip
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.robot_file import read_scene
 from kinemill.policies.environments.legged.video import MOST, SIZE, render_video
@@ -11,8 +11,9 @@ from kinemill.policies.environments.rollout_logs import record_videos
 from kinemill.policies.environments.video import record_video
 from kinemill.task import load_task
 from tests.policies.environments.test_legged import quadruped
-from tests.policies.motion.test_clip_tracking import DT, JOINTS, RATE, SETTINGS, crouch
+from tests.policies.motion.test_clip_tracking import JOINTS, RATE, ZERO, crouch, folder
 
+__all__ = ["folder"]
 pytestmark = pytest.mark.ci
 
 
@@ -28,17 +29,13 @@ class Still:
         return np.zeros(len(JOINTS), np.float32)
 
 
+SHELL = '<geom type="box" size=".1 .05 .02" contype="0" conaffinity="0" rgba="1 0 0 1" mass="0"/>'
+
+
 @pytest.fixture
-def task(tmp_path):
-    (tmp_path / "clips").mkdir()
-    shell = (
-        '<geom type="box" size=".1 .05 .02" contype="0" conaffinity="0" rgba="1 0 0 1" mass="0"/>'
-    )
-    (tmp_path / "dog.xml").write_text(quadruped(joint=f"<freejoint/>{shell}"))
-    zero = {"Vel_x": 0.0, "Vel_y": 0.0, "Yaw": 0.0}
-    write_clip(tmp_path / "clips" / "crouch.json", crouch(0.6), RATE, **zero)
-    (tmp_path / "dog.yaml").write_text(task_text("dog", JOINTS, DT, SETTINGS))
-    return load_task(tmp_path / "dog.yaml")
+def task(folder):
+    (folder / "dog.xml").write_text(quadruped(joint=f"<freejoint/>{SHELL}"))
+    return load_task(folder / "dog.yaml")
 
 
 def record_pose(task, rows: int):
@@ -77,8 +74,7 @@ def test_a_long_episode_has_a_bounded_number_of_pictures(task):
 
 def test_without_graphics_it_is_drawn_and_the_reason_is_given(task, tmp_path, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "none")
-    zero = {"Vel_x": 0.0, "Vel_y": 0.0, "Yaw": 0.0}
-    write_clip(tmp_path / "clips" / "crouch.json", crouch(0.6, 20), RATE, **zero)
+    write_clip(tmp_path / "clips" / "crouch.json", crouch(0.6, 20), RATE, **ZERO)
     video = record_video(task, Still(), 0)
     assert video is not None
     assert video.note.startswith(

@@ -7,6 +7,7 @@ import numpy as np
 from kinemill.dataset import PackedDataset
 from kinemill.task.document import Task
 from kinemill.train.demonstrations import Demonstrations
+from tests.conftest import learning_task
 from tests.dataset.packing import packed_of
 
 CHANNELS = {
@@ -17,23 +18,9 @@ CHANNELS = {
 
 
 def policy_task(**learn) -> Task:
-    return Task.model_validate(
-        {
-            "task": "arm",
-            "dt": 0.02,
-            "channels": CHANNELS,
-            "learn": {
-                "type": "imitation",
-                "model": {"type": "mlp", "hidden_sizes": [16]},
-                "steps": 40,
-                "batch_size": 16,
-                "eval_every": 20,
-                "save_every": 20,
-                "log_every": 10,
-                **learn,
-            },
-        }
-    )
+    usual = {"type": "imitation", "model": {"type": "mlp", "hidden_sizes": [16]}, "steps": 40}
+    usual |= {"batch_size": 16, "eval_every": 20, "save_every": 20, "log_every": 10}
+    return learning_task("arm", 0.02, CHANNELS, usual | learn)
 
 
 def packed(values: dict[str, list[np.ndarray]]) -> PackedDataset:

@@ -12,15 +12,16 @@ from kinemill.augment import stage as augment
 from kinemill.control.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
+from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.train.demonstrations import Demonstrations, Feed, as_bytes
+from kinemill.train.demonstrations import Feed, as_bytes
 from kinemill.validate import stage as validate
 
 ROWS, RUNS, SAID = 24, 10, ("pick up the cup", "put it down")
 HEAD = """
 task: arm
 dt: 0.05
-ingest: {min_file_age: 0.0, FORMAT}
+ingest: {min_file_age: 0.0}
 validate: {min_steps: 5}
 dataset: {group_by: part, validation: 0.3, test: 0.3, near_duplicates: apart}
 learn: {type: imitation, model: {type: mlp, hidden_sizes: [8]}, batch_size: 8}
@@ -46,8 +47,8 @@ def run(seed):
     return angle, goal, goal - angle, pictures
 
 
-def task_of(folder, sources, *, media, form=""):
-    text = HEAD.replace(", FORMAT", form) + NUMBERS + (MEDIA if media else "")
+def task_of(folder, sources):
+    text = HEAD + NUMBERS + MEDIA
     for name, source in sources.items():
         text = text.replace(name, source)
     (folder / "arm.yaml").write_text(text)
@@ -72,37 +73,6 @@ def trajectories(logs):
         "IMAGE": "observations/images/front",
         "TEXT": '"@language"',
     }
-
-
-def robomimic(logs):
-    """All demonstrations in one file, `data/demo_*`."""
-    with h5py.File(logs / "demo.hdf5", "w") as file:
-        for seed in range(RUNS):
-            angle, goal, torque, pictures = run(seed)
-            group = file.create_group(f"data/demo_{seed}")
-            group["obs/joints"], group["obs/goal"] = angle[:, None], goal
-            group["obs/agentview_image"], group["actions"] = pictures, torque[:, None]
-            group.attrs["task"] = SAID[seed % 2]
-    return {
-        "STATE0": '"obs/joints[0]"',
-        "STATE1": "obs/goal",
-        "ACTION": '"actions[0]"',
-        "IMAGE": "obs/agentview_image",
-        "TEXT": '"@task"',
-    }
-
-
-def minari(logs):
-    """One more observation than actions, all episodes in one file."""
-    with h5py.File(logs / "main_data.hdf5", "w") as file:
-        for seed in range(RUNS):
-            angle, goal, torque, _ = run(seed)
-            group = file.create_group(f"episode_{seed}")
-            inputs = np.c_[angle, goal]
-            group["observations"] = np.concatenate([inputs, inputs[-1:]])
-            group["actions"], group["rewards"] = torque[:, None], np.zeros(ROWS)
-    positions = {"STATE0": '"observations[0]"', "STATE1": '"observations[1]"'}
-    return {**positions, "ACTION": '"actions[0]"'}
 
 
 def lerobot(logs):
@@ -130,7 +100,7 @@ def lerobot(logs):
     }
 
 
-LAYOUTS = {writer.__name__: writer for writer in (trajectories, robomimic, minari, lerobot)}
+LAYOUTS = {writer.__name__: writer for writer in (trajectories, lerobot)}
 
 
 def learned_from(task, home, logs):
@@ -147,9 +117,7 @@ def test_every_layout_reaches_a_policy_with_what_was_seen_and_said(layout, tmp_p
     logs.mkdir()
     sources = LAYOUTS[layout](logs)
     pictured = "IMAGE" in sources
-    spoken = layout != "minari"
-    form = ", rate: 20" if layout in ("robomimic", "minari") else ""
-    task = task_of(tmp_path, sources, media=spoken, form=form)
+    task = task_of(tmp_path, sources)
     data = learned_from(task, home, logs)
     packed = data[0].packed
     assert len(packed.episodes) == RUNS
@@ -164,21 +132,26 @@ def test_every_layout_reaches_a_policy_with_what_was_seen_and_said(layout, tmp_p
         assert data[0].actions[episode.start : episode.stop, 0] == pytest.approx(
             run(seed)[2], abs=1e-5
         )
-        if spoken:
-            assert set(data[0].texts(episode.id, "said")) == {SAID[seed % 2]}
+        assert set(data[0].texts(episode.id, "said")) == {SAID[seed % 2]}
         if pictured:
             inputs = data[0].pictures("camera", np.arange(episode.start, episode.stop))
             assert (inputs.numpy() == run(seed)[3]).all()
     assert (module.layout.images == {"camera": (8, 8, 3)}) == pictured
-    assert (module.layout.texts == {"said": 64}) == spoken
+    assert module.layout.texts == {"said": 64}
 
 
-def test_pictures_stay_bytes_until_the_policy_sees_them(tmp_path, home):
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory):
+    """A task, and demonstrations with pictures of its dataset and of its training set."""
+    folder = tmp_path_factory.mktemp("pictured")
+    (folder / "logs").mkdir()
+    task = task_of(folder, trajectories(folder / "logs"))
+    return task, learned_from(task, Home(folder / "home"), folder / "logs")
+
+
+def test_pictures_stay_bytes_until_the_policy_sees_them(pictured):
     """uint8 (B, H, W, 3) come in; the encoder is shown [0, 1] with colors first."""
-    logs = tmp_path / "logs"
-    logs.mkdir()
-    task = task_of(tmp_path, trajectories(logs), media=True)
-    data = learned_from(task, home, logs)
+    task, data = pictured
     module, _ = task.learn.prepare(task, *data, torch.device("cpu"))
     frames = []
 
@@ -200,7 +173,7 @@ def test_a_number_that_the_task_does_not_explain_is_told(tmp_path, home):
     logs = tmp_path / "logs"
     logs.mkdir()
     sources = lerobot(logs) | {"source: TEXT": "source: task_index, texts: {0: pick up the cup}"}
-    task = task_of(tmp_path, sources, media=True)
+    task = task_of(tmp_path, sources)
     report = ingest.run(task, home, logs)
     assert report.artifact.summary["quarantined"] == RUNS // 2
     reasons = [item for entry in report.files for item in entry["reasons"]]
@@ -211,7 +184,7 @@ def test_a_number_that_the_task_does_not_explain_is_told(tmp_path, home):
 def test_dummy_logs_with_pictures_and_instructions_reach_a_policy(tmp_path, home):
     """Training data of `kinemill run TASK --dummy` for an imitation task."""
     sources = trajectories(tmp_path)
-    task = task_of(tmp_path, sources, media=True)
+    task = task_of(tmp_path, sources)
     dummy = Dummy(episodes=5, samples=40, image=(8, 8), instructions=["go", "stop"])
     task = load_task(tmp_path / "arm.yaml", dummy_overrides(task, dummy))
     write_dummy_logs(task, tmp_path / "logs", dummy)
@@ -223,25 +196,18 @@ def test_dummy_logs_with_pictures_and_instructions_reach_a_policy(tmp_path, home
     assert np.isfinite(objective.evaluate()["validation/action"])
 
 
-def test_a_training_without_validation_episodes_says_so(tmp_path, home):
+def test_a_training_without_validation_episodes_says_so(pictured):
     """The data module that is missing in public trainers is an error here before anything runs."""
-    logs = tmp_path / "logs"
-    logs.mkdir()
-    task = task_of(tmp_path, trajectories(logs), media=True)
-    dataset, training_set = learned_from(task, home, logs)
+    task, (dataset, training_set) = pictured
     only = [episode for episode in dataset.packed.episodes if episode.split == "train"]
     dataset = replace(dataset, packed=replace(dataset.packed, episodes=only))
     with pytest.raises(Exception, match="validation split of arm"):
         task.learn.prepare(task, dataset, training_set, torch.device("cpu"))
-    assert isinstance(dataset, Demonstrations)
 
 
-def test_pictures_come_from_memory_and_from_files_alike(tmp_path, home, monkeypatch):
+def test_pictures_come_from_memory_and_from_files_alike(pictured, monkeypatch):
     """Of some rows, as training holds them; and where memory would not hold them."""
-    logs = tmp_path / "logs"
-    logs.mkdir()
-    task = task_of(tmp_path, trajectories(logs), media=True)
-    data = learned_from(task, home, logs)[0]
+    task, (data, _) = pictured
     layout = task.learn.prepare(task, data, data, torch.device("cpu"))[0].layout
     used, rows = np.arange(5, 60, 3), torch.tensor([8, 56, 5])
     expected = data.pictures("camera", rows.numpy())

@@ -11,9 +11,8 @@ from kinemill.policies.motion.gaits import fit_gaits
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.runtime.policy_self_test import play
 from kinemill.train.policy_runner import as_policy, interface_of
+from tests.policies.motion.policies import JOINTS, TARGETS
 
-JOINTS = ("left_hip", "left_knee", "right_hip", "right_knee")
-TARGETS = tuple(f"{name}_target" for name in JOINTS)
 AHEAD = np.array([0.0, 0.4, np.pi, np.pi + 0.4])  # rad, of each joint
 
 

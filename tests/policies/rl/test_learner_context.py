@@ -40,18 +40,16 @@ def test_a_rollout_buffer_beyond_the_memory_names_the_environments(check):
 
 def test_a_replay_buffer_is_as_large_as_the_training_at_most(check):
     check(10**6, 2, algorithm="sac", steps=1000, environment=POINT)
-    with pytest.raises(
-        BadInput, match=r"buffer_size: 1000000: .*lower learn\.algorithm\.buffer_size"
-    ):
+    message = r"buffer_size: 1000000: .*lower learn\.algorithm\.buffer_size"
+    with pytest.raises(BadInput, match=message):
         check(10**6, 2, algorithm="sac", steps=10_000_000, environment=POINT)
 
 
 def test_processes_beyond_the_cores_are_refused(check, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     runner = {"type": "processes", "workers": 9}
-    with pytest.raises(
-        BadInput, match=r"learn\.runner\.workers: is 9; .*at most 8, 4 for each core"
-    ):
+    message = r"learn\.runner\.workers: is 9; .*at most 8, 4 for each core"
+    with pytest.raises(BadInput, match=message):
         check(GIB, 9, runner=runner)
 
 

@@ -105,8 +105,6 @@ def test_every_environment_of_gymnasium_trains(env, tracked_home, tmp_path):
     [
         ("Pixels", "a2c"),
         pytest.param("Camera", "sac", marks=pytest.mark.slow),
-        pytest.param("Camera", "td3", marks=pytest.mark.slow),
-        pytest.param("Nested", "a2c", marks=pytest.mark.slow),
         pytest.param("Frame", "dqn", marks=pytest.mark.slow),
     ],
 )
@@ -114,14 +112,13 @@ def test_the_exported_policy_acts_in_the_bare_environment(env, algorithm, home, 
     import tests.policies.environments.spaces as spaces
 
     settings = {"type": algorithm, **({"n_steps": 16} if algorithm == "a2c" else {})}
-    stacked = [] if env == "Nested" else ["frame_stack"]
     task = {
         "task": "game",
         "dt": 0.1,
         "environment": {
             "type": "python",
             "path": f"{HERE}:{env}",
-            "wrappers": stacked,
+            "wrappers": ["frame_stack"],
             "trials": {"episodes": 2, "n_eval_episodes": 2},
         },
         "learn": {

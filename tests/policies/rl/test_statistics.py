@@ -5,7 +5,7 @@ import pytest
 from gymnasium.wrappers import TimeLimit
 
 from kinemill.policies.environments.evaluation import Trials
-from kinemill.policies.environments.vector_env import EPISODE, Advanced, Rows
+from kinemill.policies.environments.vector_env import EPISODE, Rows
 from kinemill.policies.rl.episode_stats import EpisodeStats
 from kinemill.policies.rl.statistics import (
     Distribution,
@@ -17,6 +17,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.tracking.statistics import is_statistics, text_for
 from tests.policies.environments.plants import Point
 from tests.policies.rl.test_training_loop import POINT, rl_task
+from tests.policies.rl.test_vec_env import PointBatch
 
 EPISODES = [
     {"return": -4.0, "length": 10.0, "event/pushed": 2.0, "action/0/mean": 0.5, "action/0/std": 1.0}
@@ -82,22 +83,7 @@ def test_extremes_of_actions_are_those_of_one_episode_in_both_runners():
         *_, info = environment.step(np.float32([push]))
     summary = info[EPISODE]
     assert (summary["action/0/min"], summary["action/0/max"]) == (-0.5, 1.0)
-
-    class Line:
-        """Position + action; never ends by itself."""
-
-        observation_space = action_space = Point().action_space
-
-        def start(self, random):
-            return np.zeros(1)
-
-        def observe(self, states):
-            return states.astype(np.float32)
-
-        def advance(self, states, actions):
-            return Advanced(states + actions, np.ones(len(states)), np.zeros(len(states), bool))
-
-    rows = Rows(Line(), 2, 2)
+    rows = Rows(PointBatch(), 2, 2)
     rows.reset([0, 1])
     for first, ends in ((1.0, (-0.5, 1.0)), (0.25, (-0.5, 0.25))):  # of each episode alone
         rows.step(np.array([[first], [0.0]]))

@@ -80,10 +80,8 @@ def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_f
     assert {"beats_linear", "interval_linear"} <= {
         name for name, line in lines.items() if not line.passed
     }
-    assert (lines["beats_mean"].passed, lines["beats_repeat"].value) == (
-        True,
-        "no reference on this data: the policy does not observe its actions",
-    )
+    expected = (True, "no reference on this data: the policy does not observe its actions")
+    assert (lines["beats_mean"].passed, lines["beats_repeat"].value) == expected
     requests = load_task(path, {"promote.beats": ["mean", "champion"]})
     result = register.run(requests, home, produced)
     assert (result.status, [line for line in result.gate if not line.passed]) == ("done", [])

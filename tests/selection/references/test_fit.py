@@ -9,9 +9,9 @@ from kinemill.runtime.window_metrics import predict
 from kinemill.selection.references import fit_references, load_references, stage
 from kinemill.selection.references.baselines import Persistence
 from kinemill.store import get_or_build
-from kinemill.task import Task
 from kinemill.train import load_model
 from kinemill.verify.accuracy import evaluate
+from tests.conftest import learning_task
 from tests.dataset.packing import packed_of, write_packed
 from tests.verify.conftest import pack, pendulum_task, swing
 
@@ -111,15 +111,7 @@ def test_many_channels_in_a_short_log_have_a_linear_model_that_stays_bounded():
             noise[row, :30] = 0.98 * noise[row - 1, :30] + 0.2 * noise[row, :30]
         return noise
 
-    task = Task.model_validate(
-        {
-            "task": "rest",
-            "dt": 0.02,
-            "channels": channels,
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-            "verify": {"horizon": 50},
-        }
-    )
+    task = learning_task("rest", 0.02, channels, verify={"horizon": 50})
     runs = {"train": [drift(400, 1)], "validation": [drift(150, 2)], "test": [drift(150, 3)]}
     dataset = packed_of("rest", 0.02, channels, runs)
     linear = fit_references(task, dataset).items["linear"]

@@ -49,10 +49,8 @@ def test_each_architecture_has_its_own_keys(pendulum):
         "learn.history": 2,
         "learn.optimizer.lr": 1e-3,
     }
-    assert select_values(space, FixedChooser())["learn.model"] == {
-        "type": "mlp",
-        "hidden_sizes": [4],
-    }
+    expected = {"type": "mlp", "hidden_sizes": [4]}
+    assert select_values(space, FixedChooser())["learn.model"] == expected
 
 
 def test_every_item_and_both_ends_are_tried_once(pendulum):
@@ -197,8 +195,3 @@ def test_every_part_of_that_space_makes_a_task(tmp_path):
     path.write_text(yaml.safe_dump(raw))
     with pytest.raises(TaskError, match=r"tune.space.learn.select.2.device: is fixed in a search"):
         load_task(path)
-
-
-def test_the_default_space_is_one_that_a_task_file_may_hold(task_file, pendulum):
-    space = default_space(pendulum())
-    assert load_task(task_file, {"tune.space": space}).tune.space == space

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
@@ -34,6 +33,7 @@ from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.task.search import select_values
 from kinemill.train import stage as train
 from tests.api.test_objects import TASK
+from tests.conftest import load_task_in
 from tests.policies.imitation.cloning import CHANNELS, demonstrations, packed, policy_task
 from tests.policies.imitation.test_ddp_policies import gaits
 from tests.selection.tune.test_defaults import Dice
@@ -44,9 +44,7 @@ pytestmark = pytest.mark.ci
 
 @pytest.fixture
 def task(tmp_path):
-    path = tmp_path / "point.yaml"
-    path.write_text(TASK)
-    return load_task(path, {"tune.trials": 2})
+    return load_task_in(tmp_path, TASK, {"tune.trials": 2})
 
 
 def searched(task, home, dataset, trials=2):
@@ -157,9 +155,7 @@ def test_what_is_gained_is_a_share_of_errors_and_a_difference_of_returns(task):
 
 
 def written(tmp_path, **whole):
-    path = tmp_path / f"{whole['task']}.yaml"
-    path.write_text(yaml.safe_dump({"dt": 0.02, "channels": CHANNELS, **whole}))
-    return load_task(path)
+    return load_task_in(tmp_path, {"dt": 0.02, "channels": CHANNELS, **whole})
 
 
 LEARN = {"batch_size": 16, "steps": 6, "eval_every": 3, "save_every": 3, "log_every": 3}
@@ -182,13 +178,8 @@ def test_cloning_is_searched_on_episodes_shorter_than_any_rollout(tmp_path, home
 
 
 def test_motions_are_searched(tmp_path, home):
-    learn = {
-        "type": "motion",
-        "action_joints": {"torque": "angle"},
-        "history": 8,
-        "hidden_size": 32,
-    }
-    learn |= LEARN
+    learn = {"type": "motion", "action_joints": {"torque": "angle"}, "history": 8, **LEARN}
+    learn["hidden_size"] = 32
     task = written(tmp_path, task="arm", learn=learn)
     assert set(default_space(task)["learn"]) == {"optimizer", "schedule", "history"}
     _, result = searched(task, home, publish(home, packed(gaits())))

@@ -13,14 +13,7 @@ from kinemill.train.loop import fit
 from kinemill.train.relations import Output
 from kinemill.train.scaling import scale_of
 from tests.export.conftest import DESCRIPTION
-from tests.train.conftest import CPU, DT, QUIET, pendulum_task
-
-
-@pytest.fixture
-def prepared(packed):
-    task = pendulum_task()
-    module, objective = task.learn.prepare(task, packed, packed, CPU)
-    return module, objective
+from tests.train.conftest import DT, QUIET, pendulum_task, ready
 
 
 def squares(module, packed, split) -> np.ndarray:
@@ -33,8 +26,8 @@ def squares(module, packed, split) -> np.ndarray:
     return (error / packed.std[:2]) ** 2
 
 
-def test_what_is_watched_comes_from_validation_first_step_or_all(prepared, packed):
-    module, objective = prepared
+def test_what_is_watched_comes_from_validation_first_step_or_all(packed):
+    module, objective, _ = ready(packed)
     expected = squares(module, packed, "validation")
     result = objective.evaluate()
     assert result["validation/single_step"] == pytest.approx(expected[:, 0].mean() ** 0.5, rel=1e-4)
@@ -42,8 +35,7 @@ def test_what_is_watched_comes_from_validation_first_step_or_all(prepared, packe
 
 
 def test_relative_weights_make_every_step_and_channel_count_alike_at_first(packed):
-    task = pendulum_task(weights="relative")
-    module, objective = task.learn.prepare(task, packed, packed, CPU)
+    module, objective, _ = ready(packed, weights="relative")
     original = squares(module, packed, "train").mean(0)  # (T, S)
     weights = (1 / original) / (1 / original).mean()
     assert weights.max() > 5 * weights.min()  # else this test could not tell
@@ -55,16 +47,16 @@ def test_relative_weights_make_every_step_and_channel_count_alike_at_first(packe
 
 
 def test_relative_weights_follow_a_horizon_that_grows_and_know_ensembles(packed):
-    growing = pendulum_task(weights="relative", horizon_schedule={"first": 1, "steps": 100})
-    module, objective = growing.learn.prepare(growing, packed, packed, CPU)
+    module, objective, _ = ready(
+        packed, weights="relative", horizon_schedule={"first": 1, "steps": 100}
+    )
     whole = squares(module, packed, "train")
     weights = 1 / whole.mean(0)
     weights /= weights.mean()
     everything = torch.arange(objective.windows)
     first = (whole[:, :1] * weights[:1]).mean()
     assert objective.loss(everything, 0).item() == pytest.approx(first, rel=1e-4)
-    variants = pendulum_task(weights="relative", ensemble=2, loss="gaussian")
-    _, objective = variants.learn.prepare(variants, packed, packed, CPU)
+    _, objective, _ = ready(packed, weights="relative", ensemble=2, loss="gaussian")
     assert np.isfinite(objective.loss(everything.expand(2, -1), 0).item())
 
 
@@ -82,8 +74,7 @@ def test_the_horizon_of_training_grows_evenly_to_its_length():
 
 
 def test_a_loss_at_a_short_horizon_looks_at_its_first_steps_alone(packed):
-    task = pendulum_task(horizon_schedule={"first": 1, "steps": 100})
-    module, objective = task.learn.prepare(task, packed, packed, CPU)
+    module, objective, _ = ready(packed, horizon_schedule={"first": 1, "steps": 100})
     whole = squares(module, packed, "train")
     everything = torch.arange(objective.windows)
     assert objective.loss(everything, 0).item() == pytest.approx(whole[:, :1].mean(), rel=1e-4)
@@ -91,8 +82,7 @@ def test_a_loss_at_a_short_horizon_looks_at_its_first_steps_alone(packed):
 
 
 def test_a_linear_model_is_fitted_to_the_training_rows_before_it_learns(packed):
-    task = pendulum_task(model={"type": "linear"})
-    module, objective = task.learn.prepare(task, packed, packed, CPU)
+    module, objective, _ = ready(packed, model={"type": "linear"})
     fitted = objective.loss(torch.arange(objective.windows), 0).item()
     with torch.no_grad():
         module.network.head.weight.zero_()
@@ -101,9 +91,8 @@ def test_a_linear_model_is_fitted_to_the_training_rows_before_it_learns(packed):
 
 def test_angles_are_treated_alike_in_training_and_on_the_robot(packed, tmp_path):
     """The error that training watches is that of the files, for angles many turns away as well."""
-    task = pendulum_task(steps=20)
-    module, objective = task.learn.prepare(task, packed, packed, CPU)
-    fit(module, objective, task.learn, tmp_path / "run", QUIET)
+    module, objective, learn = ready(packed, steps=20)
+    fit(module, objective, learn, tmp_path / "run", QUIET)
     monitored = objective.evaluate()["validation/multi_step"]
     windows = make_windows(packed, "validation", module.layout, 4)
     states, past, actions, truth = (

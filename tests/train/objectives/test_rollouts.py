@@ -12,7 +12,7 @@ from kinemill.train.data import Windows, make_windows
 from kinemill.train.loop import fit
 from kinemill.train.noise import KeyedNoise
 from kinemill.train.objectives._rollouts import FreeRuns, is_left_out
-from tests.train.conftest import CPU, QUIET, pendulum_task
+from tests.train.conftest import CPU, QUIET, pendulum_task, ready
 
 
 def windows_of(lengths, history=3, horizon=4):
@@ -71,11 +71,6 @@ def test_a_run_that_is_not_finite_counts_as_the_largest_error():
     assert runs.error_of(Shifted(np.nan)) == pytest.approx(10.0)
 
 
-def prepared(packed, **learn):
-    task = pendulum_task(**learn)
-    return *task.learn.prepare(task, packed, packed, CPU), task.learn
-
-
 def wrapped(error):
     error[..., 0] = (error[..., 0] + np.pi) % (2 * np.pi) - np.pi
     return error
@@ -88,7 +83,7 @@ def everything(module, packed):
 
 def test_noise_goes_into_what_is_known_in_the_units_of_its_channel(packed):
     """The truth stays clean: with noise the loss is that of disturbed histories against it."""
-    module, objective, learn = prepared(packed, noise={"velocity": 0.3, "torque": 0.5})
+    module, objective, learn = ready(packed, noise={"velocity": 0.3, "torque": 0.5})
     assert learn.noise == {"velocity": 0.3, "torque": 0.5}
     states, past, actions, truth = everything(module, packed)
     noise_ = KeyedNoise(0, 11, CPU)
@@ -107,7 +102,7 @@ def test_noise_goes_into_what_is_known_in_the_units_of_its_channel(packed):
 )
 def test_errors_count_by_unit_or_as_they_are_told_to(packed, weights, shares):
     """Weights have a mean of 1; `unit` undoes the division by the spread."""
-    module, objective, _ = prepared(packed, weights=weights)
+    module, objective, _ = ready(packed, weights=weights)
     if shares == "std":
         shares = packed.std[:2] ** 2 / (packed.std[:2] ** 2).mean()
     states, past, actions, truth = everything(module, packed)
@@ -119,7 +114,7 @@ def test_errors_count_by_unit_or_as_they_are_told_to(packed, weights, shares):
 
 def test_the_gaussian_loss_is_the_likelihood_of_errors_whose_variance_adds_up(packed):
     """Outputs are deltas, so a variance q a step makes k q after k; r is that of a measurement."""
-    module, objective, _ = prepared(packed, loss="gaussian")
+    module, objective, _ = ready(packed, loss="gaussian")
     noise = module.apart().copies[0].noise
     q = torch.exp(noise(torch.zeros(1, 4))[0].detach()) * torch.tensor(packed.delta_std) ** 2
     r = (0.02 * torch.tensor(packed.std[:2])) ** 2
@@ -139,12 +134,11 @@ def test_a_noise_that_is_there_is_found(packed, tmp_path):
     values = packed.values.copy()
     values[:, 1] += 0.2 * random.standard_normal(len(values)).astype(np.float32)
     noisy = replace(packed, segments=[values])
-    module, objective, learn = prepared(
+    module, objective, learn = ready(
         noisy,
         loss="gaussian",
         steps=200,
         optimizer={"lr": 1e-2},
-        patience=None,
         checkpoint="likelihood",
         eval_every=50,
         model={"type": "mlp", "hidden_sizes": [32]},

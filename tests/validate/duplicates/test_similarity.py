@@ -12,7 +12,6 @@ from kinemill import catalog
 from kinemill.catalog.sketches import ROOM, read_notes
 from kinemill.catalog.tables import sketch_keys
 from kinemill.store import publish_json
-from kinemill.task import load_task
 from kinemill.validate.duplicates import registry
 from kinemill.validate.duplicates.index import Sketched, open_index
 from kinemill.validate.duplicates.registry import (
@@ -30,8 +29,7 @@ from kinemill.validate.duplicates.similarity import (
     keys,
     sketch,
 )
-from tests.conftest import EXAMPLES
-from tests.validate.conftest import make_swing, make_task, real_logs
+from tests.validate.conftest import logs_at, make_swing, make_task
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -47,11 +45,6 @@ def sketched(task, name, values, part=""):
 def add(task, home, items, removed=()):
     register_duplicates(task, home, items, removed)
     return find_pairs(task, home)
-
-
-def real(shared_data, folder, dt):
-    task = load_task(EXAMPLES / "double_pendulum.yaml", {"dt": dt})
-    return task, real_logs(task, shared_data / folder)
 
 
 def independent(number, rows=500):
@@ -82,7 +75,7 @@ def cut(values, first=0, last=0):
 
 def test_near_repeats_among_real_logs_are_named(shared_data, home):
     # README: the twelve 33 Hz runs are near-repeats of each other.
-    task, logs = real(shared_data, "acrobot_pendubot_33hz", 0.03)
+    task, logs = logs_at(shared_data, "acrobot_pendubot_33hz", 0.03)
     items = [sketched(task, name, values) for name, values in logs.items()]
     pairs = add(task, home, items)
     assert pairs.total >= 20
@@ -108,7 +101,7 @@ def test_the_repeats_among_the_identification_runs_are_all(shared_data, home, do
 @pytest.mark.parametrize("share", [0.01, 0.05])
 def test_planted_repeats_of_real_runs_are_found(shared_data, home, folder, share):
     """With noise, three steps later, or ended 2 % earlier: each with its own original."""
-    task, logs = real(shared_data, *folder)
+    task, logs = logs_at(shared_data, *folder)
     with open_index(home, task) as index:
         index.add([sketched(task, name, values) for name, values in logs.items()])
         for name, values in logs.items():
@@ -117,11 +110,8 @@ def test_planted_repeats_of_real_runs_are_found(shared_data, home, folder, share
                 again = noisy(cut(values, first, last), share)
                 planted = sketched(task, f"{name} {first} {last}", again)
                 pairs = index.add([planted]).get(planted.unit, [])
-                assert hash_of(name) in {duplicate.recording for duplicate in pairs}, (
-                    name,
-                    first,
-                    last,
-                )
+                repeated = {duplicate.recording for duplicate in pairs}
+                assert hash_of(name) in repeated, (name, first, last)
                 index.remove([planted.recording])
 
 
@@ -205,10 +195,8 @@ def test_a_note_names_the_root_of_the_earliest_and_never_changes(home):
     assert duplicate_groups(home, task.name) == {first.recording: third.recording}
     previous = {path: path.read_bytes() for path in home.store.glob("duplicates/*/*.json")}
     pairs = add(task, home, [second])
-    assert (pairs.total, duplicate_groups(home, task.name)[second.recording]) == (
-        3,
-        third.recording,
-    )
+    expected = (3, third.recording)
+    assert (pairs.total, duplicate_groups(home, task.name)[second.recording]) == expected
     add(task, home, [first, second, third])  # asked again, as after a crash
     assert {path: path.read_bytes() for path in previous} == previous
     assert third.recording not in duplicate_groups(home, task.name)
@@ -320,11 +308,8 @@ def test_parts_of_a_file_are_compared_each_by_itself(home):
         ],
     )
     x, y = hash_of(first), hash_of(later)
-    assert duplicate_groups(home, task.name) == {
-        y: x,
-        f"{x}/demo_1": f"{x}/demo_0",
-        f"{y}/demo_0": f"{x}/demo_0",
-    }
+    expected = {y: x, f"{x}/demo_1": f"{x}/demo_0", f"{y}/demo_0": f"{x}/demo_0"}
+    assert duplicate_groups(home, task.name) == expected
 
 
 def test_where_all_runs_are_alike_no_key_holds_more_than_its_room(home):
