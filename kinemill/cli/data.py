@@ -200,7 +200,7 @@ def forget(
     loaded = load_task(task)
     home = Home.resolve()
     if undo:
-        made = storage.undo_forget(loaded, home, recording, because).to_json()
+        made = vars(storage.undo_forget(loaded, home, recording, because))
         return Output(made, f"{made['name']} can be ingested again")
     member = find_member(loaded, home, recording)
     used = uses_of(home, loaded.name, member.hash)["recordings"][0]["datasets"]
@@ -215,7 +215,7 @@ def forget(
     }
     decision = storage.forget(loaded, home, member, because)
     return Output(
-        {**decision.to_json(), "removed": removed, "datasets": used},
+        {**vars(decision), "removed": removed, "datasets": used},
         f"{member.name} ({member.hash[:16]}) is forgotten: {_spell_use(used)}",
     )
 
