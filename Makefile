@@ -137,7 +137,7 @@ prove-kills: setup ## SIGKILL at moments of training, each step of a checkpoint,
 prove-drafts: setup ## compare drafts of 350 logs in the layouts of tools, and their variants, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_drafts
 
-prove-attack: setup ## attack commands and servers on loopback (13 min; ONLY='kills files' runs some), rewrites docs/results-*.md
+prove-attack: setup ## attack commands and servers on loopback (10 min; ONLY='kills files' runs some), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_attack $(if $(ONLY),--only $(ONLY))
 
 prove-reinforcement: setup ## measure the time until solved against stable-baselines3, 5 seeds, rewrites docs/results-*.md
