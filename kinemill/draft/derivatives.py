@@ -51,9 +51,11 @@ UNITS = {  # velocity units by position unit
     "mm": ("mm/s", "m/s", "cm/s"),
     "cm": ("cm/s", "m/s", "mm/s"),
 }
-TELLING = (  # units of an unknown position and its velocity; each pair has a unique factor
+# Units of an unknown position and its velocity. Each pair has a unique factor, but turns against
+# rpm, 60, is close to rad against deg/s: it comes last, for velocities with a stated unit.
+TELLING = (
     *(("rad", "deg/s"), ("deg", "rad/s"), ("rad", "rpm"), ("deg", "rpm")),
-    *(("m", "mm/s"), ("mm", "m/s")),
+    *(("m", "mm/s"), ("mm", "m/s"), ("turn", "rpm")),
 )
 
 
@@ -215,7 +217,9 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     ratio = line.ratio
     units, unit_factor = _units_of(velocity, position, ratio)
     is_converted = units is not None and position.kind != "angle"
-    if not named and (is_converted or not _is_close(ratio, 1.0, DERIVATIVE_SAME)):
+    is_stated = bool(velocity.guess.unit and position.guess.unit)  # and no contradiction
+    is_sure = named or (is_stated and units is not None)
+    if not is_sure and (is_converted or not _is_close(ratio, 1.0, DERIVATIVE_SAME)):
         return
     if unit_factor:
         sign = -1.0 if ratio < 0.0 else 1.0
@@ -256,14 +260,16 @@ def _units_of(
 ) -> tuple[tuple[str, str] | None, float | None]:
     """Return the units of position and velocity that explain a factor, and their own factor."""
     stated = position.guess.unit or (position.log_unit if position.sure else None)
-    if stated and stated not in UNITS:
-        return None, 1.0 if _is_close(ratio, 1.0) else None
     turning = position.kind == "angle" or position.guess.turning
-    likely = [stated] if stated else ["rad"] if turning else []
-    for source in likely:
-        for unit in UNITS[source]:
-            if _allowed(velocity, unit) and _is_close(ratio, _between(source, unit)):
-                return (source, unit), _between(source, unit)
+    source = stated or ("rad" if turning else "")
+    of_velocity = velocity.guess.unit
+    if source and of_velocity and is_derivative(of_velocity, source):
+        likely: tuple[str, ...] = (of_velocity,)
+    else:
+        likely = UNITS.get(source, ())
+    for unit in likely:
+        if _allowed(velocity, unit) and _is_close(ratio, _between(source, unit)):
+            return (source, unit), _between(source, unit)
     if not stated:
         for source, unit in TELLING:
             if _allowed(velocity, unit) and _is_close(ratio, _between(source, unit), 0.1):

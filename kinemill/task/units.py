@@ -326,7 +326,8 @@ def rate_factor(unit: str, of: str) -> float:
     """
     if unit == f"{of}/s" and {unit, of} <= COMMON:
         return 1.0  # the usual case, without the second that pint takes
-    return factor(f"({unit})*s", of)[0]
+    # Not `(unit)*s` in `of`: a temperature has an offset, its rate has none.
+    return factor(unit, f"({of})/s")[0]
 
 
 def in_unit(unit: str) -> str:

@@ -57,6 +57,26 @@ def test_units_follow_from_the_factor_without_a_unit_in_any_name(
     assert (speed.unit, speed.log_unit or "rad/s") == ("rad/s", velocity_unit)
 
 
+@pytest.mark.parametrize(
+    ("position", "velocity", "factor", "expected"),
+    [
+        ("axis_pos [mm]", "axis_vel [mm/min]", 60.0, ("mm/s", "mm/min")),
+        ("axis_pos [in]", "axis_vel [ft/s]", 1 / 12, ("inch/s", "ft/s")),
+        ("axis_pos [um]", "axis_vel [mm/s]", 1e-3, ("um/s", "mm/s")),
+        ("axis_pos [rev]", "axis_vel [rpm]", 60.0, ("turn/s", "rpm")),
+        ("axis_pos", "axis_vel [rpm]", 60.0, ("turn/s", "rpm")),
+        ("oven [degC]", "heating [degC/min]", 60.0, ("degC/s", "degC/min")),
+    ],
+)
+def test_stated_units_of_position_and_velocity_are_related_by_their_factor(
+    tmp_path, position, velocity, factor, expected
+):
+    x, v = motion(np.random.default_rng(1))
+    draft = draft_of(tmp_path, **{position: x, velocity: factor * v})
+    drafted = channel(draft, velocity.partition(" ")[0])
+    assert (drafted.unit, drafted.log_unit, drafted.derivative_of) == (*expected, position)
+
+
 def faulty(kind, x, v):
     """Return position and velocity with one fault, and its rows."""
     x, v, rows = x.copy(), v.copy(), slice(1000, 1800)

@@ -81,5 +81,6 @@ def test_unit_is_read_from_the_whole_text(text, words, unit):
 def test_rate_factor_of_other_units_is_their_share_of_a_unit_per_second():
     assert rate_factor("rad/s", "rad") == 1.0
     assert rate_factor("rpm", "deg") == pytest.approx(6.0)
+    assert rate_factor("degC/min", "degC") == pytest.approx(1 / 60)  # no offset
     with pytest.raises(BadInput, match="cannot be converted"):
         rate_factor("N", "m")
