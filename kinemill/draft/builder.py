@@ -22,6 +22,7 @@ from kinemill.draft.constants import (
     ANGLE_PERCENT,
     ANGLE_RARE,
     COMPARED_ROWS,
+    GYRO_LARGEST,
     SENTINEL_FAR,
 )
 from kinemill.draft.derivatives import find_derivatives
@@ -332,6 +333,8 @@ def _doubted(columns: list[Column], tables: list[Table]) -> list[Column]:
         if column.kind == "angle" and is_plain and largest > 2.0 * TURN:
             if column.guess.name not in sure:
                 doubts[column.guess.name] = f"the values reach {largest:.4g}: in deg?"
+        elif is_plain and "gyro" in split_words(column.full_name) and largest > GYRO_LARGEST:
+            doubts[column.guess.name] = f"the values reach {largest:.4g}: in deg/s?"
         elif is_default and not stated & {*column.names} and _is_whole(column.values):
             doubts[column.guess.name] = f"whole numbers to {largest:.0f}: counts or permille?"
         if text := _sentinel(column.values):

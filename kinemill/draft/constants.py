@@ -21,6 +21,7 @@ ANGLE_FEWEST_COUNTS = 250.0  # of a register; an encoder of 8 bits has 256
 ANGLE_PERCENT = 100.5
 ANGLE_DEGREES = 400.0  # largest values of joints in percent and in degrees
 ANGLE_FULL = 0.95  # share of the register that the counts of a log cover
+GYRO_LARGEST = 70.0  # rad/s: 4000 deg/s, the widest range of a MEMS gyro
 SENTINEL_FAR = 3.0  # times the range of the others: how far -9999 lies from measured values
 ANGLE_RARE = 0.05  # largest share of rows in which an angle jumps by a turn
 

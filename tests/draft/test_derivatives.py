@@ -178,3 +178,14 @@ def test_a_rate_without_a_position_has_the_unit_of_the_others_of_its_vector(tmp_
     }
     assert units["pitch_rate"] == ("rad/s", "deg/s", True)
     assert units["yaw_rate"] == ("rad/s", "deg/s", False)
+
+
+@pytest.mark.parametrize(("name", "largest"), [("gyro_x", 300.0), ("gyroADC[0]", 71.0)])
+def test_gyro_beyond_the_range_of_any_sensor_in_rad_per_second_asks_for_its_unit(
+    tmp_path, name, largest
+):
+    _, v = motion(np.random.default_rng(1))
+    draft = draft_of(tmp_path, **{name: largest * v / np.abs(v).max(), "u": v})
+    (gyro,) = (item for item in draft.columns if item.channel.startswith("gyro"))
+    assert (gyro.unit, gyro.sure) == ("rad/s", False)
+    assert f"the values reach {largest:.4g}: in deg/s?" in gyro.notes
