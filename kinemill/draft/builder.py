@@ -46,7 +46,14 @@ from kinemill.errors import BadInput
 from kinemill.ingest.channels import TURN
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.header_units import stated_unit
-from kinemill.ingest.name_heuristics import DEFAULT_UNITS, LIMBS, is_straight, split_words
+from kinemill.ingest.name_heuristics import (
+    DEFAULT_UNITS,
+    JOINTS,
+    LIMBS,
+    POSITION,
+    is_straight,
+    split_words,
+)
 from kinemill.ingest.raw import split_index
 from kinemill.task.float_precision import far_from_zero, place_near
 
@@ -87,6 +94,7 @@ def build(
     used, unused, optional = with_common_columns(selected)
     tables = [table for table, _ in used]
     columns, left_out = join_columns(used, optional)
+    columns = _without_second_positions(columns)
     if not is_policy and not any(column.guess.role == "state" for column in columns):
         raise _no_state(source, left_out, read.problems)
     columns, no_action = (columns, "") if is_policy else infer_inputs(_outputs(columns))
@@ -313,6 +321,30 @@ def _units(columns: list[Column]) -> list[Column]:
     return [
         replace(column, unit=column.guess.unit, sure=True)
         if column.guess.unit and not column.sure
+        else column
+        for column in columns
+    ]
+
+
+def _without_second_positions(columns: list[Column]) -> list[Column]:
+    """Return columns; `hip_flow` is no position of a hip that has a column `hip_pos`."""
+    words = {column.guess.name: frozenset(split_words(column.full_name)) for column in columns}
+    positions = [column.guess.name for column in columns if column.guess.what == "position"]
+    plain = POSITION - JOINTS
+    placed = [words[name] - plain for name in positions if words[name] & plain]
+    second = {
+        name
+        for name in positions
+        if words[name] & JOINTS
+        and not words[name] & plain
+        and any(joint & JOINTS and joint < words[name] for joint in placed)
+    }
+    return [
+        replace(
+            column,
+            guess=replace(column.guess, what="unknown", turning=False, rule="change"),
+        )
+        if column.guess.name in second
         else column
         for column in columns
     ]

@@ -15,13 +15,13 @@ from kinemill.ingest.terms import translate, word_set
 from kinemill.task.units import has_same_dimension, read_unit
 
 LIMBS = {"hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}  # joints with stops
-_JOINTS = LIMBS | {"joint", "joints"}
+JOINTS = LIMBS | {"joint", "joints"}  # alone, its angle
 POSITION = word_set("""pos position positions q qpos angle angles theta th phi psi roll pitch yaw
-    x y z height""", _JOINTS)  # fmt: skip
+    x y z height""", JOINTS)  # fmt: skip
 VELOCITY = word_set("""vel velocity velocities qd dq qdot qvel omega thetadot dot speed rate gyro
     twist vx vy vz w dtheta dphi dx""")
 COMMAND = word_set("""tau torque torques trq rcou u ctrl control controls cmd command action actions
-    act force effort voltage tension pwm duty throttle steering steer pedal thrust thrusts""")
+    act force effort eff voltage tension pwm duty throttle steering steer pedal thrust thrusts""")
 EXPLICIT = {"cmd", "command", "commands", "commanded"}  # next to which a force is measured
 # Control surfaces, which have angles; an elevator may be a lift as well.
 SURFACES = word_set("aileron ailerons ail rudder rudders rud flap flaps elevon elevons")
@@ -39,7 +39,7 @@ ANGULAR = {"angular", "gyro"}  # of a velocity
 POWER = word_set("battery batt vbat vbus bus mains supply link")  # its voltage is no command
 ROTATION = {"orientation", "quaternion", "quat"}
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
-TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
+TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("action", SURFACES),
           ("position", POSITION), ("action", DRIVE)]  # fmt: skip
 LENGTH = word_set("""pos position x y z height depth altitude distance level length stroke
@@ -428,7 +428,7 @@ def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
     if read & {*pairwise(parts)}:  # what it uses
         return {"control", "controller", "input"}
     if is_measured:
-        return _JOINTS | DRIVE
+        return JOINTS | DRIVE
     if "state" in tokens:  # carState.steeringAngle
         return {"steering", "steer", "throttle", "brake"}
     # The measured current of a motor is often its only command.

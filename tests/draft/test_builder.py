@@ -127,6 +127,17 @@ def test_an_action_far_from_the_angle_of_its_name_is_no_target_of_it(tmp_path, t
     assert load(tmp_path, "near", near)[0].channels["cmd_elbow"].unit == "rad"
 
 
+@pytest.mark.parametrize(("suffix", "role"), [("eff", "action"), ("load", "state")])
+def test_another_quantity_of_a_joint_with_a_position_is_no_second_position(
+    tmp_path, time, suffix, role
+):
+    waves = {"knee_pos": np.sin(time), f"knee_{suffix}": 20.0 * np.cos(9 * time)}
+    task, _ = load(tmp_path, "leg", table(tmp_path / "leg.csv", time=time, **waves))
+    assert (task.channels["knee_pos"].kind, task.channels["knee_pos"].role) == ("angle", "state")
+    quantity = task.channels[f"knee_{suffix}"]
+    assert (quantity.kind, quantity.role, quantity.unit) == ("linear", role, "1")
+
+
 def test_four_elements_are_a_quaternion_only_where_their_length_is_one(tmp_path, time):
     turned = {"q_w": np.cos(time), "q_x": 0.6 * np.sin(time), "q_y": 0.8 * np.sin(time)}
     path = table(tmp_path / "a.csv", time=time, **turned, q_z=1e-3 * np.sin(3 * time))
