@@ -196,7 +196,7 @@ def _with_numbers(served, token):
 
 
 def test_champion_download_needs_a_token_of_a_viewer(served, other_folder, tmp_path):
-    to, url = tmp_path / "robot", served.urls["MLflow"]
+    to, url = tmp_path / "robot", served.urls["Dagster"]
     pull = ["model", "pull", f"{TASK}@champion", "--to", str(to), "--from", url, "--json"]
     token = token_of(served, "vera")
     code, out, err = message(other_folder(token, *pull))

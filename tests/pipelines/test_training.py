@@ -140,7 +140,8 @@ def test_signal_ends_the_training_and_prints_how_to_resume(copy, number, name):
     assert "RUNNING" not in statuses(copy.home)
     assert "Traceback" not in message
     last = message.splitlines()[-1]
-    assert re.match(rf"stopped by {name}: run \w{{8}} keeps .*the checkpoint of step \d+0 of", last)
+    kept = rf"stopped by {name}: run \w{{8}} keeps .*the checkpoint of step \d+ of"
+    assert re.match(kept, last), last
     assert f"to continue, run: kinemill run {TASK} --json --set learn.seed=3" in last
     with open_instance(copy.home) as instance:
         assert instance.get_runs(limit=1)[0].status.value == "CANCELED"
