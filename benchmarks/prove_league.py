@@ -81,12 +81,16 @@ class DataSet:
 
 SETS = (
     DataSet(
-        *("simple_pendulum", "simple_pendulum", ("*ilqr_measured*",)),
+        "simple_pendulum",
+        "simple_pendulum",
+        ("*ilqr_measured*",),
         tuned="simple_pendulum",
         tuned_horizon=0.5,
     ),
     DataSet(
-        *("double_pendulum_sysid", "double_pendulum_sysid", ("*traj03*",)),
+        "double_pendulum_sysid",
+        "double_pendulum_sysid",
+        ("*traj03*",),
         tuned="double_pendulum",
         tuned_horizon=0.25,
     ),
@@ -222,7 +226,7 @@ def simulations(entries: Sequence[DataSet]) -> str:
 
 
 def by_channel(entries: Sequence[DataSet]) -> str:
-    """Return errors at the horizon of tuned tasks next to theirs, as a table in Markdown."""
+    """Return errors next to those of tuned tasks, at their horizon, as a table in Markdown."""
     rows = list[list[str]]()
     for entry in entries:
         if entry.tuned is None:

@@ -330,20 +330,17 @@ def _without_second_positions(columns: list[Column]) -> list[Column]:
     """Return columns; `hip_flow` is no position of a hip that has a column `hip_pos`."""
     words = {column.guess.name: frozenset(split_words(column.full_name)) for column in columns}
     positions = [column.guess.name for column in columns if column.guess.what == "position"]
-    plain = POSITION - JOINTS
-    placed = [words[name] - plain for name in positions if words[name] & plain]
+    explicit = POSITION - JOINTS  # words that name a position, not only a joint
+    joints = [words[name] - explicit for name in positions if words[name] & explicit]
+    joints = [joint for joint in joints if joint & JOINTS]
     second = {
         name
         for name in positions
-        if words[name] & JOINTS
-        and not words[name] & plain
-        and any(joint & JOINTS and joint < words[name] for joint in placed)
+        if not words[name] & explicit and any(joint < words[name] for joint in joints)
     }
+    unknown = {"what": "unknown", "turning": False, "rule": "change"}
     return [
-        replace(
-            column,
-            guess=replace(column.guess, what="unknown", turning=False, rule="change"),
-        )
+        replace(column, guess=replace(column.guess, **unknown))
         if column.guess.name in second
         else column
         for column in columns

@@ -262,12 +262,9 @@ def _units_of(
     stated = position.guess.unit or (position.log_unit if position.sure else None)
     turning = position.kind == "angle" or position.guess.turning
     source = stated or ("rad" if turning else "")
-    of_velocity = velocity.guess.unit
-    if source and of_velocity and is_derivative(of_velocity, source):
-        likely: tuple[str, ...] = (of_velocity,)
-    else:
-        likely = UNITS.get(source, ())
-    for unit in likely:
+    rate = velocity.guess.unit
+    is_rate = bool(source and rate and is_derivative(rate, source))
+    for unit in (rate or "",) if is_rate else UNITS.get(source, ()):
         if _allowed(velocity, unit) and _is_close(ratio, _between(source, unit)):
             return (source, unit), _between(source, unit)
     if not stated:

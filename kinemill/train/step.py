@@ -326,7 +326,7 @@ class Step(nn.Module):
 
 
 def roll_channels(step: Any, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
-    """Do as `Step.rollout_channels`, for a step or an ensemble."""
+    """Roll out states and outputs of a step or an ensemble, see `Step.rollout_channels`."""
     if not step.layout.output_channels:
         return step.rollout(states, past_actions, actions)
     carry = step.warm_up(states, past_actions)

@@ -157,8 +157,8 @@ class Draft:
 def start_draft(home: Home, owner: str, body: StartDraft) -> Draft:
     """Create an empty draft; delete those that are too old, and the user's oldest."""
     drafts = _all(home)
-    own = (draft for draft in drafts if draft.record.owner == owner)
-    earlier = sorted(own, key=lambda draft: draft.record.created)
+    earlier = [draft for draft in drafts if draft.record.owner == owner]
+    earlier.sort(key=lambda draft: draft.record.created)
     for draft in earlier[: max(0, len(earlier) + 1 - MOST_DRAFTS)]:
         draft.delete()
     record = _Record(
