@@ -1,14 +1,14 @@
 """Input evidence of a draft: which columns without a descriptive name are inputs, from the data.
 
 An input of an open-loop experiment drives the outputs, and nothing drives it: its past improves the
-prediction of an output, and no other column's past improves its own (Granger 1969). Two linear
-models predict the change of a column over some rows, one from its own past and one from that of
-another column as well, and are compared on rows that they were not fitted to. Where feedback acts,
-or nothing depends on anything, the evidence is ambiguous and no role is inferred.
+prediction of an output, and no other column's past improves its own (Granger 1969). Linear models
+predict the change of a column over some rows, from the past of all columns or without that of one,
+and are compared on rows that they were not fitted to. Where feedback acts, or nothing depends on
+anything, the evidence is ambiguous and no role is inferred.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from kinemill.draft.constants import (
     INPUT_MOST_JUMPS,
     INPUT_PREDICTABLE,
     INPUT_SETTLED,
+    OPTIONAL_RIDGE,
 )
 from kinemill.draft.optional_columns import held_out_errors
 from kinemill.draft.table import Table
@@ -58,13 +59,14 @@ class _Roles:
 def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
     """Return columns in which inputs among unnamed states are actions, and why none was found.
 
-    Columns are unchanged if all names show a role, or there is an action already. The reason is ""
-    in these cases and if inputs were found.
+    Next to an action by name, they stay states with a question. Columns are unchanged if all names
+    show a role. The reason is "" in these cases and if inputs were found.
     """
     states = [at for at, column in enumerate(columns) if column.role == "state"]
+    if any(column.role == "action" for column in columns):
+        return _questioned(columns), ""
     is_named = all(columns[at].guess.what != "unknown" for at in states)
-    has_action = any(column.role == "action" for column in columns)
-    if is_named or has_action or not 2 <= len(states) <= INPUT_MOST_COLUMNS:
+    if is_named or not 2 <= len(states) <= INPUT_MOST_COLUMNS:
         return columns, ""
     roles = _roles([columns[at] for at in states])
     result = list(columns)
@@ -171,19 +173,99 @@ def _jumps_with(reference: Floats, values: Floats) -> bool:
     return float(np.nanmedian(steps[jumps])) > INPUT_JUMP * usual
 
 
-def _roles(columns: list[Column]) -> _Roles:
+def _questioned(columns: list[Column]) -> list[Column]:
+    """Return columns with a question at unnamed states that drive others and that nothing drives.
+
+    A state whose kind only its unit shows is unnamed too.
+    """
+    known = [column for column in columns if column.role in {"state", "action"}]
+    recordings = _recordings(known) if len(known) <= INPUT_MOST_COLUMNS else []
+    gains = [_gains(rows) for rows in recordings]
+    if not gains:
+        return columns
+    gain = np.median(gains, axis=0)
+    notes = dict[str, str]()
+    for at, (column, drives) in enumerate(zip(known, gain, strict=True)):
+        is_unnamed = column.role == "state" and column.guess.rule != "name"
+        if is_unnamed and drives[at] <= INPUT_INDEPENDENT and drives.max() >= INPUT_DRIVES:
+            driven = known[int(drives.argmax())].guess.name
+            notes[column.guess.name] = (
+                f"an action? it drives {driven}, and nothing logged drives it"
+            )
+    return [
+        replace(column, notes=[*column.notes, notes[column.guess.name]])
+        if column.guess.name in notes
+        else column
+        for column in columns
+    ]
+
+
+def _gains(scaled: Floats) -> Floats:
+    """Return how much the past of column i reduces the error of j next to the past of all others.
+
+    On the diagonal: how much that of all others reduces the error of j next to its own
+    (conditional causality; Geweke 1984). Standardized rows (n, columns) -> (columns, columns).
+    """
+    count = scaled.shape[1]
+    gains = np.zeros((count, count))
+    for horizon in INPUT_HORIZONS if len(scaled) >= 20 * INPUT_LAGS * count else ():
+        rows = len(scaled) - INPUT_LAGS - horizon + 1
+        past = np.column_stack([*(_past(column, rows) for column in scaled.T), np.ones(rows)])
+        changes = scaled[INPUT_LAGS - 1 + horizon :] - scaled[INPUT_LAGS - 1 :][:rows]
+        errors_with = _left_out_errors(past, changes)
+        every = errors_with(np.arange(count))
+        for at in range(count):
+            without = errors_with(np.delete(np.arange(count), at))
+            without[at] = errors_with(np.array([at]))[at]
+            gain = 1.0 - np.maximum(every, INPUT_PREDICTABLE) / np.maximum(
+                without, INPUT_PREDICTABLE
+            )
+            gains[at] = np.maximum(gains[at], gain)
+    return gains
+
+
+def _left_out_errors(past: Floats, changes: Floats) -> Callable[[NDArray[np.intp]], Floats]:
+    """Return a function: columns whose past is used -> squared error of each change.
+
+    Every other hundred rows are left out of the fits. Products of all columns are computed once.
+
+    Args:
+        past: past values of each column, and ones, (n, columns LAGS + 1).
+        changes: (n, columns).
+    """
+    learned = (np.arange(len(past)) // 100) % 2 == 0
+    parts = [(past[rows], changes[rows]) for rows in (learned, ~learned)]
+    (gram, product), (left_out, shared) = [(x.T @ x, x.T @ y) for x, y in parts]
+    gram += OPTIONAL_RIDGE * np.count_nonzero(learned) * np.eye(len(gram))
+    squares = np.sum(parts[1][1] ** 2, axis=0)
+
+    def errors(used: NDArray[np.intp]) -> Floats:
+        at = np.append((used[:, np.newaxis] * INPUT_LAGS + np.arange(INPUT_LAGS)), len(gram) - 1)
+        weights = np.linalg.solve(gram[np.ix_(at, at)], product[at])
+        fitted = weights * (left_out[np.ix_(at, at)] @ weights - 2.0 * shared[at])
+        return np.asarray((squares + fitted.sum(axis=0)) / len(parts[1][1]), np.float64)
+
+    return errors
+
+
+def _recordings(columns: list[Column]) -> list[Floats]:
+    """Return standardized rows (n, columns) of logs in which all columns have one clock."""
     logs = [log for log in columns[0].samples if all(log in column.samples for column in columns)]
-    recordings = [
+    return [
         _standard(np.stack(values, axis=1))
         for log in logs[:COMPARED_LOGS]
         for values in [[column.samples[log][1][:COMPARED_ROWS] for column in columns]]
         if len({len(value) for value in values}) == 1
     ]
-    gains = [_gains(rows) for rows in recordings]
-    if not gains:
+
+
+def _roles(columns: list[Column]) -> _Roles:
+    recordings = _recordings(columns)
+    if not recordings:
         return _Roles([], "the columns share no clock")
-    gain = np.median(gains, axis=0)
-    driven = gain.max(axis=0)  # by the column that drives it most
+    gain = np.median([_gains(rows) for rows in recordings], axis=0)
+    driven = gain.diagonal().copy()
+    np.fill_diagonal(gain, 0.0)
     unnamed = np.array([column.guess.what == "unknown" for column in columns])
     inputs = np.flatnonzero(
         unnamed & (driven <= INPUT_INDEPENDENT) & (gain.max(axis=1) >= INPUT_DRIVES)
@@ -212,27 +294,6 @@ def _standard(rows: Floats) -> Floats:
     """Return finite rows (n, columns) with mean 0 and variance 1 of each column."""
     rows = rows[np.isfinite(rows).all(axis=1)]
     return (rows - rows.mean(axis=0)) / nonzero_std(rows.std(axis=0)) if len(rows) else rows
-
-
-def _gains(scaled: Floats) -> Floats:
-    """Return how much the past of column i reduces the error of column j, (columns, columns)."""
-    count = scaled.shape[1]
-    gains = np.zeros((count, count))
-    if len(scaled) < 20 * INPUT_LAGS:
-        return gains
-    for driver, driven in permutations(range(count), 2):
-        gains[driver, driven] = max(
-            _gain(scaled[:, driver], scaled[:, driven], horizon) for horizon in INPUT_HORIZONS
-        )
-    return gains
-
-
-def _gain(driver: Floats, driven: Floats, horizon: int) -> float:
-    """Return the relative reduction of the squared error of a change of `driven` (n,)."""
-    rows = len(driven) - INPUT_LAGS - horizon + 1
-    change = driven[INPUT_LAGS - 1 + horizon :][:rows] - driven[INPUT_LAGS - 1 :][:rows]
-    inputs = [_past(driven, rows), np.ones(rows)]
-    return _reduction(change, inputs, _past(driver, rows), INPUT_PREDICTABLE)
 
 
 def _gain_of_present(scaled: Floats, driver: int, driven: int) -> float:

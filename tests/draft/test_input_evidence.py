@@ -86,6 +86,21 @@ def test_a_third_column_that_nothing_drives_leaves_the_roles_open(tmp_path):
     assert "V3" in draft.no_action
 
 
+def test_an_input_next_to_a_named_action_stays_a_state_with_a_question(tmp_path):
+    random = np.random.default_rng(7)
+    force = smooth_noise(random)
+    brake = smooth_noise(random)
+    log = table(tmp_path / "a.csv", speed=driven(force - 0.3 * brake), force=force, delta_H=brake)
+    columns = {column.guess.name: column for column in build("car", log, 100.0).columns}
+    assert {name: column.role for name, column in columns.items()} == {
+        "speed": "state",
+        "force": "action",
+        "delta_H": "state",
+    }
+    question = "an action? it drives speed, and nothing logged drives it"
+    assert [question in column.notes for column in columns.values()] == [False, True, False]
+
+
 def test_the_silverbox_is_driven_by_its_first_column(shared_data):
     draft = build("silverbox", shared_data / "silverbox" / "SNLS80mV.csv", 610.35)
     roles = {column.guess.name: column.role for column in draft.columns}
