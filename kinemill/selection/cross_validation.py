@@ -196,8 +196,13 @@ def best_of_families(ordered: Iterable[CandidateResult]) -> list[CandidateResult
     best = dict[str, CandidateResult]()
     for result in ordered:
         if result.score is not None:
-            best.setdefault(result.name.partition(", history")[0], result)
+            best.setdefault(family_of(result.name), result)
     return list(best.values())
+
+
+def family_of(candidate: str) -> str:
+    """Return the family in the name of a candidate."""
+    return candidate.partition(", history")[0]
 
 
 def slow_finalists(

@@ -38,9 +38,7 @@ def free_runs(model: Predictor, rows: PackedDataset) -> Runs:
     An episode diverges if a state is not finite or farther than `DIVERGED` ranges from its range in
     training: drift of an integrator stays far below it, and exponential growth does not.
     """
-    episodes = [episode for split in SPLITS for episode in rows.of(split)]
-    long_enough = [episode for episode in episodes if episode.rows > model.history]
-    simulated = long_enough[:: -(-len(long_enough) // MOST_RUNS) or 1]
+    simulated = simulated_episodes(rows, model.history)
     low, high = (ends[: len(rows.states)] for ends in training_range(rows))
     far = DIVERGED * np.where(high > low, high - low, 1.0)
     diverged = set[str]()
@@ -62,6 +60,16 @@ def divergence(module: Any, rows: PackedDataset) -> str:
     runs = free_runs(ModulePredictor(module), rows)
     count = len(runs.diverged)
     return f"diverges on {count} of {runs.episodes} recorded episodes" if count else ""
+
+
+def simulated_episodes(rows: PackedDataset, history: int) -> list[PackedEpisode]:
+    """Return at most `MOST_RUNS` episodes; those of training fill what the other splits leave."""
+    chosen = list[PackedEpisode]()
+    for split in SPLITS:
+        episodes = [episode for episode in rows.of(split) if episode.rows > history]
+        if room := MOST_RUNS - len(chosen):
+            chosen += episodes[:: -(-len(episodes) // room) or 1]
+    return chosen
 
 
 def _batches(episodes: list[PackedEpisode], history: int) -> Iterator[list[PackedEpisode]]:

@@ -162,6 +162,21 @@ def test_free_runs_of_a_model_that_grows_name_each_episode(pendulum):
     assert free_runs(Still(), pendulum) == Runs(11)
 
 
+def test_free_runs_of_many_episodes_leave_out_none_of_the_test_split(pendulum):
+    class Still:
+        history = 1
+
+        def rollout(self, states, _past, actions):
+            return states[:, -1:].repeat(actions.shape[1], axis=1)
+
+    (test,) = [episode for episode in pendulum.episodes if episode.split == "test"][:1]
+    tests = [replace(test, id=f"t{number}") for number in range(3)]
+    trained = [replace(pendulum.of("train")[0], id=f"e{number}") for number in range(100)]
+    many = replace(pendulum, episodes=[*trained, *tests])
+    assert divergence.simulated_episodes(many, 1)[:3] == tests
+    assert free_runs(Still(), many).episodes == 3 + 34  # every third one of training
+
+
 @pytest.mark.parametrize(
     ("settings", "why"),
     [

@@ -27,9 +27,7 @@ from kinemill.selection.constants import (
     SHORT,
     SHORTEST,
 )
-from kinemill.selection.cross_validation import (
-    folds_of,
-)
+from kinemill.selection.cross_validation import family_of, folds_of
 from kinemill.selection.divergence import divergence
 from kinemill.selection.facts import facts_of
 from kinemill.selection.portfolio.candidate_fits import (
@@ -153,13 +151,7 @@ class _Race:
             self._facts = replace(self._facts, history=history)
         facts = self._facts
         proposals = [proposal for model in MODELS for proposal in MODELS[model].candidates(facts)]
-        for candidate in proposals:
-            if not candidate.trains:
-                if entries.spent < CLOSED * entries.budget:
-                    limit = (CLOSED + SHORTEST) * entries.budget - entries.spent
-                    self._attempt(candidate, 0, limit)
-                else:
-                    self._skip(candidate)
+        self._fit([candidate for candidate in proposals if not candidate.trains])
         self._halve([candidate for candidate in proposals if candidate.trains])
         winner = self._finalists.best()
         if winner is None:
@@ -207,6 +199,19 @@ class _Race:
             expected="rollouts that stay finite over verify.horizon",
             fix="lower verify.horizon, or check the units of the channels",
         )
+
+    def _fit(self, candidates: list[Candidate]) -> None:
+        """Fit candidates in closed form, those of slow families after all others."""
+        entries = self._entries
+        taken = dict[str, float]()  # s, by family
+        while candidates:
+            candidate = min(candidates, key=lambda waiting: taken.get(family_of(waiting.name), 0.0))
+            candidates.remove(candidate)
+            if entries.spent < CLOSED * entries.budget:
+                limit = (CLOSED + SHORTEST) * entries.budget - entries.spent
+                taken[family_of(candidate.name)] = self._attempt(candidate, 0, limit).seconds
+            else:
+                self._skip(candidate)
 
     def _halve(self, candidates: Sequence[Candidate]) -> None:
         """Train candidates in rounds; the better half of a round continues.

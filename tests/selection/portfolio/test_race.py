@@ -23,7 +23,7 @@ from kinemill.selection.references.published import load_references
 from kinemill.selection.validation_errors import CandidateErrors
 from kinemill.store import read_json
 from kinemill.task.plugins import MODELS
-from kinemill.task.portfolio import RESULTS, Candidate
+from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult
 from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.train import stage
 from kinemill.train.context import PORTFOLIO, TrainingContext
@@ -124,6 +124,23 @@ def test_the_test_split_is_not_read(packed, tmp_path):
         closed.append({result["name"]: result["score"] for result in results})
     assert closed[0] == closed[1]
     assert len(closed[0]) > 3
+
+
+def test_slow_families_in_closed_form_are_continued_after_all_others(packed, tmp_path, monkeypatch):
+    """Else a family whose fits take seconds uses up the time of those that take milliseconds."""
+    fitted = []
+
+    def attempt(self, candidate, _number, _seconds):
+        fitted.append(candidate.name)
+        slow = candidate.name.startswith("narx")
+        return replace(CandidateResult.empty(candidate, 0), seconds=9.0 if slow else 0.1)
+
+    task = task_without_model(budget=60.0)
+    portfolio = race._Race(task.learn, task, (packed, packed), context_in(tmp_path))
+    monkeypatch.setattr(race._Race, "_attempt", attempt)
+    names = ["narx, history 1", "narx, history 5", "arx, history 1", "arx, history 5"]
+    portfolio._fit([Candidate(name, {"model": {"type": name[:4]}}) for name in names])
+    assert fitted == [names[0], names[2], names[3], names[1]]
 
 
 @pytest.mark.parametrize("phase", ["closed form", "training"])
