@@ -38,6 +38,7 @@ from kinemill.ingest.name_heuristics import (
     DRIVE,
     EFFORT,
     EXPLICIT,
+    READ,
     Guess,
     guess,
     split_words,
@@ -120,6 +121,10 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
             if column != name and _jumps_with(reference, table.values[column][1])
             if not is_command or _is_inner(name, column)
         ]
+        # Commands that change together jump with each other: none is the set point of another.
+        jumping = [
+            column for column in jumping if not _jumps_with(table.values[column][1], reference)
+        ]
         if settled and jumping and {*settled} != {*jumping}:
             why = f"the set point: {settled[0]} settles at it, {jumping[0]} jumps with it"
             set_points[name] = (jumping[0], why)
@@ -128,6 +133,8 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
 
 def _may_be_output(meaning: Guess) -> bool:
     """Return whether a column may be the output of a controller by name: `y2`, `pump_speed`."""
+    if {*split_words(meaning.name)} & READ:
+        return False
     if meaning.what == "velocity":
         return bool({*split_words(meaning.name)} & DRIVE)
     return meaning.what in {"unknown", "position"} and meaning.unit in {None, "percent"}

@@ -40,6 +40,8 @@ _CONTROL = re.compile(r"U_?([xyz]|roll|pitch|yaw|phi|theta|psi)", re.IGNORECASE)
 _REFERENCE_LETTERS = "gdrsc"  # goal, desired, reference, setpoint, commanded
 # Last words of what a loop measures and commands, next to a name that ends with a set point.
 _LOOP = {"act": "measured", "input": "measured", "output": "command"}
+# Names of what a loop controls, next to its set point SP or SV and its process value PV.
+_TAGS = dict.fromkeys(("co", "mv", "op", "cv", "out", "output"), "command")
 
 
 def with_letters(table: Table) -> Table:
@@ -53,13 +55,7 @@ def with_letters(table: Table) -> Table:
             velocities = {f"{front}{letters}": label for letters, label in _BODY_VELOCITIES.items()}
             labels |= velocities if set(velocities) <= set(table.values) else {}
     labels |= _surfaces(table) | _sensed(table) | _loops(table)
-    vectors = _vectors(table)
-    for base, names in vectors.items():
-        stem = base.removesuffix("m").rstrip("_")
-        for reference in _references_of(base, stem, vectors, table):
-            is_measured = stem != base or guess(stem).what == "action"
-            labels |= _numbered(f"{stem}_measured", names if is_measured else [])
-            labels |= _numbered(f"{stem}_reference", vectors[reference])
+    labels |= _followed(table)
     axes = {name: match[1].lower() for name in table.values if (match := _CONTROL.fullmatch(name))}
     if set(axes.values()) & TURNING:
         labels |= {name: f"control_{axis}" for name, axis in axes.items()}
@@ -68,6 +64,22 @@ def with_letters(table: Table) -> Table:
             labels |= {name: f"error_{name}"}
             labels |= {name: f"reference_{name}" for name in pair if _first_word(name) == "r"}
     return replace(table, labels={**labels, **table.labels})
+
+
+def _followed(table: Table) -> dict[str, str]:
+    """Return labels of measured vectors and their references; dq_d is one if q_d is."""
+    labels = dict[str, str]()
+    vectors = _vectors(table)
+    for base, names in vectors.items():
+        stem = base.removesuffix("m").rstrip("_")
+        for reference in _references_of(base, stem, vectors, table):
+            is_measured = stem != base or guess(stem).what == "action"
+            labels |= _numbered(f"{stem}_measured", names if is_measured else [])
+            labels |= _numbered(f"{stem}_reference", vectors[reference])
+            for order in ("d", "dd"):
+                rate = re.sub(r"(\w+)\Z", rf"{order}\1", reference)
+                labels |= _numbered(f"{rate}_reference", vectors.get(rate, []))
+    return labels
 
 
 def _numbered(label: str, names: list[str]) -> dict[str, str]:
@@ -98,6 +110,13 @@ def _loops(table: Table) -> dict[str, str]:
     loops = {tuple(word[:-1]) for word in words.values() if {*word[-1:]} & commanded}
     names = {tuple(word) for word in words.values()}
     controllers = {loop for loop in loops if {(*loop, "input"), (*loop, "output")} <= names}
+    if ("pv",) in names and names & {("sp",), ("sv",)}:
+        tags = {**_TAGS, "sp": "setpoint", "sv": "setpoint", "pv": "measured"}
+        return {
+            name: f"{tags[word[0]]} [{unit_text(name) or ''}]".removesuffix(" []")
+            for name, word in words.items()
+            if len(word) == 1 and word[0] in tags
+        }
     return {
         name: " ".join([*word[:-1], _LOOP[word[-1]], f"[{unit}]" if unit else ""]).strip()
         for name, word in words.items()

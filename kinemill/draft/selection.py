@@ -15,14 +15,15 @@ from kinemill.draft.optional_columns import error_reduction
 from kinemill.draft.rules import OBSERVATIONS, copies_in, facts_of, left_out_reason, status_columns
 from kinemill.draft.table import Reason, Samples, Table
 from kinemill.ingest.name_heuristics import (
+    ACTUATORS,
     ASIDE,
     COMMAND,
     CURRENT,
     EFFORT,
     EXPLICIT,
-    FEEDBACK,
     PLANNED,
     POSITION,
+    READ,
     REFERENCE,
     ROLES,
     SETPOINT,
@@ -43,8 +44,8 @@ _FREQUENCIES = {"Hz", "kHz", "1/s"}
 
 _TORQUE = re.compile(r"m?k?(N|lbf|ozf|kgf|gf)\*")  # J is a unit of energy
 TORQUE = "inferred a command: it has the unit of a torque"
-_READ = {"meas", "measured", "actual", "present", "act", "real", "raw", "est", "filt"} | FEEDBACK
 EFFORTS = ("N*m", "N", "A", "V")  # a set point of these acts on the motor
+STEERED = {"throttle", "steering", "steer", "brake", "pedal"}  # and one of these on the vehicle
 
 # Forces, torques and voltages are measured where a motor is driven by pulses.
 MODULATED = {"pwm", "duty", "throttle"}
@@ -276,7 +277,7 @@ def _choose(
     facts = facts_of(table, copies)
     left_out |= {item.name: why for item in facts if (why := left_out_reason(item))}
     guesses = [_with_stated_unit(item.meaning, table) for item in facts if item.name not in unused]
-    guesses = _with_set_efforts(guesses)
+    guesses = _doubted_readings(_with_cell_currents(_with_set_commands(guesses)))
     measured = _measured(guesses)
     followed = _followed(guesses) if instead.get("reference") == "action" else set[str]()
     for column in sorted(guesses, key=lambda item: item.preference):
@@ -319,29 +320,64 @@ def _role(
     return column.role, column.rule
 
 
-def _with_set_efforts(guesses: list[Guess]) -> list[Guess]:
-    """Return guesses in which set points of efforts are actions, if other efforts are measured."""
-    efforts = [g for g in guesses if g.role == "action" and not _is_current(g)]
-    if not all(_words(effort) & _READ for effort in efforts):
+def _with_set_commands(guesses: list[Guess]) -> list[Guess]:
+    """Return guesses in which set points of efforts and actuators are actions.
+
+    They are left as references of a controller where another command is logged: a column of the
+    same quantity that is no reading, an explicit command, or pulses.
+    """
+    actions = [g for g in guesses if g.role == "action" and not _is_current(g)]
+    commands = [action for action in actions if not _words(action) & READ]
+    if any(_words(command) & (EXPLICIT | MODULATED) for command in commands):
         return guesses
+    taken = set[str]().union(*(_quantities(command) for command in commands))
     return [
         replace(
             g,
             what="action",
             role="action",
             unit=g.unit or guess(f"{g.family} command").unit,
-            rule="set effort",
+            rule="set command",
         )
-        if g.what == "reference" and _is_effort(g)
+        if g.what == "reference" and _acts(g) and not _quantities(g) & taken
         else g
         for g in guesses
     ]
 
 
-def _is_effort(column: Guess) -> bool:
+def _with_cell_currents(guesses: list[Guess]) -> list[Guess]:
+    """Return guesses in which the current of a cell is the action, and its voltage follows."""
+    actions = [column for column in guesses if column.role == "action"]
+    is_cell = any(_words(column) & {"capacity", "soc"} for column in guesses)
+    if not is_cell or any(a.unit not in {"A", "V"} or _is_commanded(a) for a in actions):
+        return guesses
+    return [
+        replace(column, what="unknown", role="state", rule="cell")
+        if column in actions and column.unit == "V"
+        else column
+        for column in guesses
+    ]
+
+
+def _doubted_readings(guesses: list[Guess]) -> list[Guess]:
+    """Return guesses with a question at measured efforts that are actions next to a reference."""
+    references = [column.name for column in guesses if column.what == "reference"]
+    actions = [column for column in guesses if column.role == "action"]
+    if not references or not all(_words(action) & READ for action in actions):
+        return guesses
+    doubt = f"a measurement by its name: is {references[0]} the command?"
+    return [
+        replace(column, doubt=column.doubt or doubt) if column in actions else column
+        for column in guesses
+    ]
+
+
+def _acts(column: Guess) -> bool:
+    """Return whether a set point acts on the plant: an effort, an actuator, a frequency."""
     unit = column.unit
-    has_unit = unit is not None and any(has_same_dimension(unit, effort) for effort in EFFORTS)
-    return bool(_words(column) & EFFORT) or has_unit
+    units = (*EFFORTS, "Hz") if not _words(column) & VELOCITY else EFFORTS
+    has_unit = unit is not None and any(has_same_dimension(unit, effort) for effort in units)
+    return bool(_words(column) & (EFFORT | ACTUATORS | STEERED | {"frequency"})) or has_unit
 
 
 def _with_stated_unit(column: Guess, table: Table) -> Guess:
@@ -388,8 +424,9 @@ def _measured(guesses: list[Guess]) -> set[str]:
     """Return the currents and forces that are not actions, because another column is one."""
     actions = [column for column in guesses if column.role == "action"]
     measured = {a.name for a in actions if _is_current(a) and not _is_commanded(a)}
-    if any(_words(action) & MODULATED or action.unit in PULSES for action in actions):
-        measured |= {action.name for action in actions if _words(action) & COMMAND & LOADS}
+    if any(_is_modulated(action) for action in actions):
+        measured |= {a.name for a in actions if _words(a) & COMMAND & LOADS or a.rule == "unit"}
+        measured |= {action.name for action in actions if action.unit == "V"}
     if any(_is_commanded(action) or action.unit == "percent" for action in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND == {"force"}}
     observed = {action.name for action in actions if _group(action.name) in OBSERVATIONS}
@@ -401,9 +438,17 @@ def _measured(guesses: list[Guess]) -> set[str]:
     # T_in is not inflow but inside, next to a setpoint of T.
     controlled = {f"{column.family} in" for column in guesses if column.what == "reference"}
     measured |= {action.name for action in actions if action.family in controlled}
+    if any(_words(action) & EXPLICIT for action in actions):
+        measured |= {a.name for a in actions if _words(a) & READ and not _is_commanded(a)}
     unnamed = [action for action in actions if not _is_commanded(action)]
     measured |= {column.name for column in unnamed if _quantities(column) & commanded}
     return measured if len(measured) < len(actions) else set()
+
+
+def _is_modulated(action: Guess) -> bool:
+    """Return whether an action drives a motor by pulses, or sets the frequency of its inverter."""
+    is_frequency = _is_commanded(action) and action.unit in _FREQUENCIES
+    return bool(_words(action) & MODULATED) or action.unit in PULSES or is_frequency
 
 
 def _group(name: str) -> str:
@@ -416,7 +461,8 @@ def _is_commanded(action: Guess) -> bool:
 
 
 def _quantities(column: Guess) -> set[str]:
-    return _words(column) & (COMMAND | SURFACES) - EXPLICIT
+    words = _words(column)
+    return words & (COMMAND | SURFACES | ACTUATORS | {"frequency"}) - EXPLICIT - READ
 
 
 def _followed(guesses: list[Guess]) -> set[str]:

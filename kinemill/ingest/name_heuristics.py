@@ -20,23 +20,28 @@ POSITION = word_set("""pos position positions q qpos angle angles theta th phi p
     x y z height""", JOINTS)  # fmt: skip
 VELOCITY = word_set("""vel velocity velocities qd dq qdot qvel omega thetadot dot speed rate gyro
     twist vx vy vz w dtheta dphi dx""")
-COMMAND = word_set("""tau torque torques trq rcou u ctrl control controls cmd command action actions
-    act force effort eff voltage tension pwm duty throttle steering steer pedal thrust thrusts""")
+COMMAND = word_set("""tau torque torques trq rcou u ctrl control controls cmd command commanded
+    action actions act force effort eff voltage tension pwm duty throttle steering steer pedal
+    thrust thrusts""")
 EXPLICIT = {"cmd", "command", "commands", "commanded"}  # next to which a force is measured
+# Actuators whose position or speed is their command, unlike those of a motor.
+ACTUATORS = word_set("valve valves damper mixer heater heaters fan fans pump pumps")
 # Control surfaces, which have angles; an elevator may be a lift as well.
 SURFACES = word_set("aileron ailerons ail rudder rudders rud flap flaps elevon elevons")
 # A current follows from a voltage, where one is logged.
 CURRENT = word_set("current currents curr cur iq amps")
 # An action unless another word of the name denies it.
-DRIVE = word_set("""motor motors actuator actuators servo servos input relay valve valves pump
-    pumps fan fans heater heaters compressor switch brake drive controller thruster thrusters
-    propeller propellers elevator""", CURRENT)  # fmt: skip
+DRIVE = word_set("""motor motors actuator actuators servo servos input relay compressor switch
+    brake drive controller thruster thrusters propeller propellers
+    elevator""", CURRENT | ACTUATORS)  # fmt: skip
 # Measured quantities, such as the temperature of a motor or the pressure behind a valve.
 MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
             "humidity", "rpm", "load"}  # fmt: skip
 FEEDBACK = {"feedback", "fbk", "fb"}  # where a valve or pump is, not where it should be
+# Words of a reading, not of a command.
+READ = word_set("meas measured actual act present real raw est filt", FEEDBACK)
 ANGULAR = {"angular", "gyro"}  # of a velocity
-POWER = word_set("battery batt vbat vbus bus mains supply link")  # its voltage is no command
+POWER = word_set("battery batt vbat vbus bus mains supply link zk")  # its voltage is no command
 ROTATION = {"orientation", "quaternion", "quat"}
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | JOINTS
@@ -79,8 +84,9 @@ CONTACTS = word_set("tcp ee eef flange tool foot feet plate cell")  # whose load
 LOADS = {"force", "forces", "torque", "torques"}
 # Disturbances and friction models are neither states nor commands; counters count rows;
 # diagnostics of an estimate, a sensor or a run are no part of the robot.
-_ASIDE = word_set("""fric friction pert perturbation err error index idx frame seq counter id
-    padding padded pad mask masks flag flags valid status variance variances covariance
+_ASIDE = word_set("""fric friction disturbance gravity coriolis pert perturbation err error index
+    idx frame seq counter id padding padded pad mask masks flag flags valid status variance
+    variances covariance
     covariances reward rewards done dones terminations truncations terminals timeouts infos fps dt
     uptime cpu heap rssi latency jitter success heartbeat checksum crc eph epv evh evv hdop vdop
     satellites""")
@@ -177,6 +183,8 @@ _COMMENTS = {"raw", "cmd", "left", "meas", "est", "ref", "set", "act", "abs", "r
 # qDDot is the acceleration next to qDot; KUKA writes Ist and Soll of axes in these words;
 # i_q is the current of a motor along its q axis.
 _SPELLED = {
+    r"St(ee)?rg?Whl": "steering_wheel", r"\bSP_INT\b": "setpoint", r"\bPV_IN\b": "measured",
+    r"\bScaledInput\b": "measured",
     r"(?<=[a-z])DDot": "_ddot", r"AIPos|RIst": "measured_pos", r"ASPos|RSol": "target_pos",
     r"\b[iI]_q\b": "iq", r"\b[iI]_d\b": "current_direct",
 }  # fmt: skip
@@ -359,6 +367,10 @@ def guess(name: str, label: str = "") -> Guess:
     ignored |= {a for a, b in pairwise(parts[:-1]) if a == "id" and b.isdigit()}
     is_term = "pid" in tokens and parts[-1] in {"p", "i", "d", "ff"}
     aside = is_term or bool(tokens & (_ASIDE - ignored))
+    spelled = unit_text(full_name)
+    stated = None if spelled is None else bracketed_unit(full_name)
+    if parts[:1] == ["u"] and len(parts) > 1 and stated and _is_of(stated, "V"):
+        parts[0] = "voltage"  # U_ZK [V]; u alone is an input
     what = _what(parts, is_measured=bool({*split_words(full_name)} & MEASURED))
     role = None if aside else ROLES.get(what, "state")
     digits = [part for part in parts if part.isdigit()]
@@ -371,11 +383,9 @@ def guess(name: str, label: str = "") -> Guess:
     reading_words |= set(UNITS) | _ASIDE | REFERENCE
     reading_words |= SETPOINT if what == "reference" else set[str]()
     family = " ".join(part for part in parts if part not in reading_words)
-    spelled = unit_text(full_name)
+    unit = stated
     if spelled is None:
         unit = suffix_unit(full_name)[1] or _unit(full_name, parts, what)
-    else:
-        unit = bracketed_unit(full_name)
     unit = f"{unit}/s" if what == "velocity" and unit in {"rad", "deg"} else unit
     return Guess(
         name,
@@ -398,7 +408,8 @@ ROLES = {"action": "action", "reference": None, "acceleration": "observation",
 
 def _what(parts: list[str], *, is_measured: bool) -> str:
     tokens = set(parts)
-    is_setpoint = len(parts) > 1 and parts[-1] in SETPOINT and not tokens & _SAMPLES
+    named = [part for part in parts if not part.isdigit()]
+    is_setpoint = len(named) > 1 and named[-1] in SETPOINT and not tokens & _SAMPLES
     quantities = COMMAND | VELOCITY | POSITION | MEASURED
     is_set = any(word == "set" and after in quantities for word, after in pairwise(parts))
     if tokens & REFERENCE or is_setpoint or is_set:
@@ -409,13 +420,14 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
     is_contact = tokens & CONTACTS and tokens & LOADS and not tokens & {"action", "actions"}
     if (is_sensor or is_contact) and not tokens & EXPLICIT:
         return "sensor"
-    if tokens & (POWER | ROTATION | CIRCULAR):
+    is_supply = "dc" in tokens and tokens & {"voltage", "current"} and not tokens & DRIVE - CURRENT
+    if is_supply or tokens & (POWER | ROTATION | CIRCULAR):
         return "position" if tokens & ROTATION else "unknown"
     words = tokens - _denied(parts, is_measured=is_measured)
     for what, vocabulary in _KINDS:
         if words & vocabulary:
             return what
-    is_output = tokens & {"pid", "ctrl"} and parts[-1] in {"out", "output"}
+    is_output = tokens & {"pid", "ctrl", "heat"} and parts[-1] in {"out", "output"}
     # V_IN of a circuit, flow_in of a tank
     is_input = parts[-1:] == ["in"] and not tokens & _QUANTITIES["m"]
     return "action" if is_output or is_input else "unknown"
@@ -427,12 +439,14 @@ def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
     read = {("control", "state"), ("controller", "state"), ("controller", "input")}
     if read & {*pairwise(parts)}:  # what it uses
         return {"control", "controller", "input"}
+    is_actual = "act" in tokens and any(part.isalpha() and part != "act" for part in parts)
+    denied = {"act"} if is_actual else set[str]()
     if is_measured:
-        return JOINTS | DRIVE
+        return denied | JOINTS | DRIVE
     if "state" in tokens:  # carState.steeringAngle
         return {"steering", "steer", "throttle", "brake"}
     # The measured current of a motor is often its only command.
-    return DRIVE - CURRENT if tokens & FEEDBACK else set()
+    return denied | (DRIVE - CURRENT if tokens & FEEDBACK else set())
 
 
 def _doubt(name: str, spelled: str | None) -> str:

@@ -168,6 +168,45 @@ def test_role_of_a_column_depends_on_the_others(tmp_path, columns, roles, says):
     assert says in text
 
 
+# A state that moves and, of each log, its actions; all other columns are no actions.
+COMMANDED = [
+    ("SetPos [mm], ActPos [mm], ActVelo [mm/s], ActTorque [%]", "ActTorque [%]"),
+    ("StrWhlAngReq[deg], StrWhlAngAct[deg], VehSpd[km/h]", "StrWhlAngReq[deg]"),
+    ("AXIS_ACT1 [deg], AXIS_SET1 [deg], MOTOR_TORQUE1 [Nm]", "MOTOR_TORQUE1 [Nm]"),
+    ("Valve Demand (%), Valve Actual (%), Flow (L/min)", "Valve Demand (%)"),
+    ("Ventil Ansteuerung [%], Ventil Rückmeldung [%], Durchfluss [l/min]",
+     "Ventil Ansteuerung [%]"),
+    ("Couple demandé (N.m), Couple mesuré (N.m), Vitesse (tr/min)", "Couple demandé (N.m)"),
+    ("Torque Setpoint (Nm), Torque Actual (Nm), Speed (rpm), DC Voltage (V)",
+     "Torque Setpoint (Nm)"),
+    ("f_set [Hz], U1 [V], n [1/min], M [Nm]", "f_set [Hz]"),
+    ("Tastgrad [%], I_L [A], U_aus [V]", "Tastgrad [%]"),
+    ("Current(A), Voltage(V), Charge_Capacity(Ah)", "Current(A)"),
+    ("SP, PV, CO", "CO"),
+    ("SP_INT, PV_IN, LMN", "LMN"),
+    ("Referência (°C), Temperatura (°C), Saída do controlador (%)", "Saída do controlador (%)"),
+    ("pos, tau_meas, q_cmd", "q_cmd"),
+    ("v, omega, cmd_v, cmd_omega", "cmd_v, cmd_omega"),
+    ("pos, motor_torque, disturbance_torque", "motor_torque"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("names", "actions"), COMMANDED)
+def test_actions_are_commands_and_no_readings(tmp_path, names, actions):
+    waves = {name: np.sin((2 + 3 * k) * TIME) for k, name in enumerate(names.split(", "))}
+    draft = build("drafted", table(tmp_path / "a.csv", time=TIME, **waves))
+    found = {column.guess.name for column in draft.columns if column.role == "action"}
+    assert found == {*actions.split(", ")}
+
+
+def test_a_measured_effort_next_to_a_reference_is_an_action_with_a_question(tmp_path):
+    waves = {name: np.sin(k * TIME) for k, name in enumerate(("x", "pos", "pos_ref", "tau_fb"))}
+    draft = build("arm", table(tmp_path / "a.csv", time=TIME, **waves))
+    (action,) = [column for column in draft.columns if column.role == "action"]
+    assert action.guess.name == "tau_fb"
+    assert "a measurement by its name: is pos_ref the command?" in action.notes
+
+
 def test_names_without_a_letter_are_columns(tmp_path, time):
     columns = {"_": np.sin(time), "°": time, "%": np.cos(time), "u": time % 3}
     draft = build("signs", table(tmp_path / "a.csv", time=time, **columns))
