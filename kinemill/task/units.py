@@ -61,9 +61,10 @@ _SPELLINGS = {
     "psi": "psia psig", "gallon": "gal", "gallon/min": "gpm", "l/min": "lpm slpm",
     "ft^3/min": "cfm", "ft/min": "fpm", "ft/s": "fps", "km/h": "kph kmh kmph", "m/s": "mps",
     "deg/s": "dps", "percent": "pct perc", "metric_horsepower": "PS", "kWh": "kwh",
-    "turn": "rev revs turns", "V": "volt volts", "A": "amp amps ampere", "N": "newton newtons",
+    "turn": "rev revs turns Umdr", "V": "volt volts", "A": "amp amps ampere", "N": "newton newtons",
     "W": "watt watts", "Pa": "pascal", "Hz": "hertz hz", "m": "meter meters metre metres",
-    "ohm": "Ohm", "kohm": "kOhm", "mgauss": "mGauss", "cm^3": "cc", "g_0": "g0 gee", "thou": "mil",
+    "ohm": "Ohm", "kohm": "kOhm", "mohm": "mOhm", "inch/min": "ipm", "lx": "lux",
+    "mgauss": "mGauss", "cm^3": "cc", "g_0": "g0 gee", "thou": "mil",
     "kHz": "khz", "MHz": "mhz", "kPa": "kpa", "hPa": "hpa", "mdeg/s": "mdps", "inch/s": "ips",
     "dyne": "dyn", "K": "degK", "mA": "ma", "mV": "mv", "turn/s": "rps", "l": "liter litre",
 }  # fmt: skip
@@ -76,9 +77,9 @@ _WHOLE = {  # of a whole text, in lower case
     **dict.fromkeys(("-", "--", "1", "none", "unitless", "dimensionless", "bool", "norm"), "1"),
     **dict.fromkeys(("u/min", "r/min", "rev/min", "tr/min", "tr/mn", "rot/min", "umdr/min",
                      "giri/min", "obr/min", "ob/min", "об/мин", "upm"), "rpm"),
-    **dict.fromkeys(("barg", "bara"), "bar"), **dict.fromkeys(("vdc", "vac", "vrms"), "V"),
-    **dict.fromkeys(("mps2", "mpss", "mss"), "m/s^2"), "arms": "A", "degreecelsius": "degC",
-    "degreescelsius": "degC", "degcelsius": "degC",
+    **dict.fromkeys(("barg", "bara"), "bar"), **dict.fromkeys(("vdc", "vac", "vrms", "veff"), "V"),
+    **dict.fromkeys(("mps2", "mpss", "mss"), "m/s^2"), "arms": "A", "aeff": "A",
+    "degreecelsius": "degC", "degreescelsius": "degC", "degcelsius": "degC",
     "inh2o": "inH2O", "cmh2o": "cmH2O",
     "kgcm": "kgf*cm", "kgfcm": "kgf*cm", "kgm": "kgf*m", "kgfm": "kgf*m", "gcm": "gf*cm",
     "gfcm": "gf*cm", "ozin": "ozf*inch", "ozfin": "ozf*inch", "inoz": "ozf*inch",
@@ -149,6 +150,7 @@ def _plain_text(text: str) -> str:
                         ("**", "^"), ("%", "percent"), ("‰", "permille")):  # fmt: skip
         text = text.replace(sign, plain)
     text = re.sub(r"\bdeg[\s.]+(?=[CFK]\b)", "deg", text)
+    text = re.sub(r"(?<=Pa|ar|si)\s*\((g|a|abs|gauge|rel)\)\Z", "", text)  # gauge or absolute
     return re.sub(r"\s+per\s+", "/", text)
 
 

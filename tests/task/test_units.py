@@ -71,7 +71,8 @@ def test_a_number_without_a_unit_stands_alone():
         ("kg", "thrust", "kgf"), ("kg", "mass", "kg"), ("g", "accel", "g_0"), ("m s⁻¹", "", "m/s"),
         ("rad.s-1", "", "rad/s"), ("min-1", "speed", "rpm"), ("0.01 deg", "", "cdeg"),
         ("kn", "", "knot"), ("kN", "", "kN"), ("m3/h", "", "m^3/h"), ("°C", "", "degC"),
-        ("filtered", "", None), ("1e-7 deg", "", None), ("-", "", "1"),
+        ("filtered", "", None), ("1e-7 deg", "", None), ("-", "", "1"), ("kPa(g)", "", "kPa"),
+        ("Aeff", "", "A"), ("mOhm", "", "mohm"), ("Umdr/min", "", "rpm"),
     ],
 )  # fmt: skip
 def test_unit_is_read_from_the_whole_text(text, words, unit):
