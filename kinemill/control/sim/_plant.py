@@ -6,10 +6,11 @@ Symbols: N rows, Q joints, A motors. A state is (2 Q,): the joints' positions, t
 from abc import abstractmethod
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
+from kinemill.control.mujoco_batch import MujocoModel
 from kinemill.control.sim._excitation import Signal, mixture
 from kinemill.control.sim._table import Table
 from kinemill.task import Count, PositiveQuantity, Settings
@@ -56,7 +57,7 @@ class Plant(Settings):
         return tuple(f"ctrl_{name}" for name in self.motors)
 
     @abstractmethod
-    def model(self) -> Any:
+    def model(self) -> MujocoModel:
         """Return the compiled `mujoco.MjModel`; qpos, qvel are in the order of `joints`."""
 
     @abstractmethod
@@ -104,7 +105,7 @@ class LoggedPlant(Plant):
     def push(self, t: Signal, random: np.random.Generator) -> Signal:
         """Draw exciting commands (N, A) at time stamps (N,) s."""
 
-    def model(self) -> Any:
+    def model(self) -> MujocoModel:
         """Return the compiled `mujoco.MjModel`; qpos, qvel are in the order of `joints`."""
         return mujoco().MjModel.from_xml_string(self.mjcf())
 

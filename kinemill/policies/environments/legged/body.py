@@ -5,7 +5,7 @@ Symbols: J joints, F feet, K points of a sole.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import mujoco
 import numpy as np
@@ -22,7 +22,7 @@ from kinemill.policies.environments.legged.robot_file import (
 )
 from kinemill.registry import nearest
 
-library: Any = mujoco  # it has no type stubs
+library: ModuleType = mujoco  # it has no type stubs
 Floats = NDArray[np.float64]
 
 _TRUNK = 7  # numbers of the free joint: position and quaternion
