@@ -12,12 +12,11 @@ import copy
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.control.sim import mujoco
+from kinemill.control.sim import MujocoModel, mujoco
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 
@@ -31,14 +30,6 @@ FACTORS: dict[str, tuple[str, ...]] = {  # fields of a model that a factor multi
 }
 
 Floats = NDArray[np.float64]
-
-
-class MujocoModel(Protocol):
-    """An object of MuJoCo, such as an `MjModel`: the library has no type stubs."""
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a field or the result of a method."""
-        ...
 
 
 class MujocoBatch:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kinemill.control.mujoco_batch import MujocoModel, scale_model
+from kinemill.control.mujoco_batch import scale_model
 from kinemill.control.mujoco_model import (
     RobotModel,
     command_range,
@@ -27,7 +27,7 @@ from kinemill.control.mujoco_model import (
     steps_in,
 )
 from kinemill.control.plan import Floats
-from kinemill.control.sim import SIMULATORS, Plant, mujoco
+from kinemill.control.sim import SIMULATORS, MujocoModel, Plant, mujoco
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task.bounds import Ratio

@@ -6,11 +6,10 @@ Symbols: N rows, Q joints, A motors. A state is (2 Q,): the joints' positions, t
 from abc import abstractmethod
 from collections.abc import Callable
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from kinemill.control.mujoco_batch import MujocoModel
 from kinemill.control.sim._excitation import Signal, mixture
 from kinemill.control.sim._table import Table
 from kinemill.task import Count, PositiveQuantity, Settings
@@ -27,6 +26,14 @@ def mujoco() -> ModuleType:
     import mujoco
 
     return mujoco
+
+
+class MujocoModel(Protocol):
+    """An object of MuJoCo, such as an `MjModel`: the library has no type stubs."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a field or the result of a method."""
+        ...
 
 
 class Plant(Settings):

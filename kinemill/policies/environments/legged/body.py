@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.control.mujoco_batch import MujocoModel
+from kinemill.control.sim import MujocoModel
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.robot_file import (
     Robot,

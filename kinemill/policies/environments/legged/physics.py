@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.control.mujoco_batch import MujocoBatch, MujocoModel
+from kinemill.control.mujoco_batch import MujocoBatch
+from kinemill.control.sim import MujocoModel
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.body import Body, Floats
 

@@ -23,7 +23,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.control.mujoco_batch import MujocoModel
+from kinemill.control.sim import MujocoModel
 from kinemill.errors import BadInput
 
 library: ModuleType = mujoco  # it has no type stubs
