@@ -14,7 +14,6 @@ import urllib.request
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import Any
 
 from kinemill.errors import BadInput, Unreachable
 
@@ -156,7 +155,9 @@ def _response(request: urllib.request.Request, deadline: "_Deadline") -> HTTPRes
 class _Redirects(urllib.request.HTTPErrorProcessor):
     """Follow redirects, and return every other response, also one with an error code."""
 
-    def http_response(self, request: urllib.request.Request, response: HTTPResponse) -> Any:
+    def http_response(
+        self, request: urllib.request.Request, response: HTTPResponse
+    ) -> HTTPResponse:
         is_redirect = 300 <= response.status < 400
         return super().http_response(request, response) if is_redirect else response
 

@@ -3,7 +3,6 @@
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 
 class KinemillError(Exception):
@@ -18,7 +17,7 @@ class KinemillError(Exception):
 
     exit_code = 3
     # The result of a run that ended in this error, as `--json` prints it.
-    document: dict[str, Any] | None = None
+    document: dict[str, object] | None = None
 
     def __init__(
         self, where: object, problem: str, *, expected: str | None = None, fix: str | None = None

@@ -295,7 +295,7 @@ def _of_migration(error: BaseException) -> KinemillError | None:
 
 def _of_yaml(error: BaseException) -> KinemillError:
     """Describe a YAML file that is no task file."""
-    mark: Any = getattr(error, "problem_mark", None)
+    mark = getattr(error, "problem_mark", None)
     where = f"{mark.name}:{mark.line + 1}:{mark.column + 1}" if mark else "a YAML file"
     problem = getattr(error, "problem", None) or _reason(error)
     return BadInput(where, f"is not YAML ({problem})", fix="correct the line")

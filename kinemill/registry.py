@@ -18,7 +18,7 @@ from typing import Generic, TypeVar, cast
 from kinemill.errors import BadInput
 from kinemill.extras import missing_package
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 
 
@@ -41,7 +41,7 @@ def entry_points(group: str) -> EntryPoints:
     return _installed().select(group=group)
 
 
-class Registry(Mapping[str, T], Generic[T]):
+class Registry(Mapping[str, T_co], Generic[T_co]):
     """Read-only mapping from plug-in name to plug-in, importing only requested files.
 
     Args:
@@ -66,7 +66,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self.usual = usual
         self.modules = modules or {}
         self.own = own
-        self._loaded: dict[str, T] = {}
+        self._loaded: dict[str, T_co] = {}
 
     def register(self, name: str) -> Callable[[U], U]:
         """Register the decorated plug-in under `name`; a duplicate name is an error."""
@@ -74,7 +74,7 @@ class Registry(Mapping[str, T], Generic[T]):
         def enter(plugin: U) -> U:
             if name in self._loaded:
                 raise BadInput(self.package, f"two {self.what} plug-ins are called {name!r}")
-            self._loaded[name] = cast(T, plugin)
+            self._loaded[name] = cast(T_co, plugin)
             return plugin
 
         return enter
@@ -113,7 +113,7 @@ class Registry(Mapping[str, T], Generic[T]):
             points[point.name] = point
         return points
 
-    def __getitem__(self, name: str) -> T:
+    def __getitem__(self, name: str) -> T_co:
         """Return the plug-in called `name`, importing its file on first access.
 
         Raises:
@@ -154,7 +154,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(list(iter(self)))
 
 
-class Links(Registry[T]):
+class Links(Registry[T_co]):
     """Registry by which a package reaches packages above it; nobody else adds members.
 
     Args:

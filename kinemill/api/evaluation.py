@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kinemill.api.frames import FrameLogs
 from kinemill.api.html import Plotted
@@ -16,6 +16,7 @@ from kinemill.task.document import Task
 if TYPE_CHECKING:
     import polars as pl
 
+    from kinemill.dataset.scale import Scale
     from kinemill.reports.picture import Picture
     from kinemill.verify.document import LogEvaluation
     from kinemill.verify.evaluation import Evaluation as Measured
@@ -200,7 +201,7 @@ class ComparedModels:
     windows: Predictors
     episodes: Predictors
     notes: list[str]
-    scale: Any
+    scale: "Scale | None"
     training: "PackedDataset | None"
 
 
@@ -239,7 +240,7 @@ def compared_models(loaded: LoadedModel[Simulator], logs: "Logs", horizon: int) 
     return ComparedModels(windows, episodes, notes, scale, training[1] if training else None)
 
 
-def _stated_scale(loaded: LoadedModel[Simulator]) -> Any:
+def _stated_scale(loaded: LoadedModel[Simulator]) -> "Scale | None":
     """Return the scale of errors in the bundle of a model, or None."""
     from kinemill.verify.analysis import stated_scale
     from kinemill.verify.document import VERIFICATION, read_verification

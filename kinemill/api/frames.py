@@ -134,7 +134,7 @@ def _as_polars(
     if isinstance(frame, pl.DataFrame):
         return frame
     if isinstance(frame, np.ndarray):
-        return _of_array(where, cast("NDArray[Any]", frame), columns)
+        return _of_array(where, cast("NDArray[np.generic]", frame), columns)
     try:
         if isinstance(frame, Mapping):
             arrays = cast("Mapping[str, object]", frame).items()

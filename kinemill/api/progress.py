@@ -85,7 +85,7 @@ def reporter(show: ShowProgress) -> Reporter:
 
 def in_notebook() -> bool:
     """Return whether this process is the kernel of a notebook."""
-    ipython: Any = sys.modules.get("IPython")
+    ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and hasattr(shell, "kernel")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from kinemill.api.html import Summarized
@@ -315,6 +315,6 @@ def _address(model: Registered | str) -> tuple[Task, str]:
     return address_of(model.address if isinstance(model, Registered) else model)
 
 
-def _expected(expect: int | None) -> dict[str, Any]:
+def _expected(expect: int | None) -> dict[str, int | None]:
     """Return the expected champion as the registry takes it: None is no champion."""
     return {} if expect is None else {"expected": expect or None}

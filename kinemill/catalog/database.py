@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from sqlalchemy import (
     URL,
@@ -134,7 +133,7 @@ def _engine(address: str, process: int, pool: type[Pool]) -> Engine:
     engine = create_engine(address, poolclass=pool, connect_args={"timeout": _WAIT})
 
     @event.listens_for(engine, "connect")
-    def configure(connection: Any, _: object) -> None:
+    def configure(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # transactions are begun below
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")

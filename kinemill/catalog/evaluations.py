@@ -44,7 +44,7 @@ from kinemill.catalog.tables import (
     findings,
     outliers,
 )
-from kinemill.store import ArtifactRef, Home, digest
+from kinemill.store import ArtifactRef, Home, Json, digest
 
 _BELONGING = (documents, episodes, findings)
 
@@ -221,7 +221,7 @@ def replace(
     change = head.change + bool(ended or added)
     end(connection, evaluated, task, (evaluation.hash for evaluation in ended), change)
     rows = [_row(task, change, evaluation.row) for evaluation in added]
-    belonging = {table: list[dict[str, Any]]() for table in _BELONGING}
+    belonging = {table: list[Json]() for table in _BELONGING}
     for evaluation in added:
         key = {"task": task, "hash": evaluation.row.hash, "added": change}
         belonging[documents].append({**key, "document": evaluation.document})
@@ -294,7 +294,7 @@ def forget(connection: Connection, task: str, head: Head, hash_: str) -> None:
     forget_earlier(connection, evaluated, task, head)
 
 
-def _row(task: str, change: int, evaluation: Evaluation) -> dict[str, Any]:
+def _row(task: str, change: int, evaluation: Evaluation) -> Mapping[str, object]:
     values = {**asdict(evaluation), **evaluation.ref.to_json(), "task": task, "added": change}
     del values["ref"]
     return values | {"faulty": int(evaluation.faulty), "held_back": int(evaluation.held_back)}

@@ -255,7 +255,7 @@ def _rows_of(
     return {row.hash: _entry(row) for row in live(connection, recordings, task, hashes)}
 
 
-def _row(task: str, change: int, entry: CatalogEntry) -> dict[str, Any]:
+def _row(task: str, change: int, entry: CatalogEntry) -> Mapping[str, object]:
     values = {**vars(entry), **entry.ref.to_json(), "task": task, "added": change}
     del values["ref"]
     return values

@@ -1,7 +1,6 @@
 """Tables of two versions on the same test split: errors, or returns, and which is better."""
 
 import math
-from typing import Any
 
 import typer
 
@@ -39,7 +38,7 @@ def _print_dynamics(comparison: DynamicsComparison) -> None:
     names = comparison.names
     windows = comparison.windows
     nrmse = comparison.nrmse
-    rows: list[list[Any]] = [
+    rows: list[list[object]] = [
         [channel, line.unit, line.a.rmse, line.b.rmse, line.ratio]
         for channel, line in comparison.channels.items()
     ]

@@ -2,7 +2,6 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 from kinemill.cli.output import Output, Table, notify
 from kinemill.store.project import tasks_folder
@@ -45,9 +44,9 @@ def list_examples() -> Output:
     from kinemill.task.examples import example_tasks
     from kinemill.task.yaml import read_yaml
 
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for name, path in example_tasks().items():
-        value: Any = read_yaml(path).value
+        value = read_yaml(path).value
         about = {"learns": value["learn"]["type"], "description": value["description"]}
         rows.append({"example": name, **about, "file": str(path)})
     return Output({"examples": rows}, Table("examples", ["example", "learns", "description"], rows))

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import typer
 
@@ -148,7 +147,7 @@ def errors_table(
     best = best_reference(metrics.nrmse, reference)
     names = _ACTIONS if policy else [*filter(None, ("model", best, *_COMPARED))]
     names = [name for name in dict.fromkeys(names) if name in metrics.nrmse]
-    rows: list[list[Any]] = [
+    rows: list[list[object]] = [
         [channel, line.unit, *_errors(line.rmse, names)] for channel, line in metrics.test.items()
     ]
     rows.append(["nrmse", "", *_errors(metrics.nrmse, names)])

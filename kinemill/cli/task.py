@@ -2,12 +2,12 @@
 
 import json
 from dataclasses import asdict
-from typing import Any
 
 import typer
 
 from kinemill.cli.output import Output, Overrides, Presets, Table, TaskName, changes, document
 from kinemill.errors import KinemillError
+from kinemill.store import Json
 
 
 def list_tasks() -> Output:
@@ -18,9 +18,9 @@ def list_tasks() -> Output:
     from kinemill.task import list_tasks as task_files
     from kinemill.task import load_task
 
-    rows: list[dict[str, Any]] = []
+    rows: list[Json] = []
     for name, path in task_files().items():
-        row: dict[str, Any] = {"task": name, "file": str(path), "error": None}
+        row: dict[str, object] = {"task": name, "file": str(path), "error": None}
         try:
             task = load_task(path)
         except KinemillError as error:
@@ -60,7 +60,7 @@ def show_task(
     from kinemill.task.yaml import dump_yaml
 
     loaded = load_task(task, changes(task, presets, overrides))
-    value: dict[str, Any] = loaded.model_dump(mode="json", by_alias=True)
+    value = loaded.model_dump(mode="json", by_alias=True)
     if launchpad:
         del value["task"]
         value = {"resources": {loaded.name: {"config": value}}}

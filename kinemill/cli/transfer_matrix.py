@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from kinemill.api.dataset import make_dataset
 from kinemill.augment import stage as augment
@@ -32,7 +31,7 @@ def matrix(
     """
     trials = environment_of(task).trials
     seeds = range(trials.seed, trials.seed + trials.episodes)
-    results: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, object]] = {}
     for trained, policy in models.items():
         results[trained] = {}
         for variant in variants:

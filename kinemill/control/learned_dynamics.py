@@ -14,7 +14,6 @@ Symbols: B plans, E members and particles of a plan, T horizon, S states, A acti
 
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from kinemill.control.physics import control_of
 from kinemill.control.plan import Floats
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, load_simulator, wrapped
+from kinemill.runtime.input_checks import Array
 from kinemill.runtime.interval_tracker import OnlineIntervals
 from kinemill.runtime.loader import attach_native_engine
 from kinemill.runtime.uncertainty import belief_of, deviation_of
@@ -196,7 +196,7 @@ def _sample_trajectories(
     return np.stack(particles, axis=2).astype(np.float32), deviation
 
 
-def _permuted(carries: list[Any], random: np.random.Generator) -> list[Any]:
+def _permuted(carries: list[Array], random: np.random.Generator) -> list[Array]:
     """Permute the particles of each plan among members: all carries (B, E, ...) in the same way."""
     shape = carries[-1].shape[:2]
     # Sorting random numbers gives a uniform permutation of each row.

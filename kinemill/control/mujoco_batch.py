@@ -12,12 +12,11 @@ import copy
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.control.sim import mujoco
+from kinemill.control.sim import MujocoModel, mujoco
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 
@@ -31,14 +30,6 @@ FACTORS: dict[str, tuple[str, ...]] = {  # fields of a model that a factor multi
 }
 
 Floats = NDArray[np.float64]
-
-
-class MujocoModel(Protocol):
-    """A `mujoco.MjModel` or `MjSpec`: the library has no type stubs."""
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a field or the result of a method."""
-        ...
 
 
 class MujocoBatch:
@@ -57,15 +48,15 @@ class MujocoBatch:
     def __init__(self, model: MujocoModel, count: int, substeps: int) -> None:
         from mujoco.rollout import Rollout
 
-        self._nominal: Any = model
+        self._nominal = model
         self._kind = mujoco().mjtState.mjSTATE_FULLPHYSICS
-        self.models: list[Any] = [copy.copy(self._nominal) for _ in range(count)]
+        self.models = [copy.copy(self._nominal) for _ in range(count)]
         self.state_size = int(mujoco().mj_stateSize(model, self._kind))
         self._count = count
         self._substeps = substeps
         threads = len(os.sched_getaffinity(0)) if count >= _MIN_COPIES else 0
         self._data = [mujoco().MjData(model) for _ in range(max(1, threads))]
-        self._rollout: Any = Rollout(nthread=threads)
+        self._rollout = Rollout(nthread=threads)
         self._step = float(self._nominal.opt.timestep)
         redirect_warnings()
 

@@ -20,8 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinemill.control.mujoco_batch import MujocoModel
-from kinemill.control.sim import mujoco
+from kinemill.control.sim import MujocoModel, mujoco
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 

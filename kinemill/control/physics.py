@@ -27,7 +27,7 @@ from kinemill.control.mujoco_model import (
     steps_in,
 )
 from kinemill.control.plan import Floats
-from kinemill.control.sim import SIMULATORS, Plant, mujoco
+from kinemill.control.sim import SIMULATORS, MujocoModel, Plant, mujoco
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task.bounds import Ratio
@@ -72,7 +72,7 @@ def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:
         )
     if is_plant_file(name):
         return ModelPlant.of(name, task.dt, sensed_names(task), parameters)
-    plant: Any = SIMULATORS[name]()
+    plant = SIMULATORS[name]()
     if not isinstance(plant, Plant):
         raise BadInput(f"control.plant {name}", "cannot be controlled", expected="a MuJoCo plant")
     fields = list(type(plant).model_fields)
@@ -356,7 +356,7 @@ class ModelPlant(Plant):
         """Names of the actuators."""
         return self.robot.actuators
 
-    def model(self) -> Any:
+    def model(self) -> MujocoModel:
         """Return the compiled MuJoCo model."""
         return self.robot.model
 
@@ -402,7 +402,7 @@ class ModelPlant(Plant):
         return Rollout(nthread=len(self._data) if len(self._data) > 1 else 0)
 
     @cached_property
-    def _data(self) -> list[Any]:
+    def _data(self) -> list[object]:
         model = self.robot.model
         return [mujoco().MjData(model) for _ in range(len(os.sched_getaffinity(0)))]
 

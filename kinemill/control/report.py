@@ -5,7 +5,6 @@ Animations are inline SVG, without scripts and downloads, in the colors of the p
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +124,7 @@ def _line(cost: Cost, name: str, episode: Episode, seed: int, staircase: bool) -
 
 
 def _rows(episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
-    rows: list[Any] = [
+    rows = [
         [
             str(seed),
             *([] if episode.success is None else [mark(episode.success)]),

@@ -96,7 +96,7 @@ def create_segment(
     return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
 
 
-def write_segment(folder: Path, kind: str, key: str, rows: NDArray[Any]) -> None:
+def write_segment(folder: Path, kind: str, key: str, rows: NDArray[np.generic]) -> None:
     """Write the rows of one kind of a segment."""
     np.save(path_of(folder, kind, key), rows)
 

@@ -175,7 +175,7 @@ def _masks(
     random: np.random.Generator, shape: tuple[int, int], interface: PolicyInterface
 ) -> NDArray[np.generic]:
     """Forbid each choice with probability 1/2, but leave one for each action."""
-    parts = list[NDArray[Any]]()
+    parts = list[NDArray[np.int64]]()
     for count in interface.choices:
         part = random.integers(0, 2, (*shape, count))
         if count:

@@ -90,7 +90,7 @@ class Rounding(TorchDispatchMode):
         return False  # nothing is compiled here, so there is nothing to skip
 
     def __torch_dispatch__(
-        self, func: Any, types: object, args: Any = (), kwargs: dict[str, Any] | None = None
+        self, func: Any, types: object, args: Any = (), kwargs: dict[str, object] | None = None
     ) -> object:
         """Run one operation and perturb its float results."""
         del types

@@ -186,7 +186,7 @@ def _read_operators_once() -> None:
     """
     name = "torch.onnx._internal.exporter._registration"
     if importlib.util.find_spec(name):
-        registry: Any = importlib.import_module(name).ONNXRegistry
+        registry = importlib.import_module(name).ONNXRegistry
         registry.from_torchlib = staticmethod(functools.cache(registry.from_torchlib))
 
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 from uuid import uuid4
 
 from kinemill.errors import BadInput, CorruptArtifact
@@ -91,7 +91,7 @@ def _checked(document: Path, line: object) -> Entry:
         CorruptArtifact: A path leaves the home, or a field is not that of a file.
     """
     if isinstance(line, list) and [type(value) for value in line] == [str, str, int, int, int]:
-        entry = Entry(*cast(list[Any], line))
+        entry = Entry(*line)
         if is_inner_path(entry.path) and _SHA256.fullmatch(entry.sha256):
             return entry._replace(mode=entry.mode & 0o777)
     expected = "path in the home, sha256, bytes, mode and time"

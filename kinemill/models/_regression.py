@@ -1,7 +1,7 @@
 """Settings that regressions on rows in task units share: `arx`, `narx`, `physics`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -23,7 +23,7 @@ class RegressionModel(Model):
     )
 
     def terms_of(
-        self, layout: ModelLayout, relative: Sequence[bool], scale: Mapping[str, Any]
+        self, layout: ModelLayout, relative: Sequence[bool], scale: Mapping[str, object]
     ) -> TorchModule:
         """Make the `Terms`; `relative` says which columns have changes alone, (C,)."""
         raise NotImplementedError
@@ -34,7 +34,7 @@ class RegressionModel(Model):
 
         return Regression
 
-    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, object]) -> TorchModule:
         """Make the `Regression` on the terms.
 
         Raises:

@@ -7,7 +7,7 @@ least-squares solution over all training rows.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -46,7 +46,7 @@ class Arx(RegressionModel):
         ]
 
     def terms_of(
-        self, layout: ModelLayout, relative: Sequence[bool], scale: Mapping[str, Any]
+        self, layout: ModelLayout, relative: Sequence[bool], scale: Mapping[str, object]
     ) -> TorchModule:
         """Make the `Lags`."""
         del scale

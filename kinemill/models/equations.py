@@ -126,7 +126,7 @@ class Equations(Model):
         """Return the curves whose argument is one of `names`."""
         return [name for name, curve in self.curves.items() if curve.of in names]
 
-    def output_problems(self, outputs: Mapping[str, Any]) -> Problems:
+    def output_problems(self, outputs: Mapping[str, object]) -> Problems:
         """Return a problem if there is not one equation of each output."""
         formulas = [name for name in self.equations if name not in self.hidden]
         if sorted(formulas) == sorted(outputs):

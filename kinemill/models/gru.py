@@ -1,7 +1,7 @@
 """Gated recurrent units (Cho et al., 2014, with the reset gate after the product as in cuDNN)."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from kinemill.models._recurrent import Recurrent
 from kinemill.task import MODELS, Candidate, TaskFacts
@@ -17,7 +17,7 @@ class GRU(Recurrent):
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
         """Propose 64 units that start from up to 20 rows."""
         rows = min(20, facts.longest)
-        settings: dict[str, Any] = {
+        settings: dict[str, object] = {
             "model": {"type": "gru", "hidden_size": 64},
             "history": rows,
             "horizon": min(20, facts.horizon),

@@ -7,7 +7,7 @@ by subspace identification, to which the network adds nothing at first.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -41,7 +41,7 @@ class Latent(EncodedStateModel):
         """
         rows = min(20, facts.longest)
         horizon = min(100, facts.horizon)
-        common: dict[str, Any] = {
+        common: dict[str, object] = {
             "outputs": {name: {"relation": "equal", "of": name} for name in facts.states},
             "history": rows,
             "horizon": horizon,

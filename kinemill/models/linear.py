@@ -55,7 +55,7 @@ class Linear(Model):
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
         """Propose linear models of each state alone, and one with a residual perceptron."""
         residual = {"type": "mlp", "hidden_sizes": [64, 64], "activation": "silu"}
-        settings: dict[str, Any] = {
+        settings: dict[str, object] = {
             "model": {"type": "linear", "residual": residual},
             "history": facts.history,
             "horizon": min(10, facts.horizon),
@@ -64,7 +64,7 @@ class Linear(Model):
         name = f"linear with residual network, history {facts.history}"
         return [*_of_each_state(facts), Candidate(name, settings, trains=True)]
 
-    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, object]) -> TorchModule:
         """Make the network of a dynamics model, `local` or not."""
         del scale
         sizes = layout.features, len(layout.outputs), layout.history

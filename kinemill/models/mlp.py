@@ -5,7 +5,7 @@ every step, its own predictions among them.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -31,7 +31,7 @@ class MLP(Model):
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
         """Propose two layers of 128 units."""
-        settings: dict[str, Any] = {
+        settings: dict[str, object] = {
             "model": {"type": "mlp", "activation": "silu"},
             "history": facts.history,
             "horizon": min(10, facts.horizon),

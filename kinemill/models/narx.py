@@ -9,7 +9,7 @@ selection, because an error of one step does not predict that of a rollout.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveInt
 
@@ -41,7 +41,7 @@ class Narx(RegressionModel):
         """
         if len(facts.states) + len(facts.actions) > MAX_CHANNELS:
             return []
-        common: dict[str, Any] = {"outputs": facts.deltas, "optimizer": {"lr": 1e-5}}
+        common: dict[str, object] = {"outputs": facts.deltas, "optimizer": {"lr": 1e-5}}
         histories = [facts.history, *(min(rows, facts.longest) for rows in (SHORT, LONG))]
         proposals = [
             Candidate(
@@ -64,7 +64,7 @@ class Narx(RegressionModel):
         return proposals
 
     def terms_of(
-        self, layout: ModelLayout, relative: Sequence[bool], scale: Mapping[str, Any]
+        self, layout: ModelLayout, relative: Sequence[bool], scale: Mapping[str, object]
     ) -> TorchModule:
         """Make the `NarxTerms`."""
         del scale

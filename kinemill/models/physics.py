@@ -70,7 +70,7 @@ class Physics(RegressionModel):
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
         """Propose friction that falls with the velocity, with the best history so far."""
-        model: dict[str, Any] = {"type": "physics", "friction": "stribeck"}
+        model: dict[str, object] = {"type": "physics", "friction": "stribeck"}
         model |= {"pairs": dict(facts.pairs), "coupling": len(facts.pairs) <= MAX_COUPLED}
         rows = min(facts.history, MAX_HISTORY)
         settings = {"model": model, "outputs": facts.accelerations, "history": rows}

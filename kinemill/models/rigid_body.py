@@ -117,7 +117,7 @@ class RigidBody(Model):
         hinges = [facts.pairs[name] in facts.angles for name in facts.states if name in facts.pairs]
         chain = hinges == sorted(hinges) and any(hinges)
         rows = min(10, facts.longest)
-        common: dict[str, Any] = {
+        common: dict[str, object] = {
             "outputs": facts.accelerations,
             "horizon": min(25, facts.horizon),
             "gauss_newton": {"windows": 256, "iterations": 15},

@@ -91,7 +91,7 @@ def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
     """Write the MLflow model: rollout.onnx or policy.onnx with its signature, and the bundle."""
     from mlflow.models import Model
 
-    flavor: Any = importlib.import_module("mlflow.onnx")
+    flavor = importlib.import_module("mlflow.onnx")
     model = ModelProto.FromString((bundle / model_files(bundle)[-1]).read_bytes())
     flavor.save_model(
         model,
@@ -122,7 +122,7 @@ def signature(model: ModelProto) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    def specs(values: Any) -> Schema:
+    def specs(values: Sequence[onnx.ValueInfoProto]) -> Schema:
         return Schema(
             [
                 TensorSpec(

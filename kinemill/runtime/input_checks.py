@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kinemill.errors import BadInput
 
-Array = NDArray[np.floating[Any]]
+Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
+from kinemill.runtime.input_checks import Array
 from kinemill.runtime.json_values import from_json
 from kinemill.store.json_io import Json
 
@@ -178,7 +179,7 @@ def read_properties(
     return values
 
 
-def whole_turns(values: NDArray[Any], angle: NDArray[np.bool_] | bool) -> NDArray[Any]:
+def whole_turns(values: Array, angle: NDArray[np.bool_] | bool) -> NDArray[Any]:
     """Return the nearest multiples of 2π rad of values (..., S), 0 of other channels than angles.
 
     Torch has the same function: `kinemill.models.networks.scaling.wrap_angles`.
@@ -186,7 +187,7 @@ def whole_turns(values: NDArray[Any], angle: NDArray[np.bool_] | bool) -> NDArra
     return np.where(angle, np.round(values / (2 * np.pi)) * (2 * np.pi), 0.0)
 
 
-def wrapped(values: NDArray[Any], angle: NDArray[np.bool_] | bool) -> NDArray[Any]:
+def wrapped(values: Array, angle: NDArray[np.bool_] | bool) -> NDArray[Any]:
     """Wrap values (..., S) of channels that are angles (S,) to [-π, π] rad."""
     return values - whole_turns(values, angle)
 

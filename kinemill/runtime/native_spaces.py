@@ -165,7 +165,7 @@ def fits(space: NativeSpace, value: object) -> bool:
 
 def _walk(
     space: NativeSpace, value: Any, prefix: str = ""
-) -> Iterator[tuple[str, NativeSpace, Any]]:
+) -> Iterator[tuple[str, NativeSpace, object]]:
     """Yield name, space and value of each part without parts; a mask counts as one part."""
     if space.kind not in ("dict", "tuple"):
         yield prefix, space, value

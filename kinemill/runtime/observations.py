@@ -80,7 +80,7 @@ class ObservationReader:
         Raises:
             BadInput: As in `read_single`, or batch sizes differ.
         """
-        made = dict[str, NDArray[Any]]()
+        made: Inputs = {}
         for name, (shape, kind) in self._shapes.items():
             if name not in inputs and name != MASK:
                 raise self._lacking(name, inputs)
@@ -93,7 +93,7 @@ class ObservationReader:
                 made[name] = _whole(name, inputs[name], shape, kind)
         batch = len(next(iter(made.values()))) if made else 1
         if self._layout.mask:
-            rows: Any = inputs.get(MASK)
+            rows = inputs.get(MASK)
             rows = np.ones((batch, self._layout.mask)) if rows is None else rows
             made[MASK] = self._allowed_rows(rows)
         same_batch(**made)
@@ -174,7 +174,7 @@ class ObservationReader:
         return BadInput(name, f"is not among {', '.join(values) or 'nothing'}", expected=expected)
 
 
-def _whole(name: str, value: object, shape: tuple[int, ...], kind: str) -> NDArray[Any]:
+def _whole(name: str, value: object, shape: tuple[int, ...], kind: str) -> NDArray[np.integer]:
     """Return integers (B, ...) as `kind`; images within 0 to 1 are rejected, not rounded to 0."""
     array = to_array(name, value)
     if array.dtype.kind not in "iu":

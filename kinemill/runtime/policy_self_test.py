@@ -77,7 +77,7 @@ def play(policy: Policy, inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[n
     return np.stack(actions, axis=1)
 
 
-def compared(name: str, off: NDArray[Any], allowed: NDArray[Any]) -> Line:
+def compared(name: str, off: NDArray[np.floating], allowed: NDArray[np.floating]) -> Line:
     """Compare differences (N, T, C) with the tolerance of each number; any NaN fails."""
     passed = bool((off <= allowed).all())  # false for NaN
     # Discrete actions have a tolerance of 0: any difference is then a huge share.

@@ -8,11 +8,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from kinemill.bounded_http import Reply, printable, send
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.runtime.integrity import SUMS, read_sums
+from kinemill.store.json_io import Json
 
 _DOCUMENT_TIME = 30.0  # s
 _FILES_TIME = 3600.0  # s for all files of a version
@@ -111,7 +112,7 @@ class ServerSource:
         try:
             if not isinstance(document, dict):
                 raise CorruptArtifact("the response", "is not an object")
-            fields: dict[str, Any] = {"version": None, "sums": None, "provisional": None}
+            fields: Json = {"version": None, "sums": None, "provisional": None}
             fields |= document
             ref = VersionRef(fields["version"], fields["sums"], fields["provisional"])
             if self.which.startswith(":") and self.which != f":{ref.version}":

@@ -23,6 +23,7 @@ from kinemill.runtime.native_engine import CompiledRollout, check_same
 from kinemill.runtime.session import Execution, open_with
 from kinemill.runtime.stepper import Step, open_step
 from kinemill.runtime.uncertainty import belief_of, deviation_of, members_of
+from kinemill.store.json_io import Json
 
 # Members compile the bytes of a step.onnx; they need packages that a robot may not have.
 COMPILERS: Links[Callable[[bytes], CompiledRollout]] = Links(
@@ -75,7 +76,7 @@ class Simulator:
         state = {"rows": self._observed.rows, "compiled": self._compiled is not None}
         return _open, self._arguments, state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Json) -> None:
         """Restore the observed history, and compile again if it was compiled."""
         self._observed = HistoryBuffer(self.history, len(self.actions), state["rows"])
         if state["compiled"]:

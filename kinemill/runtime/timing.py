@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.store.json_io import Json
+
 BLOCKS = 5
 CALLS = 1000
 
-Json = dict[str, Any]
 Line = Json  # name, passed, found, wanted
 Latencies = dict[str, dict[str, float]]  # percentiles in ms by name of the call
 

@@ -105,8 +105,8 @@ class Watchdog:
         self._lock = threading.Lock()
         self._newest: tuple[Any, float] | None = None
         self._refused = ""  # why the last measurement was rejected
-        self._pending: Future[Any] | None = None
-        self._requests: SimpleQueue[tuple[Future[Any], Any] | None] = SimpleQueue()
+        self._pending: Future[ArrayLike] | None = None
+        self._requests: SimpleQueue[tuple[Future[ArrayLike], object] | None] = SimpleQueue()
         # A daemon: a controller that hangs must not block the exit of the program.
         threading.Thread(target=self._run_controller, name="controller", daemon=True).start()
         self.counts: dict[str, int] = {}

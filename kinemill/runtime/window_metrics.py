@@ -35,7 +35,7 @@ class Predictor(Protocol):
         """Rows of history that `rollout` needs, H."""
         ...
 
-    def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> NDArray[Any]:
+    def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Array:
         """Predict T steps: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
         ...
 

@@ -7,11 +7,9 @@ number have format 1.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kinemill.errors import CorruptArtifact
-
-Json = dict[str, Any]
+from kinemill.store.json_io import Json
 
 
 @dataclass(frozen=True)

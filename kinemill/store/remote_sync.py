@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 from kinemill.errors import CorruptArtifact, Unreachable
@@ -236,7 +236,7 @@ def _names(store: Remote, key: str, *, below: bool = False) -> dict[str, int]:
 def _manifest_files(manifest: Path) -> list[tuple[str, str]] | None:
     """Return names and digests of the files that a manifest lists; None if it is damaged."""
     try:
-        files: dict[str, Any] = json.loads(manifest.read_bytes())["files"]
+        files = json.loads(manifest.read_bytes())["files"]
         listed = [(name, entry["sha256"]) for name, entry in files.items()]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

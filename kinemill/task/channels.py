@@ -1,7 +1,7 @@
 """Channels: the named signals of a task, with role, unit, kind, limits and log columns."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -57,7 +57,7 @@ class ComputedKeys(Settings):
     @classmethod
     def _derived_is_a_derivative(cls, value: object) -> object:
         if isinstance(value, dict) and "derived" in value and "of" in value:
-            return {"derivative_of": value["of"], **cast(dict[str, Any], value)}
+            return {"derivative_of": value["of"], **cast(dict[str, object], value)}
         return value
 
     @field_validator("expression")
@@ -219,7 +219,7 @@ class Channel(ComputedKeys):
     @classmethod
     def _media_have_no_unit(cls, value: object) -> object:
         if isinstance(value, dict) and value.get("role") in MEDIA:
-            return {"unit": "1", **cast(dict[str, Any], value)}
+            return {"unit": "1", **cast(dict[str, object], value)}
         return value
 
     @field_validator("limits", "observed_range")

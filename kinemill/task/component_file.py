@@ -10,9 +10,10 @@ has the name of its folder. Such a file holds one component.
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from kinemill.errors import TaskError
+from kinemill.store import Json
 from kinemill.store.project import COMPONENT, COMPONENT_FILE, component_files
 from kinemill.task.yaml import Document, dump_yaml, read_yaml
 
@@ -45,7 +46,7 @@ def read_task_file(path: Path) -> Document:
     document = read_yaml(path)
     if path.name != COMPONENT_FILE:
         return document
-    component: dict[str, Any] = document.value if isinstance(document.value, dict) else {}
+    component: Json = document.value if isinstance(document.value, dict) else {}
     if component.get("type") != COMPONENT or not isinstance(component.get("attributes"), dict):
         raise TaskError([f"{path}: is not a component of type {COMPONENT} with `attributes`"])
     lines = {at[1:]: line for at, line in document.lines.items() if at[:1] == ("attributes",)}
@@ -68,7 +69,7 @@ def component_tasks(root: Path) -> dict[str, Path]:
 def _task_file(root: Path, path: Path) -> Path:
     """Return the task file that a component names, or the file of the component."""
     try:
-        attributes = cast("dict[str, Any]", read_task_file(path).value)
+        attributes = cast("dict[str, object]", read_task_file(path).value)
     except TaskError:
         return path  # `load_task` reports the error
     return (root / str(attributes["file"])).resolve() if "file" in attributes else path

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, field_validator
 
 from kinemill.registry import Links, Registry, nearest
@@ -24,7 +25,7 @@ from kinemill.task.bounds import (
 from kinemill.task.channels import Channel
 from kinemill.task.expressions import FUNCTIONS, Expression, Formula
 from kinemill.task.hooks import from_task_folder
-from kinemill.task.plugins import Plugin, Settings, pick
+from kinemill.task.plugins import Array, Plugin, Settings, pick
 from kinemill.task.settings import Problems, unknown_names
 from kinemill.task.web_overrides import LOCAL
 
@@ -79,7 +80,7 @@ class Controller(Plugin):
         "explores, small noise stabilizes an unstable robot",
     )
 
-    def draw(self, plan: Any, iteration: int, random: Any) -> Any:
+    def draw(self, plan: Any, iteration: int, random: np.random.Generator) -> Array:
         """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it.
 
         The caller clips them. This is independent noise of all knots.
@@ -93,7 +94,7 @@ class Controller(Plugin):
         return plan.around(self.samples, self.noise, random, self.min_noise_scale)
 
     @abstractmethod
-    def update(self, plan: Any, knots: Any, costs: Any) -> Any:
+    def update(self, plan: Any, knots: Array, costs: Array) -> Any:
         """Return the next plan from knots (B, K, A) and their costs (B,); a failure costs inf."""
 
 
@@ -191,7 +192,7 @@ def is_plant_file(plant: str) -> bool:
 
 
 @cache
-def _plants() -> Registry[Any]:
+def _plants() -> Registry[object]:
     return Registry("kinemill.control.sim", "simulated robot")
 
 

@@ -48,7 +48,7 @@ class Wrapper(Plugin):
         """Number of random-policy steps from which it estimates parameters before training."""
         return 0
 
-    def estimate(self, observations: object) -> dict[str, Any]:
+    def estimate(self, observations: object) -> Mapping[str, object]:
         """Return arrays by name, from observations (N, D) of `estimated` steps."""
         del observations
         return {}
@@ -122,7 +122,7 @@ class Environment(Plugin):
     randomize: dict[str, Range] = Field(
         default={}, description="parameter: lowest and highest value, drawn at each reset"
     )
-    variants: Annotated[dict[str, dict[str, Any]], LOCAL] = Field(
+    variants: Annotated[dict[str, Json], LOCAL] = Field(
         default={}, description="name: changed settings, for evaluation"
     )
     dart_noise: RatioOrZero = Field(

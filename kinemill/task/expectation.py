@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from pydantic import ConfigDict, Field
 
@@ -104,7 +103,7 @@ def _schemas() -> Json:
     return {_metadata(schema)["expectation_type"]["const"]: schema for schema in schemas}
 
 
-def _metadata(schema: Json) -> Any:
+def _metadata(schema: Json) -> Json:
     return schema["properties"]["metadata"]["properties"]
 
 

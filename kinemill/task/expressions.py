@@ -26,7 +26,7 @@ _BINARY: dict[type[ast.operator], str] = {
     ast.Pow: "power",
 }
 _UNARY: dict[type[ast.unaryop], str] = {ast.USub: "negative", ast.UAdd: "positive"}
-Operations = Callable[[str], Callable[..., Any]]
+Operations = Callable[[str], Callable[..., object]]
 _LONGEST = 500  # characters; longer text could exhaust the parser
 
 
@@ -109,7 +109,7 @@ def _is_number(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and type(node.value) in {int, float}
 
 
-def _value(node: ast.expr, values: Mapping[str, object], operation: Operations) -> Any:
+def _value(node: ast.expr, values: Mapping[str, object], operation: Operations) -> object:
     match node:
         case ast.BinOp():
             arguments = [_value(operand, values, operation) for operand in (node.left, node.right)]

@@ -11,6 +11,7 @@ from kinemill.store.digests import file_digest
 from kinemill.task.bounds import Width
 from kinemill.task.hooks import from_task_folder
 from kinemill.task.plugins import Plugin
+from kinemill.task.protocols import TorchModule
 from kinemill.task.web_overrides import LOCAL
 
 _NATURE_SIDE = 36  # smallest side, pixels, for which the strides of `nature` leave an output
@@ -26,7 +27,7 @@ class Head(Plugin):
     seeded: ClassVar[bool] = False
 
     @abstractmethod
-    def build(self, length: int, actions: int) -> Any:
+    def build(self, length: int, actions: int) -> TorchModule:
         """Return the head for chunks (length, actions), a `networks.heads.HeadModule`."""
 
 
@@ -74,7 +75,7 @@ class TextEncoder(Plugin):
     size: Width = Field(default=32, description="size of a text's feature vector")
 
     @abstractmethod
-    def build(self, length: int, words: tuple[str, ...]) -> Any:
+    def build(self, length: int, words: tuple[str, ...]) -> TorchModule:
         """Return the torch network (B, length) uint8, zero-padded UTF-8 -> (B, size).
 
         Args:

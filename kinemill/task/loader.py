@@ -162,7 +162,7 @@ def make_task(
     Raises:
         TaskError: Every problem found, each with its key and the nearest valid name.
     """
-    plain: dict[str, Any] = {key: _plain(part) for key, part in value.items()}
+    plain: Json = {key: _plain(part) for key, part in value.items()}
     notes = list[str]()
     document = Document(None, plain, dict.fromkeys(_locations(plain), 0))
     changes = nested(overrides or {}, notes)
@@ -224,7 +224,7 @@ def recorded_task(
     Raises:
         TaskError: Every problem found.
     """
-    changed: dict[str, Any] = copy.deepcopy(dict(value))
+    changed: Json = copy.deepcopy(dict(value))
     apply(changed, nested(overrides))
     task, problems = _parse(changed, Context(path.resolve().parent if path else Path.cwd()))
     if task is None or problems:

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry
@@ -29,13 +29,14 @@ from kinemill.task.plugins import (
 )
 from kinemill.task.reinforcement import ALGORITHMS, RUNNERS
 from kinemill.task.search import is_choice
+from kinemill.task.settings import Settings
 from kinemill.task.trackers import TRACKERS
 from kinemill.task.yaml import Document, Location, read_yaml, scalar
 
 _SPACE = ("tune", "space")
 _LENGTHS = (("learn",), ("learn", "physics"))  # parts with either `steps` or `epochs`
 # Locations of plug-ins in a task file, without list indices; * is any name.
-_FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
+_FAMILIES: dict[tuple[str, ...], Registry[type[Settings]]] = {
     ("learn",): OBJECTIVES,
     ("learn", "model"): MODELS,
     ("learn", "model", "residual"): MODELS,
@@ -63,7 +64,7 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
 }
 
 
-def family_at(where: Iterable[str | int]) -> Registry[Any] | None:
+def family_at(where: Iterable[str | int]) -> Registry[type[Settings]] | None:
     """Return the plug-in family of a `type` at `where`, or None without one."""
     keys = tuple(part for part in map(str, where) if not part.isdigit())
     if keys[:2] == ("learn", "physics"):  # a learn type nested in another
@@ -79,7 +80,7 @@ def parse_overrides(items: list[str]) -> Json:
     Raises:
         BadInput: An item has no `=`, or a value is not YAML.
     """
-    overrides: dict[str, Any] = {}
+    overrides: Json = {}
     for item in items:
         if item.startswith("@"):
             overrides |= _of_file(Path(item[1:]))
@@ -106,11 +107,11 @@ def nested(overrides: Mapping[str, object], notes: list[str] | None = None) -> J
     A dotted key is equivalent to a mapping: `a.b: 1` is `a: {b: 1}`. Later overrides win. A later
     `type` drops earlier keys that the new type lacks. `notes` receives a line for each dropped key.
     """
-    whole: dict[str, Any] = {}
+    whole: Json = {}
     merge = _Merge([] if notes is None else notes, keep_untyped=True)
     for key, value in overrides.items():
         *above, last = key.split(".")
-        part: dict[str, Any] = {last: value}
+        part: Json = {last: value}
         for name in reversed(above):
             part = {name: part}
         merge.into(whole, part, ())
@@ -170,9 +171,9 @@ class _Merge:
         has_choice = at[:2] == _SPACE and (is_choice(old) or is_choice(new))
         if has_choice or not isinstance(new, Mapping):
             return copy.deepcopy(new)
-        changes = cast(Mapping[Any, Any], new)
+        changes = cast(Json, new)
         if isinstance(old, list) and changes and all(str(key).isdecimal() for key in changes):
-            items = cast(list[Any], old)
+            items = cast(list[object], old)
             for key, item in changes.items():
                 below = (*at, str(key))
                 if int(key) >= len(items):
@@ -181,7 +182,7 @@ class _Merge:
                     raise BadInput(where, f"no item '{key}'", expected=expected)
                 items[int(key)] = self._merge_value(items[int(key)], item, below)
             return items
-        content = cast(dict[str, Any], old) if isinstance(old, dict) else {}
+        content = cast(Json, old) if isinstance(old, dict) else {}
         if isinstance(old, str) and family_at(at) is not None:
             content = {"type": old}  # short form
         self.into(content, changes, at)

@@ -41,7 +41,7 @@ OWN_SCHEMA: JsonSchemaValue = {
     "required": ["type"],
 }
 # Bounds of settings without bounds in the code; see `kinemill.task.bounds`.
-_BOUNDED: dict[Any, Any] = {int: Annotated[int, Field(ge=-_INT, le=_INT)], float: Quantity}
+_BOUNDED: dict[type, object] = {int: Annotated[int, Field(ge=-_INT, le=_INT)], float: Quantity}
 
 
 def is_own(value: object) -> bool:
@@ -241,7 +241,7 @@ def _without_arguments(
     return parameters[count:]
 
 
-def _setting(parameter: inspect.Parameter) -> tuple[Any, Any]:
+def _setting(parameter: inspect.Parameter) -> tuple[object, object]:
     """Return type and default of a setting; web requests can set numbers and choices only."""
     has_default = parameter.default is not parameter.empty
     kind: Any = parameter.annotation

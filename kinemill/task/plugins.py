@@ -20,6 +20,7 @@ from kinemill.task.bounds import LearningRate, Quantity
 from kinemill.task.channels import Channel
 from kinemill.task.own_code import OwnCode, is_own, make_own
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
+from kinemill.task.protocols import TorchModule
 from kinemill.task.settings import Plugin, Problems, Settings
 
 Array = NDArray[np.float64]
@@ -47,7 +48,7 @@ class Model(Plugin):
             where, "cannot be part of another model", expected="a model of features only"
         )
 
-    def build_for(self, layout: Any, scale: Mapping[str, Any]) -> Any:
+    def build_for(self, layout: Any, scale: Mapping[str, object]) -> TorchModule:
         """Return the network for the channels of a task.
 
         A model that needs more than the number of features overrides this method instead of
@@ -61,7 +62,7 @@ class Model(Plugin):
         del scale
         return self.build(layout.features, len(layout.outputs), layout.history)
 
-    def build_acting(self, layout: Any, sizes: tuple[int, int, int]) -> Any:
+    def build_acting(self, layout: Any, sizes: tuple[int, int, int]) -> TorchModule:
         """Return the network of a policy.
 
         Args:
@@ -81,7 +82,7 @@ class Model(Plugin):
         del channels
         return {}
 
-    def output_problems(self, outputs: Mapping[str, Any]) -> Problems:
+    def output_problems(self, outputs: Mapping[str, object]) -> Problems:
         """Return problems of this model with the outputs of a task, an `Output` by name."""
         del outputs
         return []

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from kinemill.store import Json, read_document
 
@@ -97,7 +96,7 @@ class Structure:
 
     family: str
     name: str
-    model: dict[str, Any]
+    model: Json
     outputs: dict[str, dict[str, str]]
     columns: tuple[str, ...]
     longest: int | None = None
@@ -139,7 +138,7 @@ class Candidate:
     """
 
     name: str
-    settings: dict[str, Any]
+    settings: Json
     trains: bool = False
 
 

@@ -8,7 +8,6 @@ project; a file in `presets/` of the project replaces the one of the same name.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
@@ -54,7 +53,7 @@ def preset_overrides(items: list[str], task: Task | None = None) -> Json:
             apply to the task.
     """
     presets = list_presets()
-    overrides = dict[str, Any]()
+    overrides = dict[str, object]()
     for item in items:
         part, equals, name = (text.strip() for text in item.partition("="))
         where = f"preset {item!r}"

@@ -121,7 +121,7 @@ def _known_keys(loc: Location, value: Any) -> list[str]:
 
 def _settings_at(loc: Location, value: Any) -> type[BaseModel] | None:
     """Return the class of the settings at `loc`; plug-ins are resolved by their `type`."""
-    kind: Any = Task
+    kind: object = Task
     for depth, part in enumerate(loc):
         value = value[part]
         family = family_at(loc[: depth + 1])

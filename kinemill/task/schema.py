@@ -50,7 +50,7 @@ from kinemill.task.trackers import TRACKERS, Track
 SCHEMA_FILE = ".kinemill.schema.json"  # in the folder of the task files
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Annotated base class, and the plug-ins of its family.
-_FAMILIES: dict[type[BaseModel], Registry[Any]] = {
+_FAMILIES: dict[type[BaseModel], Registry[type[BaseModel]]] = {
     Plugin: AUGMENTATIONS,
     Learn: OBJECTIVES,
     Model: MODELS,
@@ -110,7 +110,7 @@ def task_schema() -> Json:
     references, whole = models_json_schema(
         [(model, "validation") for model in models], by_alias=True, schema_generator=_WithShortForms
     )
-    definitions: dict[str, Any] = whole["$defs"]
+    definitions: Json = whole["$defs"]
     definitions[_name(references, ValidateBase)] = references[validate_settings(), "validation"]
     for base, family in _FAMILIES.items():
         options = [references[model, "validation"] for model in members[base].values()]
@@ -126,7 +126,7 @@ def task_schema() -> Json:
     return {"$schema": DIALECT, **task, "title": "kinemill task", "$defs": definitions}
 
 
-def _members(family: Registry[Any]) -> dict[str, type[BaseModel]]:
+def _members(family: Registry[type[BaseModel]]) -> dict[str, type[BaseModel]]:
     """Return the members of a family whose packages are installed, by name."""
     members: dict[str, type[BaseModel]] = {}
     for name in family:

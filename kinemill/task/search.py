@@ -31,7 +31,7 @@ class Tune(Settings):
     """Settings of `kinemill model tune`."""
 
     trials: Count = Field(default=20, description="total number of trials, including earlier calls")
-    space: dict[str, Any] = Field(
+    space: Json = Field(
         default={},
         description="search space: a part of the task with `{select: [...]}` and "
         "`{range: [low, high, step]}` as values; default: sizes, history, "
@@ -54,8 +54,8 @@ class Tune(Settings):
             if key not in _SEARCHED:
                 what = "cannot be searched: all trials must use the same data"
                 problems.append((("space", key), f"{what}; {nearest(key, list(_SEARCHED))}"))
-        learn: Any = self.space.get("learn", {})
-        choices: dict[Location, Any] = {("space", "learn"): learn}
+        learn = self.space.get("learn", {})
+        choices: dict[Location, object] = {("space", "learn"): learn}
         if isinstance(learn, dict) and isinstance(learn.get(SELECT), list):
             items = enumerate(learn[SELECT])
             choices = {("space", "learn", SELECT, index): item for index, item in items}
@@ -167,7 +167,7 @@ def labels_of(items: Sequence[object]) -> list[str]:
 
 def select_values(space: Mapping[str, object], chooser: Chooser) -> Json:
     """Return the settings that a chooser selects from a space, values by dotted key."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, object] = {}
 
     def walk(node: object, name: str) -> None:
         if isinstance(node, dict) and not is_choice(node) and node:
@@ -181,7 +181,7 @@ def select_values(space: Mapping[str, object], chooser: Chooser) -> Json:
     return settings
 
 
-def _value(node: object, name: str, chooser: Chooser) -> Any:
+def _value(node: object, name: str, chooser: Chooser) -> object:
     if isinstance(node, list):
         made = [_value(item, f"{name}.{index}", chooser) for index, item in enumerate(node)]
         return [value for item, value in zip(node, made, strict=True) if not _left_out(item, value)]
@@ -274,8 +274,8 @@ def _source_location(space: object, where: Location, choices: Mapping[str, Numbe
 
 
 def _into(
-    at: Location, node: Any, name: str, choices: Mapping[str, Number]
-) -> tuple[Location, Any, str]:
+    at: Location, node: object, name: str, choices: Mapping[str, Number]
+) -> tuple[Location, object, str]:
     """Return the selected item of a `select`, through nested ones."""
     while isinstance(node, dict) and SELECT in node:
         index = int(choices.get(name, 0))

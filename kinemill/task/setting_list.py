@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -12,7 +12,7 @@ from kinemill.task.web_overrides import mark_of
 Kind = Literal["integer", "number", "truth", "choice", "text"]
 _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
 _TYPED = 1e6  # larger bounds guard against mistakes of a program, nobody types them
-_KINDS: dict[Any, Kind] = {bool: "truth", int: "integer", float: "number", str: "text"}
+_KINDS: dict[object, Kind] = {bool: "truth", int: "integer", float: "number", str: "text"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _choices(annotation: object) -> tuple[str, ...]:
     return choices if len(choices) > 1 else ()
 
 
-def _options(annotation: Any) -> list[Any]:
+def _options(annotation: object) -> list[object]:
     """Return the members of a union without their constraints; else the type itself."""
     if hasattr(annotation, "__metadata__"):
         return _options(get_args(annotation)[0])

@@ -36,17 +36,17 @@ class Plugin(Settings):
     type: str
 
 
-def children(part: object) -> list[tuple[str | int, Any]]:
+def children(part: object) -> list[tuple[str | int, object]]:
     """Return keys and values of settings, a mapping or a list; none of a scalar."""
     if isinstance(part, BaseModel):
         fields = type(part).model_fields.items()
         return [(info.alias or name, getattr(part, name)) for name, info in fields]
     if isinstance(part, Mapping):
-        return list(cast("Mapping[str, Any]", part).items())
-    return list(enumerate(cast("list[Any]", part))) if isinstance(part, list | tuple) else []
+        return list(cast("Mapping[str, object]", part).items())
+    return list(enumerate(cast("list[object]", part))) if isinstance(part, list | tuple) else []
 
 
-def leaves(value: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yield dotted keys and values of nested settings; an empty mapping below a key is a value.
 
     `type` comes first, because it defines the other keys of a plug-in.

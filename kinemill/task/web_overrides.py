@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationInfo
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema, to_jsonable_python
 
 from kinemill.errors import BadInput
@@ -103,7 +103,7 @@ CODE = Local(code=True)
 MODEL = Local(public="models:/")  # a registered model; the folder of a model is protected
 
 
-def mark_of(info: Any) -> Local | None:
+def mark_of(info: FieldInfo) -> Local | None:
     """Return the annotation `Local` of a pydantic field, or None."""
     return next((mark for mark in info.metadata if isinstance(mark, Local)), None)
 

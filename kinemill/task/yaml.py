@@ -213,7 +213,7 @@ class _Reader:
         self.problems.append(f"{self.path}:{node.start_mark.line + 1}: {what}")
 
     def _mapping(self, node: MappingNode, at: Location) -> Json:
-        values: dict[str, Any] = {}
+        values: Json = {}
         for key_node, value_node in node.value:
             key = str(key_node.value)
             line = key_node.start_mark.line + 1

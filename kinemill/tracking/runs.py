@@ -115,7 +115,7 @@ class MlflowTracker:
         self._params: dict[str, object] = {}
         self._tags: dict[str, str] = {}
         self._texts: dict[str, str] = {}
-        self._nonfinite: dict[str, dict[str, Any]] = {}
+        self._nonfinite: dict[str, Json] = {}
         self._points: list[Point] = []
         self._client.set_tag(run_id, OWNER, _owner(), synchronous=False)
 
@@ -206,7 +206,7 @@ class MlflowTracker:
         self._send_texts()
         self._client.set_terminated(self.run_id, status)
 
-    def _log(self, **batch: list[Any]) -> None:
+    def _log(self, **batch: Sequence[object]) -> None:
         operation = self._client.log_batch(self.run_id, **batch, synchronous=False)
         if operation is not None:  # the batch is empty
             self._operations.append(operation)
@@ -274,7 +274,7 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _params(params: Mapping[str, object]) -> list[Any]:
+def _params(params: Mapping[str, object]) -> list[object]:
     from mlflow.entities import Param
 
     return [Param(name, value) for name, value in _flat(params).items()]

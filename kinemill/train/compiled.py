@@ -5,7 +5,7 @@ one flat vector each, and torch's compiler generates C++ (or GPU kernels) for th
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -141,8 +141,7 @@ def _program(step: Callable[..., None], device: torch.device) -> Callable[..., N
     # Shapes, dtypes and devices of a training never change, so guards are superfluous.
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
     options["cpp_wrapper"] = device.type == "cpu"
-    program: Any = torch.compile(step, fullgraph=True, dynamic=False, options=options)
-    return program
+    return torch.compile(step, fullgraph=True, dynamic=False, options=options)
 
 
 def _flattened(
@@ -167,7 +166,7 @@ def _flattened(
     return flat["data"], flat["exp_avg"], flat["exp_avg_sq"], counts
 
 
-def _of(name: str, parameter: nn.Parameter, state: Any) -> Tensor:
+def _of(name: str, parameter: nn.Parameter, state: Mapping[Tensor, Mapping[str, Tensor]]) -> Tensor:
     if name == "data":
         return parameter.detach()
     if entry := state.get(parameter):

@@ -8,6 +8,7 @@ from typing import Any
 from kinemill.registry import Links
 from kinemill.store import ArtifactRef, Home
 from kinemill.task.document import Task
+from kinemill.task.learn import Learn
 from kinemill.task.protocols import Progress, Tracker, WarmStart
 from kinemill.train.summary import LearnFacts
 
@@ -63,14 +64,14 @@ class Trained:
     """
 
     weights: dict[str, Any]
-    history: dict[str, Any]
+    history: dict[str, list[list[float | None]]]
     step: int
     best_step: int
     best: float
     monitor: str
     facts: LearnFacts
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    learn: Any = None
+    learn: Learn | None = None
 
 
 # Members select a model for a task without one, and train it: settings, task, data and context.

@@ -32,7 +32,7 @@ class CoordinateNetwork(Network):
     physical = True
     change_std: Tensor
 
-    def __init__(self, inner: Any, layout: Layout, std: Tensor) -> None:
+    def __init__(self, inner: Network, layout: Layout, std: Tensor) -> None:
         super().__init__()
         assert layout.coordinates is not None
         self.inner = inner

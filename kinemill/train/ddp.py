@@ -15,7 +15,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -176,7 +175,7 @@ def broadcast_tensors(
     if group.size == 1:
         return content
     state = json.dumps(content[1] if content else None).encode() if group.is_rank_zero else b""
-    document: Any = json.loads(group.broadcast(state))
+    document = json.loads(group.broadcast(state))
     if document is None:
         return None
     tensors = group.broadcast(pack_tensors(content[0]) if group.is_rank_zero and content else b"")

@@ -13,7 +13,7 @@ Symbols: M members of an ensemble (1 without), B windows of a batch.
 import gc
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, partial
 from typing import Any
 
@@ -202,7 +202,7 @@ class DeviceSteps:
             with self._noise(row):
                 update(row)
 
-    def _noise(self, row: int) -> Any:
+    def _noise(self, row: int) -> AbstractContextManager[object]:
         """Return the context in which a step gets its noise."""
         if self._draws is None:
             return nullcontext()

@@ -8,7 +8,6 @@ weights, the effective β grows from 0 to `learn.ema`, and there is no warm-up t
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +31,7 @@ class Average:
     def update(self, done: int) -> None:
         """Add the weights after `done` steps (1 or more); call it once per step, in order."""
         decay = 1.0 - (1.0 - self.decay) / (1.0 - self.decay**done)
-        move: Any = get_ema_multi_avg_fn(decay)
+        move = get_ema_multi_avg_fn(decay)
         move(list(self.values.values()), list(self._learning.values()), done)
 
     def restore(self, values: dict[str, Tensor]) -> None:

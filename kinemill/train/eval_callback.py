@@ -96,8 +96,7 @@ def _numbers(where: str, numbers: object) -> dict[str, float]:
     target = "a mapping of names to numbers"
     if not isinstance(numbers, Mapping):
         raise BadInput(where, f"returned {type(numbers).__name__}", expected=target)
-    named: Mapping[Any, Any] = numbers
-    for name, value in named.items():
+    for name, value in numbers.items():
         if not isinstance(name, str) or not isinstance(value, int | float | np.number):
             raise BadInput(where, f"returned {value!r} for {name!r}", expected=target)
-    return {f"eval/{name}": float(value) for name, value in named.items()}
+    return {f"eval/{name}": float(value) for name, value in numbers.items()}

@@ -20,13 +20,13 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, jacrev, jvp, vmap
 
 from kinemill.errors import BadInput
+from kinemill.train.data import Windows
 from kinemill.train.dynamics_settings import GaussNewton
 from kinemill.train.step import Step
 from kinemill.train.time_limit import OutOfTime, check_time, time_limit
@@ -44,7 +44,7 @@ _CELLS = 4_000_000  # numbers of the Jacobians that are computed together; bound
 
 
 def fit_rollouts(
-    step: Any, windows: Any, which: Tensor, settings: GaussNewton, seconds: float | None = None
+    step: Step, windows: Windows, which: Tensor, settings: GaussNewton, seconds: float | None = None
 ) -> None:
     """Fit the parameters of `step` to its rollouts over the windows `which`, in place, in float64.
 

@@ -5,7 +5,7 @@ Symbols: M members of an ensemble (1 without), B windows of a batch.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from kinemill.train.ddp import process_group
 from kinemill.train.objective import Objective
 from kinemill.train.training_state import Training
 
-KERNELS: Any = torch  # with the private functions of torch's own optimizers
+KERNELS: ModuleType = torch  # with the private functions of torch's own optimizers
 
 
 def seed_step(seed: int, device: torch.device) -> None:
@@ -23,7 +23,7 @@ def seed_step(seed: int, device: torch.device) -> None:
 
     `torch.manual_seed` seeds the generators of all devices, and takes a tenth of a small step.
     """
-    generators: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.mps}
+    generators = {"cuda": torch.cuda, "mps": torch.mps}
     generators.get(device.type, torch.default_generator).manual_seed(seed % 2**63)
 
 

@@ -9,7 +9,7 @@ def decode(self, coordinates: dict[str, Tensor]) -> dict[str, Tensor]: ...
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 from kinemill.errors import BadInput
 from kinemill.task.own_code import OwnCode
@@ -96,7 +96,7 @@ class OwnCoordinates(OwnCode, Coordinates):
         )
 
 
-def _by_name(result: object, where: str, what: str, expected: str) -> Mapping[Any, Any]:
+def _by_name(result: object, where: str, what: str, expected: str) -> Mapping[object, object]:
     """Return the result of custom code as tensors by name.
 
     Raises:

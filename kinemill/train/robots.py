@@ -5,7 +5,6 @@ Symbols: B batch, K rows, F features, V length of the vector.
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
+from kinemill.models.networks.layers import Network
 from kinemill.task.plugins import Model
 from kinemill.train.layout import Layout
 
@@ -26,7 +26,7 @@ class RobotNetwork(nn.Module):
         length: V.
     """
 
-    def __init__(self, trunk: Any, robots: int, length: int) -> None:
+    def __init__(self, trunk: Network, robots: int, length: int) -> None:
         super().__init__()
         self.trunk = trunk
         self.robot_index = None

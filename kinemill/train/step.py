@@ -7,7 +7,7 @@ channels that are predicted but not fed back.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -178,7 +178,9 @@ class Step(nn.Module):
         """Run the network over all rows but the last, see `_ask`."""
         return self._in_precision(self.network.warm_up, *tensors)
 
-    def _in_precision(self, run: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def _in_precision(
+        self, run: Callable[..., tuple[Tensor, ...]], *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
         if self.lowered is None:
             return run(*tensors)
         with torch.autocast(tensors[0].device.type, self.lowered):

@@ -7,7 +7,6 @@ between steps. So neither random states nor a position within a batch are stored
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,7 +44,7 @@ class State:
     seconds: float = 0.0
     compiled: bool | None = None
     pieces: int = 1
-    scaler: dict[str, Any] | None = None
+    scaler: dict[str, object] | None = None
     losses: list[float] = field(default_factory=list[float])
     history: Curves = field(default_factory=dict[str, list[list[float | None]]])
     reached: bool = False
@@ -141,7 +140,7 @@ class Training:
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the state of an optimizer as tensors by `PARAMETER.NAME`."""
-    entries: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
+    entries: dict[int, dict[str, object]] = optimizer.state_dict()["state"]
     return {
         f"{index}.{name}": torch.as_tensor(value)
         for index, entry in entries.items()

@@ -3,7 +3,6 @@
 import fnmatch
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,6 +13,7 @@ from kinemill.task.protocols import WarmStart
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.layout import Layout
 from kinemill.train.policy import PolicyModule
+from kinemill.train.step import Step
 from kinemill.train.warm_start import described, load_model
 
 _EQUAL_FIELDS = (
@@ -22,7 +22,7 @@ _EQUAL_FIELDS = (
 )
 
 
-def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> None:
+def start_weights(module: Step | Ensemble, start: WarmStart, units: Mapping[str, str]) -> None:
     """Set the weights and the scaling of `module` to those of an earlier model.
 
     Every member of an ensemble starts from a single earlier model.
@@ -95,7 +95,7 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _tensors(earlier: Any, module: object) -> dict[str, Tensor]:
+def _tensors(earlier: nn.Module, module: object) -> dict[str, Tensor]:
     """Return the earlier tensors by the names in `module`; members repeat a single model."""
     if not isinstance(module, Ensemble) or isinstance(earlier, Ensemble):
         return earlier.state_dict()

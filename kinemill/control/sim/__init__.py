@@ -10,12 +10,13 @@ Dummy logs have a task's own channels instead of a robot's: `kinemill run TASK -
 from kinemill.control.sim._dummy import dummy_overrides, write_dummy_logs
 from kinemill.control.sim._dummy_settings import Dummy, dummy_task
 from kinemill.control.sim._logs import SIMULATORS, Simulator, write_logs
-from kinemill.control.sim._plant import Plant, mujoco
+from kinemill.control.sim._plant import MujocoModel, Plant, mujoco
 from kinemill.control.sim._table import Table, write_csv
 
 __all__ = [
     "SIMULATORS",
     "Dummy",
+    "MujocoModel",
     "Plant",
     "Simulator",
     "Table",

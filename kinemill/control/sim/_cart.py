@@ -1,7 +1,6 @@
 """Carts on a track with poles hinged to them, one behind the other."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from kinemill.control.sim._plant import MECHANICS, LoggedPlant
 from kinemill.store import Json
@@ -42,7 +41,7 @@ class Cart(LoggedPlant):
 
     def mjcf(self) -> str:
         """Return the plant as a MuJoCo model description."""
-        values: dict[str, Any] = self.model_dump()
+        values: dict[str, float] = self.model_dump()
         values["center"] = self.pole_length / 2.0
         values["inertia"] = self.pole_mass * self.pole_length**2 / 12.0
         return _CART.format(

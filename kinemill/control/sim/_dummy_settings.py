@@ -1,6 +1,6 @@
 """Settings of synthetic logs, and a task of their dimensions, for prototyping without a robot."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -41,7 +41,7 @@ def dummy_task(name: str, dummy: Dummy) -> str:
         dummy: `states` positions (default 2) and `actions`; `image` adds a camera, custom
             instructions add a channel of texts.
     """
-    channels: dict[str, Any] = {}
+    channels: dict[str, object] = {}
     for number in range(dummy.states or 2):
         channels[f"position{number}"] = {"role": "state", "unit": "m"}
         channels[f"velocity{number}"] = {

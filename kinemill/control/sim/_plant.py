@@ -6,7 +6,7 @@ Symbols: N rows, Q joints, A motors. A state is (2 Q,): the joints' positions, t
 from abc import abstractmethod
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -26,6 +26,14 @@ def mujoco() -> ModuleType:
     import mujoco
 
     return mujoco
+
+
+class MujocoModel(Protocol):
+    """An object of MuJoCo, such as an `MjModel`: the library has no type stubs."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a field or the result of a method."""
+        ...
 
 
 class Plant(Settings):
@@ -56,7 +64,7 @@ class Plant(Settings):
         return tuple(f"ctrl_{name}" for name in self.motors)
 
     @abstractmethod
-    def model(self) -> Any:
+    def model(self) -> MujocoModel:
         """Return the compiled `mujoco.MjModel`; qpos, qvel are in the order of `joints`."""
 
     @abstractmethod
@@ -104,7 +112,7 @@ class LoggedPlant(Plant):
     def push(self, t: Signal, random: np.random.Generator) -> Signal:
         """Draw exciting commands (N, A) at time stamps (N,) s."""
 
-    def model(self) -> Any:
+    def model(self) -> MujocoModel:
         """Return the compiled `mujoco.MjModel`; qpos, qvel are in the order of `joints`."""
         return mujoco().MjModel.from_xml_string(self.mjcf())
 

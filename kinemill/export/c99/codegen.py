@@ -7,8 +7,7 @@ whose products with k are exact, then Taylor's series; far from zero it calls ma
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -400,7 +399,7 @@ class _Emitter:
 
 
 _ALIGNED = {False: "", True: " __attribute__((aligned(64)))"}
-_WRITE: dict[type, Any] = {
+_WRITE: dict[type, Callable[..., list[str]]] = {
     Each: _Emitter.elementwise,
     Dense: _Emitter.dense,
     Product: _Emitter.product,

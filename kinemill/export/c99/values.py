@@ -63,7 +63,7 @@ class Values:
         outputs = [onnx.ValueInfoProto(name=name) for name in node.output]
         graph = helper.make_graph([node], "constant", [], outputs, constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
-        results: Any = ReferenceEvaluator(model).run(None, {})
+        results = ReferenceEvaluator(model).run(None, {})
         self._constants.update(zip(node.output, map(np.asarray, results), strict=True))
         return True
 

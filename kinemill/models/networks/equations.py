@@ -10,7 +10,7 @@ as those of a Kalman filter do at its start.
 
 import operator
 from collections.abc import Callable, Container, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -207,7 +207,7 @@ class EquationsNetwork(Network):
                 values[name] = curve(torch.as_tensor(values[argument]))
 
     @staticmethod
-    def stack(names: list[str], values: Mapping[str, Any], state: Tensor) -> Tensor:
+    def stack(names: list[str], values: Mapping[str, float | Tensor], state: Tensor) -> Tensor:
         """Return values by name as a tensor (B, names); a row with NaN in `state` is NaN."""
         anchor = 0.0 * state.sum(1)  # a formula can be a constant, or leave a state out
         return torch.stack([anchor + values[name] for name in names], dim=1)
@@ -239,7 +239,7 @@ class CurveNetwork(nn.Module):
 _Operand = Tensor | float
 
 
-def operation(name: str) -> Callable[..., Any]:
+def operation(name: str) -> Callable[..., object]:
     """Return the operation with numpy's name `name`, for floats and tensors; NaN stays NaN."""
     if name in _OPERATORS:
         return _OPERATORS[name]
@@ -259,7 +259,7 @@ def _maximum(first: _Operand, second: _Operand) -> _Operand:
     return 0.5 * (first + second + abs(first - second))
 
 
-_OPERATORS: dict[str, Callable[..., Any]] = {
+_OPERATORS: dict[str, Callable[..., object]] = {
     "add": operator.add,
     "subtract": operator.sub,
     "multiply": operator.mul,

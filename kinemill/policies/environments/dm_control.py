@@ -7,7 +7,6 @@ import os
 import sys
 from ctypes.util import find_library
 from importlib import import_module
-from typing import Any
 
 PREFIX = "dm_control/"
 STEP_INFO = ("timestep.discount", "timestep.step_type")  # in each `info`: not events of the task
@@ -27,8 +26,8 @@ def register_suite() -> None:
         os.environ["MUJOCO_GL"] = os.environ.get("MUJOCO_GL") or (
             "egl" if find_library("EGL") else "disabled"
         )
-    structures: Any = import_module("mujoco")
-    listed: Any = import_module("dm_control.mujoco.wrapper.mjbindings.sizes").array_sizes
+    structures = import_module("mujoco")
+    listed = import_module("dm_control.mujoco.wrapper.mjbindings.sizes").array_sizes
     for name, structure in (("mjmodel", structures.MjModel), ("mjdata", structures.MjData)):
         for field in [key for key in listed[name] if not hasattr(structure, key)]:
             del listed[name][field]

@@ -378,7 +378,7 @@ class RandomPolicy:
         """Begin an episode."""
         self._space.seed(seed)
 
-    def act(self, observation: Any) -> object:
+    def act(self, observation: object) -> object:
         """Draw an action."""
         mask = observation.get("action_mask") if isinstance(observation, dict) else None
         return self._space.sample(None if mask is None else masks_of(self._space, mask))

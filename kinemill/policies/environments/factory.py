@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from typing import Any
 
 import gymnasium
 import numpy as np
@@ -134,7 +133,7 @@ def _has_limit(environment: object) -> bool:
     return False
 
 
-class Ending(gymnasium.Wrapper[Any, Any, Any, Any]):
+class Ending(gymnasium.Wrapper[object, object, object, object]):
     """Raises an error if an episode does not end within `LONGEST` steps."""
 
     def __init__(self, env: Env, named: str) -> None:
@@ -163,7 +162,7 @@ class Ending(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self.env.step(action)
 
 
-class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):
+class DomainRandomization(gymnasium.Wrapper[object, object, object, object]):
     """Domain randomization: draws parameters at each reset; a seeded reset determines them.
 
     The method `vary(parameters)` of the environment is called before each reset. Without it the

@@ -5,7 +5,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 
 Info = dict[str, Any]  # the `info` of a step or reset
-Options = dict[str, Any]  # of a reset
+Options = Info  # of a reset
 Env = gymnasium.Env[Any, Any]
 Space = gymnasium.Space[Any]
 Reset = tuple[Any, Info]  # observation, info

@@ -81,7 +81,7 @@ def action_limits(task: Task, environment: Env, layout: PolicyLayout) -> tuple[A
     return low.reshape(space.shape), high.reshape(space.shape)
 
 
-def _rounded(limit: float, kind: Any, toward: float) -> Any:
+def _rounded(limit: float, kind: np.dtype[np.floating], toward: float) -> np.floating:
     """Return a limit in another precision, rounded in one direction so that it is not exceeded."""
     near = kind.type(limit)
     beyond = float(near) < limit if toward > 0 else float(near) > limit

@@ -7,7 +7,6 @@ and `reward`. With images or texts it is HDF5: `episode_0/observations/<name>`, 
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,10 +18,10 @@ from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.store import digest, publish_file
 from kinemill.task.document import Task
 
-Array = NDArray[Any]
+Array = NDArray[np.generic]
 COMMANDED = "_commanded"  # ends the column of an action before it was clipped to its limits
 # Not lzf: its output for the same numbers may differ by a few bytes.
-_PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "track_times": False}
+_PACKED: dict[str, object] = {"compression": "gzip", "compression_opts": 1, "track_times": False}
 FILE = "rollouts.parquet"
 
 

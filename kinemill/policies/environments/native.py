@@ -7,7 +7,6 @@ and a mask, and returns a vector.
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import gymnasium
 import numpy as np
@@ -149,7 +148,7 @@ def _choices(space: Discrete | MultiDiscrete) -> NativeSpace:
     )
 
 
-class FlatObservation(gymnasium.ObservationWrapper[Any, Any, Any]):
+class FlatObservation(gymnasium.ObservationWrapper[object, object, object]):
     """Observes one vector of all numbers and choices, plus images, texts and the mask.
 
     A choice is one number for each of its values, 1 for the observed one. Strings are left out.
@@ -263,7 +262,7 @@ class MixedBox(Box[np.float32]):
         return values
 
 
-class FlatAction(gymnasium.ActionWrapper[Any, Any, Any]):
+class FlatAction(gymnasium.ActionWrapper[object, object, object]):
     """Takes one vector (A,) for actions of any space.
 
     It is `Box` for numbers, `Discrete` or `MultiDiscrete` for choices, and `MixedBox` for both.

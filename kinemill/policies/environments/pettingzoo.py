@@ -23,7 +23,7 @@ def turns_of(environment: object) -> Env | None:
     return AecTurns(environment) if isinstance(environment, library.AECEnv) else None
 
 
-class AecTurns(gymnasium.Env[Any, Any]):
+class AecTurns(Env):
     """An AEC environment behind the attributes that `environments.turns` documents.
 
     Turns in which PettingZoo takes no action, because an agent has ended, are left out.

@@ -26,7 +26,7 @@ class ZeroPolicy:
     def reset(self, seed: int) -> None:
         """Begin an episode."""
 
-    def act(self, observation: Any) -> object:
+    def act(self, observation: object) -> object:
         """Return the action."""
         space: Any = self.space
         if hasattr(space, "low"):
@@ -53,7 +53,7 @@ class OwnPolicy:
     source: str
 
     @cached_property
-    def _policy(self) -> Any:
+    def _policy(self) -> Agent:
         where = f"--policy {self.source}"
         policy = load_hook(where, self.source, "class")()
         if not callable(getattr(policy, "act", None)):
@@ -65,7 +65,7 @@ class OwnPolicy:
         if hasattr(self._policy, "reset"):
             self._policy.reset(seed)
 
-    def act(self, observation: Any) -> object:
+    def act(self, observation: object) -> object:
         """Return the action of the class."""
         return self._policy.act(observation)
 

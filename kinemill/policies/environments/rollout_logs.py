@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import numpy as np
@@ -210,13 +209,13 @@ def animated_image(frames: NDArray[np.uint8], dt: float) -> bytes:
 
     stride = max(1, round(1.0 / (RATE * dt)))
     frame_seconds = dt * stride
-    images: list[Any] = [Image.fromarray(frame) for frame in frames[::stride][:MOST]]
+    images = [Image.fromarray(frame) for frame in frames[::stride][:MOST]]
     for picture in images:
         picture.thumbnail((WIDE, WIDE), Image.Resampling.BOX)
     file = io.BytesIO()
     first, *rest = images
     duration = max(20, 10 * round(100 * frame_seconds))  # ms; browsers slow down shorter delays
-    looped: dict[str, Any] = {"save_all": True, "append_images": rest, "loop": 0}
+    looped: dict[str, object] = {"save_all": True, "append_images": rest, "loop": 0}
     first.save(file, "WEBP", duration=duration, quality=60, method=2, **looped)
     return file.getvalue()
 
@@ -243,7 +242,7 @@ def mp4(frames: NDArray[np.uint8], dt: float) -> bytes:
     return file.getvalue()
 
 
-class DartNoise(gymnasium.Wrapper[Any, Any, Any, Any]):
+class DartNoise(gymnasium.Wrapper[object, object, object, object]):
     """Carries out actions with noise, which follows from an episode's seed.
 
     Args:

@@ -45,7 +45,7 @@ def is_turn_based(environment: Env) -> bool:
     return all(hasattr(environment.unwrapped, name) for name in names)
 
 
-class TurnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
+class TurnEnv(gymnasium.Wrapper[object, object, object, object]):
     """One policy acts for all agents, see `kinemill.runtime.agents`; a step is one turn.
 
     Args:

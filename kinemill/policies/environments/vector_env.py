@@ -16,9 +16,7 @@ EPISODE = "kinemill_episode"  # key of `info` at the end of an episode: its stat
 Floats = NDArray[np.float64]
 Statistics = dict[str, float]
 # observations (B, D), rewards (B,), dones (B,), infos, masks (B, M)
-Step = tuple[
-    NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]], Floats
-]
+Step = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[Info], Floats]
 
 
 class Advanced(NamedTuple):
@@ -91,7 +89,7 @@ class Episodes:
         self._count, self.steps, self._returns = count, np.zeros(count, int), np.zeros(count)
         self._sums = self._squares = self._lows = self._highs = np.zeros((count, 0))
 
-    def add(self, rewards: NDArray[np.floating[Any]], actions: object) -> None:
+    def add(self, rewards: NDArray[np.floating], actions: object) -> None:
         """Count one step of each row: rewards (B,), actions (B, A) or (B,)."""
         executed = np.asarray(actions, dtype=float).reshape(self._count, -1)
         if self._sums.shape != executed.shape:
@@ -190,7 +188,7 @@ class Rows:
         observations = self._batch.observe(self._states)
         self._episodes.add(after.rewards, actions)
         dones = after.terminated | (self._episodes.steps >= self._limit)
-        infos: list[dict[str, Any]] = [{} for _ in range(self._count)]
+        infos: list[Info] = [{} for _ in range(self._count)]
         rows = np.flatnonzero(dones)
         for row in rows.tolist():
             success = None if after.success is None else bool(after.success[row])

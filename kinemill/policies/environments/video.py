@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kinemill.errors import BadInput
 from kinemill.policies.environments.evaluation import Agent, run_episode
 from kinemill.policies.environments.factory import make_environment
-from kinemill.policies.environments.gym_types import Env, Info, Options, Reset, Transition
+from kinemill.policies.environments.gym_types import Env, Options, Reset, Transition
 from kinemill.policies.environments.kinds.legged import ClipEnv, LeggedEnv, LeggedEnvironment
 from kinemill.policies.environments.legged.body import Body
 from kinemill.policies.environments.legged.clips import ClipTable
@@ -114,7 +114,7 @@ def _poses_of(motion: ClipTable, clip: int, rows: int, dt: float) -> Floats:
     return np.concatenate([way, pose.height[:, None], pose.attitude, pose.joints], axis=1)
 
 
-class _PoseRecorder(gymnasium.Wrapper[Any, Any, Any, Any]):
+class _PoseRecorder(gymnasium.Wrapper[object, object, object, object]):
     """Keeps the position of a legged robot after each step."""
 
     def __init__(self, environment: Env) -> None:
@@ -124,11 +124,11 @@ class _PoseRecorder(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Start an episode."""
-        result: tuple[Any, Info] = self.env.reset(seed=seed, options=options)
+        result: Reset = self.env.reset(seed=seed, options=options)
         self.poses = [self.core.robots.position[0].copy()]
         return result
 
-    def step(self, action: Any) -> Transition:
+    def step(self, action: object) -> Transition:
         """Advance one time step."""
         result = self.env.step(action)
         self.poses.append(self.core.robots.position[0].copy())

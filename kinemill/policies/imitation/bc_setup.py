@@ -322,7 +322,7 @@ def assemble(learn: Any, about: Json, scale: Scale) -> BCPolicy:
     layout = from_json(PolicyLayout, about["layout"])
     vocabulary_words = tuple(about["words"])
     text_size = learn.text.size * len(layout.texts)
-    encoders: dict[str, tuple[Any, int]] = {
+    encoders: dict[str, tuple[torch.nn.Module, int]] = {
         name: (learn.image.build(shape, text_size), learn.image.size)
         for name, shape in layout.images.items()
     }

@@ -10,12 +10,12 @@ Symbols: B robots, J joints, F feet, φ phase, rad.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from kinemill.policies.environments.gym_types import Info
 from kinemill.policies.environments.kinds.legged import LeggedEnvironment
 from kinemill.policies.environments.legged.clips import COMMAND_UNITS, Pose
 from kinemill.policies.environments.legged.commands import sample_commands
@@ -146,9 +146,9 @@ class Tracking:
 
     def _restart(
         self, dones: NDArray[np.bool_], ended: NDArray[np.bool_], inputs: Observations
-    ) -> list[dict[str, Any]]:
+    ) -> list[Info]:
         """Begin new episodes where one is over, with their `inputs`; return the infos of steps."""
-        infos: list[dict[str, Any]] = [{} for _ in dones]
+        infos: list[Info] = [{} for _ in dones]
         rows = np.flatnonzero(dones)
         robots = self._robots
         if len(rows):

@@ -76,7 +76,7 @@ class Motion(MotionSettings):
             return {**describe(self, task, data), "physics": False}
         return {**describe_tracking(self, task, data), "physics": True}
 
-    def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
+    def rebuild(self, description: Json, weights: Mapping[str, object]) -> TorchModule:
         """Return a `GaitPolicy`, or a `TrackingPolicy` if it was trained in an environment."""
         del weights
         if description["physics"]:

@@ -1,7 +1,7 @@
 """Settings of the objective `motion`: gaits from clips, and motion tracking in physics."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
@@ -13,7 +13,7 @@ from kinemill.task.plugins import OPTIMIZERS, Optimizer, Settings, pick, usual
 from kinemill.task.stages import Patterns, as_list
 from kinemill.train.supervised import Demonstrated
 
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, object] = {
     "algorithm": {"type": "ppo", "n_steps": 32, "n_epochs": 5, "gamma": 0.98},
     "model": {"type": "mlp", "hidden_sizes": [128, 128], "activation": "elu"},
     "optimizer": {"type": "adam", "lr": 5e-4},
@@ -34,7 +34,7 @@ def _as_physics(value: object) -> object:
     """Return the settings of `physics` with `DEFAULTS` for the omitted ones."""
     if not isinstance(value, dict):
         return value
-    return {**DEFAULTS, **cast(dict[str, Any], value)}
+    return {**DEFAULTS, **cast(dict[str, object], value)}
 
 
 class TrackingReward(Settings):

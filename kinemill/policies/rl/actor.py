@@ -113,7 +113,7 @@ class Actor(PolicyModule):
 
     def _chains(self) -> list[list[Adapter]]:
         """Return the adapters of the numbers, if there are any, then of each image."""
-        numbers: list[Any] = [list(self.adapters)] if self.layout.observation else []
+        numbers = [list(self.adapters)] if self.layout.observation else []
         return [*numbers, *([*chain] for chain in self.image_adapters)]  # pyright: ignore
 
     def _act(self, raw: Tensor, mask: Tensor | None) -> Tensor:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,7 @@ class Episode:
         terminated: whether the episode reached a terminal state and was not truncated.
     """
 
-    inputs: dict[str, NDArray[Any]]
+    inputs: dict[str, NDArray[np.generic]]
     actions: NDArray[np.float32]
     rewards: NDArray[np.float64] | None = None
     terminated: bool = False
@@ -125,7 +124,9 @@ def _of_dataset(where: str, layout: PolicyLayout, start: WarmStart) -> list[Epis
     episodes = list[Episode]()
     for span in data.packed.of("train"):
         rows = np.arange(span.start, span.stop)
-        inputs: dict[str, Any] = {} if observations is None else {OBSERVATION: observations[rows]}
+        inputs: dict[str, NDArray[np.generic]] = (
+            {} if observations is None else {OBSERVATION: observations[rows]}
+        )
         inputs |= {name: data.pictures(name, rows).numpy() for name in layout.images}
         episodes.append(Episode(inputs, np.asarray(data.actions[rows][:, columns], np.float32)))
         if any(inputs[name].shape[1:] != shape for name, shape in layout.images.items()):

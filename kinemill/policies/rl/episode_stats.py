@@ -1,7 +1,6 @@
 """Episode statistics of a training: episode return, length, success, actions, events."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import gymnasium
 import numpy as np
@@ -14,7 +13,7 @@ from kinemill.policies.rl.statistics import Distribution
 _TRAIN_KEYS = ("return", "length", "success")
 
 
-class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
+class EpisodeStats(gymnasium.Wrapper[object, object, object, object]):
     """Wrapper that adds statistics of an episode to `info` at its end, in original rewards.
 
     Events are the numbers in `info`, such as custom metrics, summed over the episode.

@@ -1,7 +1,6 @@
 """Evaluation during training: episodes in parallel, one batched call of the policy per step."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ class Evaluator:
     """
 
     def __init__(self, task: Task, variant: str | None = None) -> None:
-        self._task, self._variant, self._all = task, variant, list[Any]()
+        self._task, self._variant, self._all = task, variant, list[Env]()
 
     def close(self) -> None:
         """Close the environments."""

@@ -35,7 +35,7 @@ class EvolutionLearner:
         self._site = site
         self._settings = settings
         self._steps = 0
-        self._copies: Any = site.environment
+        self._copies = site.environment
         self._random = np.random.default_rng(site.learn.seed)
         if self._copies.num_envs % 2:
             count = str(self._copies.num_envs)

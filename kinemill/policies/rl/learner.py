@@ -12,8 +12,11 @@ from kinemill.task.reinforcement import Pretrain
 from kinemill.tracking.throughput import duration
 
 if TYPE_CHECKING:  # settings of algorithms do not need torch
+    import torch
+
     from kinemill.policies.rl.cloning import ClonedSteps
     from kinemill.policies.rl.mirror_image import MirrorImage
+    from kinemill.policies.rl.networks import Core
     from kinemill.train.checkpoint import Groups
 
 _FORECAST = 10.0  # s of training before the time of all of it is estimated
@@ -69,7 +72,7 @@ class Site:
     layout: PolicyLayout
     environment: Any
     device: Any
-    callbacks: tuple[Any, ...] = ()
+    callbacks: tuple[object, ...] = ()
     forecast: Forecast | None = None
     privileged: int = 0
     mirror: "MirrorImage | None" = None
@@ -102,15 +105,15 @@ class Learner(Protocol):
         """
         ...
 
-    def core(self) -> Any:
+    def core(self) -> "Core":
         """Return a copy of the policy's current network, a `networks.Core`."""
         ...
 
-    def restart_weights(self) -> dict[str, Any]:
+    def restart_weights(self) -> "dict[str, torch.Tensor]":
         """Return the tensors by name from which another training can start."""
         ...
 
-    def start(self, restart_weights: dict[str, Any]) -> None:
+    def start(self, restart_weights: "dict[str, torch.Tensor]") -> None:
         """Set the weights to those of `restart_weights` of a compatible algorithm.
 
         Raises:

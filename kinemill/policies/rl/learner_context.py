@@ -7,7 +7,7 @@ Symbols: T steps of an episode, D numbers observed, E numbers after the wrappers
 A actions, M choices.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -59,7 +59,7 @@ def open_site(
     environment = learn.runner.open(
         copy_factory(task, estimates), native_factory(task, layout), copies
     )
-    settings: Any = task.environment
+    settings = environment_of(task)
     if any(wrapper.scope == "policy" for wrapper in settings.wrappers):
         adapters = adapters_of(settings.wrappers, layout)
         load_estimates(adapters, settings.wrappers, estimates)
@@ -77,7 +77,7 @@ def check_task(task: Task) -> None:
     with closing(make_environment(task)) as environment:
         layout = layout_of(task, environment)
     learn = checked_settings(task, layout)
-    settings: Any = task.environment
+    settings = environment_of(task)
     actor_of(learn, layout, settings.wrappers, {})
 
 
@@ -87,7 +87,7 @@ def checked_settings(task: Task, layout: PolicyLayout) -> Any:
     Raises:
         BadInput: The algorithm does not support the environment, or the machine is too small.
     """
-    settings: Any = task.environment
+    settings = environment_of(task)
     learn = with_inputs_of(task.learn, settings.wrappers, layout)
     check_algorithm(learn.algorithm, layout)
     check_machine(learn, layout, learn.num_envs or learn.algorithm.num_envs)
@@ -177,7 +177,7 @@ def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
 
 def native_factory(task: Task, layout: PolicyLayout) -> Callable[[int], VectorRows] | None:
     """Return a factory of vectorized copies, if the environment has one."""
-    part: Any = task.environment
+    part = environment_of(task)
     if layout.images or any(wrapper.scope != "policy" for wrapper in part.wrappers):
         return None
     return part.vectorized(task)
@@ -188,7 +188,7 @@ def estimate(
     layout: PolicyLayout,
     seed: int,
     episodes: Sequence[NDArray[np.generic]] = (),
-) -> list[dict[str, NDArray[np.generic]]]:
+) -> list[Mapping[str, object]]:
     """Return the estimates of each wrapper, from steps of a random policy and demonstrations.
 
     Estimates are arrays by name, such as the mean (E,) of observations. Each wrapper observes the
@@ -206,9 +206,9 @@ def estimate(
     wrappers = environment_of(task).wrappers
     adapters = iter(adapters_of(wrappers, layout))
     inside = list[Adapter]()
-    estimates = list[dict[str, Any]]()
+    estimates = list[Mapping[str, object]]()
     for wrapper in wrappers:
-        values = dict[str, Any]()
+        values: Mapping[str, object] = {}
         if wrapper.estimated:
             observed = [*_random_episodes(task, wrapper.estimated, seed), *episodes]
             rows = [adapt_episode(inside, episode) for episode in observed]
@@ -222,7 +222,7 @@ def estimate(
 
 def _random_episodes(task: Task, steps: int, seed: int) -> list[NDArray[np.generic]]:
     """Return the observed numbers of random episodes, (T, D) each, `steps` rows in all."""
-    episodes = [list[Any]()]
+    episodes = [list[NDArray[np.generic]]()]
     with closing(make_environment(task)) as environment:
         policy = RandomPolicy(environment.action_space)
         observation, _ = environment.reset(seed=seed)

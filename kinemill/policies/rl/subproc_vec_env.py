@@ -5,7 +5,7 @@ import os
 import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from multiprocessing.connection import Connection
 
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed
 from kinemill.policies.rl.sync_vec_env import Copies, call
@@ -79,7 +79,7 @@ class SubprocessCopies:
             self._process.kill()
 
 
-def _serve(pipe: Any, make: Callable[[], object], count: int, parent: int) -> None:
+def _serve(pipe: Connection, make: Callable[[], object], count: int, parent: int) -> None:
     """Execute calls until the pipe is closed."""
     exit_with_parent(parent)
     os.environ["OMP_NUM_THREADS"] = "1"  # set before an environment imports torch

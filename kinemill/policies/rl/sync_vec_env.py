@@ -18,13 +18,13 @@ from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
 from kinemill.policies.environments.factory import environment_of, make_environment
-from kinemill.policies.environments.gym_types import Env
+from kinemill.policies.environments.gym_types import Env, Info
 from kinemill.policies.environments.vector_env import Step
 from kinemill.policies.rl.episode_stats import EpisodeStats
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 from kinemill.task.document import Task
 
-Estimates = Sequence[Mapping[str, Any]]  # statistics of each wrapper
+Estimates = Sequence[Mapping[str, object]]  # statistics of each wrapper
 Make = Callable[[], Any]
 Observations = NDArray[np.float32]
 Masks = NDArray[np.float64]
@@ -64,7 +64,7 @@ class Copies:
         count = len(self._environments)
         rewards = np.zeros(count, np.float32)
         dones = np.zeros(count, bool)
-        infos = list[dict[str, Any]]()
+        infos = list[Info]()
         for row, environment in enumerate(self._environments):
             observation, rewards[row], terminated, truncated, info = environment.step(actions[row])
             if terminated or truncated:
@@ -100,7 +100,7 @@ def call(copies: Any, name: str, args: Sequence[object]) -> object:
 
 def copy_factory(task: Task, estimates: Estimates) -> Callable[[], Env]:
     """Return a factory of one copy of the environment, picklable unless it holds Python objects."""
-    part: Any = task.environment
+    part = environment_of(task)
     if any(getattr(item, "live", False) for item in (part, *part.wrappers)):  # Python objects
         return lambda: training_copy(task, estimates)
     settings = task.model_dump(mode="json", by_alias=True)
@@ -120,7 +120,7 @@ def training_copy(task: Task, estimates: Estimates) -> Env:
     return packed_row(environment)
 
 
-class PackedRow(gymnasium.ObservationWrapper[Any, Any, Any]):
+class PackedRow(gymnasium.ObservationWrapper[object, object, Mapping[str, NDArray[np.generic]]]):
     """Observes parts of a dict as one row; an action mask that is none of them stays.
 
     The row of pixels alone is uint8, else float32.

@@ -7,19 +7,19 @@ bit for bit, as an uninterrupted one. Unfinished episodes at the end of a round 
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import CallbackList
 from torch import Tensor
 
 from kinemill.errors import BadInput, Diverged
 from kinemill.policies.environments.evaluation import Trials
+from kinemill.policies.environments.factory import environment_of
 from kinemill.policies.rl.actor import actor_of, load_estimates
 from kinemill.policies.rl.cloning import cloned_steps
 from kinemill.policies.rl.demonstrations import Episode, demonstrated
@@ -87,10 +87,10 @@ class TrainingLoop:
         self._layout = layout
         self._bench = bench
         self._learn: Any = task.learn
-        self._own: Any = task.environment
+        self._own = environment_of(task)
         self._tracker, self._progress = bench.listeners
         self._state = State()
-        self._estimates = list[dict[str, Any]]()  # of each wrapper
+        self._estimates: Sequence[Mapping[str, object]] = []  # of each wrapper
         self._best = dict[str, Tensor]()  # weights
         self._forecast = Forecast(self._progress, self._learn.steps)
         self._callbacks = Callbacks([*self._learn.callbacks])
@@ -161,9 +161,7 @@ class TrainingLoop:
         """Return the learner of the algorithm."""
         return self._learn.algorithm.learner(site)
 
-    def _initial_estimates(
-        self, episodes: Sequence[Episode]
-    ) -> list[dict[str, NDArray[np.generic]]]:
+    def _initial_estimates(self, episodes: Sequence[Episode]) -> Sequence[Mapping[str, object]]:
         """Return the statistics of the wrappers, from the warm start or from random steps.
 
         Observations of demonstrations are included.

@@ -59,7 +59,7 @@ def _estimates(
     weights: dict[str, Tensor], wrappers: Sequence[Wrapper]
 ) -> list[dict[str, NDArray[np.generic]]]:
     """Return the estimated buffers of each wrapper, arrays by name."""
-    estimates = list[dict[str, Any]]()
+    estimates = list[dict[str, NDArray[np.generic]]]()
     index = 0
     for wrapper in wrappers:
         values = without_prefix(weights, f"{_ADAPTERS}{index}.")

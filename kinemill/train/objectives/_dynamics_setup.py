@@ -21,7 +21,7 @@ from kinemill.train.gauss_newton import fit_rollouts
 from kinemill.train.layout import Layout, layout_of
 from kinemill.train.objective import Objective, Suspect
 from kinemill.train.objectives._rollouts import FreeRuns, Rollouts, is_left_out
-from kinemill.train.readout import fit_readout
+from kinemill.train.readout import Readout, fit_readout
 from kinemill.train.robots import robot_by_window
 from kinemill.train.scaling import scale_of
 from kinemill.train.step import Step
@@ -81,7 +81,7 @@ def _module(
     newton = learn.gauss_newton
     starts = newton.n_init if newton and start is None else 1
     share = newton.seconds / (starts * learn.ensemble) if newton and newton.seconds else None
-    readouts = list[Any]()
+    readouts = list[Readout]()
 
     def first(step: Step, member: int) -> float:
         if start is not None:

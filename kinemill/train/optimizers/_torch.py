@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ class TorchOptimizer(Optimizer):
 
     fused: ClassVar[bool] = True  # one kernel per step; `train.device_steps` needs it
 
-    def build(self, parameters: Iterable[Any]) -> object:
+    def build(self, parameters: Iterable[object]) -> object:
         """Return torch's optimizer of `parameters` with these settings."""
         import torch
 

@@ -6,7 +6,8 @@ parameters (P), so that what comes next follows from it alone.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from types import ModuleType
+from typing import ClassVar
 
 import gymnasium
 import mujoco
@@ -28,10 +29,11 @@ from kinemill.policies.environments.gym_types import Info, Options, Reset, Trans
 from kinemill.policies.environments.vector_env import Advanced
 from kinemill.registry import nearest
 from kinemill.runtime import wrapped
+from kinemill.store import Json
 from kinemill.task.control import Reached
 from kinemill.task.expressions import Expression
 
-library: Any = mujoco  # it has no type stubs
+library: ModuleType = mujoco  # it has no type stubs
 Ranges = Mapping[str, tuple[float, float]]
 
 
@@ -243,7 +245,7 @@ class MujocoEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         render: whether `render()` returns images.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
+    metadata: ClassVar[Json] = {"render_modes": ["rgb_array"]}
 
     def __init__(self, rows: MujocoRows, *, render: bool) -> None:
         self._rows, self._factors = rows, dict[str, float]()

@@ -8,9 +8,8 @@ which the picture is shifted, both ways), `light`.
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
@@ -18,14 +17,14 @@ from numpy.typing import NDArray
 from kinemill.control.mujoco_batch import check_parameters
 from kinemill.control.sim import mujoco
 from kinemill.policies.environments._raster import Bar, Disc, Picture, draw
-from kinemill.policies.environments.gym_types import Options, Reset, Transition
+from kinemill.policies.environments.gym_types import Env, Options, Reset, Transition
 
 USUAL = {"mass": 1.0, "friction": 1.0, "gain": 1.0, "delay": 0.0, "camera": 0.0, "light": 1.0}
 Vector = NDArray[np.float64]
 RECORDED = 192  # pixels across a picture of `render`
 
 
-class Planar(gymnasium.Env[Any, Any]):
+class Planar(Env):
     """A robot in a plane.
 
     Args:
@@ -101,7 +100,7 @@ class Planar(gymnasium.Env[Any, Any]):
         """Draw an episode's start: positions of the joints."""
 
     @abstractmethod
-    def observe(self) -> Any:
+    def observe(self) -> object:
         """Return the observation of a policy."""
 
     @abstractmethod

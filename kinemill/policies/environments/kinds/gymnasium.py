@@ -1,6 +1,6 @@
 """An environment of Gymnasium, by its id: `CartPole-v1`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -8,6 +8,7 @@ from kinemill.errors import BadInput
 from kinemill.policies.environments.dm_control import PREFIX, register_suite
 from kinemill.policies.environments.gym_types import Env
 from kinemill.registry import nearest
+from kinemill.store import Json
 from kinemill.task.environment import KINDS, Environment
 from kinemill.task.web_overrides import LOCAL
 
@@ -23,9 +24,7 @@ class GymnasiumEnvironment(Environment):
     id: Annotated[str, LOCAL] = Field(
         description="its name in Gymnasium, `package:Name-v0` imports a package first"
     )
-    arguments: Annotated[dict[str, Any], LOCAL] = Field(
-        default={}, description="of its constructor, by name"
-    )
+    arguments: Annotated[Json, LOCAL] = Field(default={}, description="of its constructor, by name")
 
     def make(self, task: object, *, render: bool = False) -> Env:
         """Return the environment; Gymnasium's own limit of time counts if the task sets none.
@@ -36,7 +35,7 @@ class GymnasiumEnvironment(Environment):
         import gymnasium
 
         del task
-        settings: dict[str, Any] = dict(self.arguments)
+        settings = dict(self.arguments)
         if self.steps is not None:
             settings["max_episode_steps"] = -1  # the task's own comes around it
         if render:

@@ -28,6 +28,7 @@ from kinemill.policies.environments.legged.commands import Command, draw_command
 from kinemill.policies.environments.legged.physics import MujocoWarp
 from kinemill.policies.environments.legged.robot_file import RobotOptions
 from kinemill.policies.environments.legged.robots import Gauge, LeggedRobots
+from kinemill.store import Json
 from kinemill.task import KINDS, Environment, Task
 from kinemill.task.bounds import PositiveQuantity, Quantity, QuantityOrZero, Seconds
 from kinemill.task.hooks import from_task_folder
@@ -247,7 +248,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         render: whether `render()` returns images.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
+    metadata: ClassVar[Json] = {"render_modes": ["rgb_array"]}
 
     def __init__(
         self,

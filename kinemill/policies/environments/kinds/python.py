@@ -2,13 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Env
 from kinemill.policies.environments.pettingzoo import turns_of
+from kinemill.store import Json
 from kinemill.task.environment import KINDS, Environment
 from kinemill.task.hooks import file_of, load_hook, located
 from kinemill.task.web_overrides import CODE, LOCAL
@@ -25,9 +26,7 @@ class PythonEnvironment(Environment):
     path: Annotated[str, CODE] = Field(
         description="`module:Class`, or `file.py:Class` relative to the task file"
     )
-    arguments: Annotated[dict[str, Any], LOCAL] = Field(
-        default={}, description="of the class, by name"
-    )
+    arguments: Annotated[Json, LOCAL] = Field(default={}, description="of the class, by name")
 
     @field_validator("path")
     @classmethod

@@ -5,13 +5,13 @@ Symbols: J joints, F feet, K points of a sole.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.control.mujoco_batch import MujocoModel
+from kinemill.control.sim import MujocoModel
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.robot_file import (
     Robot,
@@ -22,7 +22,7 @@ from kinemill.policies.environments.legged.robot_file import (
 )
 from kinemill.registry import nearest
 
-library: Any = mujoco  # it has no type stubs
+library: ModuleType = mujoco  # it has no type stubs
 Floats = NDArray[np.float64]
 
 _TRUNK = 7  # numbers of the free joint: position and quaternion

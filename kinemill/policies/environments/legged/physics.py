@@ -5,12 +5,13 @@ Symbols: B robots, J joints.
 
 import copy
 import importlib
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.control.mujoco_batch import MujocoBatch
+from kinemill.control.sim import MujocoModel
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.body import Body, Floats
 
@@ -33,7 +34,7 @@ class LeggedPhysics(Protocol):
         models: the MuJoCo model of each robot; call `update` after a change of one.
     """
 
-    models: list[Any]
+    models: list[MujocoModel]
 
     def update(self, row: int) -> None:
         """Read the changed model of a robot."""
@@ -83,8 +84,8 @@ class MujocoWarp:
 
     def __init__(self, body: Body, count: int, substeps: int, device: str) -> None:
         try:
-            self._warp: Any = importlib.import_module("warp")
-            self._library: Any = importlib.import_module("mujoco_warp")
+            self._warp = importlib.import_module("warp")
+            self._library = importlib.import_module("mujoco_warp")
         except ModuleNotFoundError as error:
             fix = "pip install 'kinemill[warp]', or environment.physics: mujoco"
             raise BadInput("environment.physics: warp", "is not installed", fix=fix) from error
@@ -97,7 +98,7 @@ class MujocoWarp:
         self._device = self._warp.get_device(device)
         self._is_stale = False
         self._varied = {name: _copies(getattr(body.model, name), count) for name in _VARIED}
-        self._graph: Any = None
+        self._graph: object = None
         with self._warp.ScopedDevice(self._device):
             self._model = self._library.put_model(self.models[0])
             # MuJoCo has the same limit of iterations, and does not report it either.

@@ -12,18 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.control.mujoco_batch import MujocoModel
+from kinemill.control.sim import MujocoModel
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.video import Scene
 from kinemill.registry import nearest
 
-library: Any = mujoco  # it has no type stubs
+library: ModuleType = mujoco  # it has no type stubs
 Floats = NDArray[np.float64]
 Gains = tuple[float, float]  # N·m/rad and N·m·s/rad
 

@@ -17,16 +17,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from types import ModuleType
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.control.mujoco_batch import MujocoModel
+from kinemill.control.sim import MujocoModel
 from kinemill.errors import BadInput
 
-library: Any = mujoco  # it has no type stubs
+library: ModuleType = mujoco  # it has no type stubs
 Floats = NDArray[np.float64]
 
 SIZE = (240, 240)  # height and width of one robot's picture, px
@@ -137,7 +137,7 @@ def _main(folder: Path) -> None:
     np.savez(folder / "video.npz", allow_pickle=False, pictures=np.stack(pictures), stride=stride)
 
 
-def _camera(height: float) -> Any:
+def _camera(height: float) -> MujocoModel:
     camera = library.MjvCamera()
     camera.distance = _DISTANCE * height
     camera.azimuth = _AZIMUTH
@@ -146,7 +146,11 @@ def _camera(height: float) -> Any:
 
 
 def _picture(
-    renderer: Any, camera: Any, data: Any, pose: Floats, trunk: NDArray[np.intp]
+    renderer: MujocoModel,
+    camera: MujocoModel,
+    data: MujocoModel,
+    pose: Floats,
+    trunk: NDArray[np.intp],
 ) -> NDArray[np.uint8]:
     """Return a picture (H, W, 3) of a pose (Q,), with the trunk at columns (2,) in its middle."""
     data.qpos[:], camera.lookat[:2] = pose, pose[trunk]

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Env
 from kinemill.registry import nearest
+from kinemill.store import Json
 from kinemill.task.environment import WRAPPERS, Wrapper
 from kinemill.task.web_overrides import CODE, LOCAL
 
@@ -22,9 +23,7 @@ class GymnasiumWrapper(Wrapper):
 
     type: Literal["gymnasium"] = "gymnasium"
     name: Annotated[str, CODE] = Field(description="`ClipReward`, or `module:Class`")
-    arguments: Annotated[dict[str, Any], LOCAL] = Field(
-        default={}, description="of the class, by name"
-    )
+    arguments: Annotated[Json, LOCAL] = Field(default={}, description="of the class, by name")
 
     def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the wrapped environment.

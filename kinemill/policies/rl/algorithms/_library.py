@@ -57,7 +57,7 @@ class LibraryAlgorithm(Algorithm):
         from kinemill.policies.rl.sb3 import LibraryLearner
 
         module, _, name = self.library.partition(":")
-        library: Any = getattr(import_module(module), name)
+        library = getattr(import_module(module), name)
         policy = self.policy_class(site, library.policy_aliases[self.policy_alias])
         build = partial(library, policy, **self.settings(site))
         return LibraryLearner(site, build, lambda policy: self.copied(site.learn, policy))

@@ -9,6 +9,7 @@ from kinemill.policies.rl.algorithms._library import LibraryAlgorithm
 from kinemill.policies.rl.learner import Site
 from kinemill.policies.rl.objective import Reinforcement
 from kinemill.task.bounds import Count, Steps, StepsOrZero, Weight, Width
+from kinemill.task.protocols import TorchModule
 from kinemill.task.reinforcement import DISCOUNTS, Head
 
 
@@ -64,7 +65,7 @@ class Replaying(LibraryAlgorithm):
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
 
-    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> TorchModule:
         """Return the actor's network."""
         from kinemill.policies.rl.sb3 import actor_network
 

@@ -8,6 +8,7 @@ from kinemill.policies.rl.algorithms._library import LibraryAlgorithm
 from kinemill.policies.rl.learner import Site
 from kinemill.policies.rl.objective import Reinforcement
 from kinemill.task.bounds import Count, Weight, Width
+from kinemill.task.protocols import TorchModule
 from kinemill.task.reinforcement import DISCOUNTS
 
 
@@ -69,7 +70,7 @@ class ActorCritic(LibraryAlgorithm):
             return with_privileged_critic(kind, site.privileged)
         return with_critic(kind, site.learn, self.features) if has_own_critic(site.learn) else kind
 
-    def _rollouts(self, site: Site) -> dict[str, Any]:
+    def _rollouts(self, site: Site) -> dict[str, object]:
         """Return the library's settings of a rollout buffer with agents or with mirror images."""
         if site.mirror is not None:
             from kinemill.policies.rl.rollout_buffers import MirroredRollouts
@@ -113,7 +114,7 @@ class ActorCritic(LibraryAlgorithm):
         shared = {"share_features_extractor": self.critic == "shared"}
         return policy_kwargs(learn, [], self.features) | shared
 
-    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> TorchModule:
         """Return the actor's network."""
         from kinemill.policies.rl.sb3 import actor_network
 
@@ -150,7 +151,7 @@ class ActorCritic(LibraryAlgorithm):
         """Raise the standard deviations to the least ones: a close fit would not explore."""
         import torch
 
-        log_std: Any = getattr(policy, "log_std", None)
+        log_std = getattr(policy, "log_std", None)
         if log_std is not None:
             with torch.no_grad():
                 log_std.copy_(torch.maximum(log_std, torch.as_tensor(least_std).log().to(log_std)))

@@ -6,13 +6,14 @@ generation start from the same initial state, each in a separate copy of the env
     g = 1 / (n s) sum_i w(R_i) e_i,   w: ranks, evenly between -1/2 and 1/2
 """
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from kinemill.policies.rl.learner import Learner, Site
 from kinemill.policies.rl.objective import Reinforcement
 from kinemill.task.bounds import Count, Ratio, Width
+from kinemill.task.protocols import TorchModule
 from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
 
 
@@ -37,7 +38,7 @@ class Evolution(Algorithm):
         default=64, description="features of a model that is no plain perceptron"
     )
 
-    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> TorchModule:
         """Return the policy's network."""
         from kinemill.policies.rl.sb3 import actor_network
 
