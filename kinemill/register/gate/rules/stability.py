@@ -11,7 +11,7 @@ _LISTED = 3  # episodes in a line
 def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if no recorded episode diverges in free run, and few long rollouts do.
 
-    Episodes of all splits are simulated from three rows each with their actions. One diverges if a
+    Episodes of all splits are simulated from five rows each with their actions. One diverges if a
     state is not finite or 1,000 ranges away from its range in training. `promote.max_diverged` is
     the largest share of the 1,000-step rollouts of verification that leave ten times the range.
 
