@@ -186,7 +186,10 @@ class Registered(Summarized):
             "version": self.address,
             "alias": self.alias,
             "decision": self.status,
-            "refused by": [line.rule for line in self.registration.gate if not line.passed] or None,
+            "provisional": self.registration.provisional or None,
+            "refused by": [line.rule for line in self.registration.gate if not line.passed]
+            if self.status == "refused"
+            else None,
             "report": self.report,
         }
         return self.headline, facts

@@ -30,7 +30,7 @@ def export(
 
     task, which = address_of(model)
     home = Home.resolve()
-    version = find_version(home, task.name, which)
+    version = find_version(home, task.name, which or "@champion")
     summary = deliver(bundle_folder(home, version), to.expanduser().resolve(), c99=c99)
     text = ""
     if made := summary.c99:

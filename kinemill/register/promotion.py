@@ -213,8 +213,8 @@ def _previous_champion(home: Home, task: str, champion: int | None, existing: se
         number = replaced.get(number, 0)
         if number == 0 or number in skipped:
             raise BadInput(
-                f"models:/{task}/{champion}",
-                "is the first champion that exists",
+                f"models:/{task}/{champion}" if champion else task,
+                "is the first champion that exists" if champion else "no earlier champion exists",
                 fix=f"kinemill model rollback {task} --to NUMBER",
             )
     return number

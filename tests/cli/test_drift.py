@@ -12,7 +12,7 @@ def test_without_a_champion_it_says_so_and_succeeds(swing, log, kinemill, evalua
     assert (result["task"], result["status"]) == ("swing", "no champion")
     assert result["episodes"] == []
     assert kinemill("data", "drift", "swing") == (
-        "swing: nothing was evaluated, no champion: no version of swing has passed the gate yet\n"
+        "swing: nothing was evaluated, no champion: no version of swing is champion\n"
     )
 
 

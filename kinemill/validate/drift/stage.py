@@ -49,7 +49,7 @@ def find_drift(
     try:
         champion = find_champion()
         if champion is None:
-            why = f"no version of {task.name} has passed the gate yet"
+            why = f"no version of {task.name} is champion"
             return _publish_latest(home, _empty_report(task, NO_CHAMPION, why))
         evaluator = _make_evaluator(task, home, champion, progress or NullReporter())
     except (BadInput, CorruptArtifact) as error:

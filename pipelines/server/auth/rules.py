@@ -126,7 +126,8 @@ class Rules:
         if permission > identity.may:
             needs = f"needs the role {ROLE_OF[permission]}"
             if identity.by == "page":
-                raise Refused(403, f"this {needs}; send a token: set KINEMILL_TOKEN")
+                fix = "send a token: set KINEMILL_TOKEN, for MLflow MLFLOW_TRACKING_TOKEN"
+                raise Refused(403, f"this {needs}; {fix}")
             raise Refused(403, f"{identity.name} may not do this; it {needs}")
         if permission is Permission.LOOK or identity.tasks is None:
             return

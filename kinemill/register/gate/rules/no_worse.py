@@ -21,6 +21,7 @@ from kinemill.register.gate.rules import RULES, GateInputs, Verdict
 from kinemill.task.promote import FREE_RUN, TRIVIAL
 from kinemill.verify.findings import horizon_words
 from kinemill.verify.losses import (
+    FEWEST,
     Counted,
     Horizons,
     Loss,
@@ -116,7 +117,8 @@ def _format_loss(loss: Loss) -> str:
     if loss.why == "diverges":
         return f"{where} diverges"
     item = loss.comparison
-    interval = f" ({item.low:.3g} to {item.high:.3g})" if math.isfinite(item.high) else ""
+    is_known = math.isfinite(item.high) and item.effective_n >= FEWEST
+    interval = f" ({item.low:.3g} to {item.high:.3g})" if is_known else ""
     return f"{where} {item.ratio:.3g} x{interval}"
 
 

@@ -147,8 +147,8 @@ def test_query_needs_no_token_and_read_only_refuses_mutations(guarded, home):
 
 
 def test_refusal_without_a_token_names_the_role(guarded, home):
-    why = "this needs the role operator; send a token: set KINEMILL_TOKEN"
-    assert post(guarded()).json()["message"] == why
+    why = "this needs the role operator; send a token: set KINEMILL_TOKEN, for MLflow "
+    assert post(guarded()).json()["message"] == f"{why}MLFLOW_TRACKING_TOKEN"
     users = Users(home)
     users.put("otto", "operator", PASSWORD)
     bearer = {"Authorization": f"Bearer {users.renew_token('otto')}"}
