@@ -167,3 +167,14 @@ def test_a_shared_database_holds_the_catalog_of_all_machines(home, tmp_path, req
     assert catalog.discard(home) is None
     assert catalog.read_head(home, "arm") is None
     assert catalog.amend(home, "arm", {}, SetRules()).totals.recordings == 0
+
+
+def test_a_journal_mode_that_cannot_be_set_is_waited_for_only_while_the_database_is_held():
+    class ReadOnly:
+        def execute(self, _):
+            error = sqlite3.OperationalError("attempt to write a readonly database")
+            error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+            raise error
+
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        database._use_wal(ReadOnly())

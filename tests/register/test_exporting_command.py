@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.errors import BadInput
 from kinemill.runtime import load
+from tests.register.test_mlflow_changes import client_of
 
 
 @pytest.fixture
@@ -51,3 +52,10 @@ def test_any_version_can_be_had_with_c_and_nothing_is_overwritten(kinemill, tmp_
     assert f"python -m kinemill.runtime verify {tmp_path / 'other'}" in done.output
     with pytest.raises(BadInput, match="exists and is not empty; expected a new folder"):
         kinemill("cart", "--to", folder)
+
+
+def test_export_without_a_champion_is_refused(kinemill, chain, tmp_path):
+    client_of(chain).delete_registered_model_alias("cart", "champion")
+    with pytest.raises(BadInput, match="cart@champion"):
+        kinemill("cart", "--to", tmp_path / "to")
+    assert not (tmp_path / "to").exists()

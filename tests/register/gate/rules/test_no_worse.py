@@ -171,3 +171,11 @@ def test_a_reference_that_diverges_is_beaten_by_a_finite_model_alone(task):
         inputs = GateInputs(requested, Verification(), references={"linear": result})
         for rule in ("beats", "interval"):
             assert [line.passed for line in RULES[rule](inputs)] == [passed]
+
+
+def test_an_interval_from_less_than_two_independent_episodes_is_not_printed(task):
+    few = worse_at(FREE_RUN, "position", 0.7, 0.1, interval=(1e-9, 1e9), p_worse=0.3)
+    few.horizons[FREE_RUN]["position"] = replace(
+        few.horizons[FREE_RUN]["position"], effective_n=1.2
+    )
+    assert verdicts(task, {"linear": few})["no_worse_linear"].value == "position in free run 7 x"
