@@ -31,6 +31,7 @@ from kinemill_dagster.resources.tags import USER_HEADER, USER_MAY_HEADER
 CLOSED: Message = {"type": "websocket.close", "code": 1008}  # policy violation
 _SUBPROTOCOL = "graphql-ws"
 _log = logging.getLogger("kinemill.guard")
+_CODES = {400: "INVALID_PARAMETER_VALUE", 404: "ENDPOINT_NOT_FOUND"}  # of MLflow
 
 
 class Guard:
@@ -124,7 +125,7 @@ class Guard:
             headers["Retry-After"] = str(refused.retry_after)
         return JSONResponse(
             {
-                "error_code": "PERMISSION_DENIED",
+                "error_code": _CODES.get(refused.status, "PERMISSION_DENIED"),
                 "message": refused.why,
                 "errors": [{"message": refused.why}],
             },

@@ -53,6 +53,7 @@ def describe_app() -> FastAPI:
         app.include_router(router)
     for kind in (KinemillError, Exception):
         app.add_exception_handler(kind, _on_error)
+    app.add_exception_handler(404, _on_unknown_path)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     return app
 
@@ -65,6 +66,12 @@ def _on_error(request: Request, error: Exception) -> JSONResponse:
     text = str(failure) if failure else "an error in kinemill; the log of the server shows it"
     message = text.replace("--set ", "overrides ")  # as the field of a body is called
     return JSONResponse({"message": message, "text": without_commands(text)}, status)
+
+
+def _on_unknown_path(request: Request, _: Exception) -> JSONResponse:
+    """Answer a request of a path that does not exist."""
+    message = f"{request.url.path} does not exist; /api/v1/openapi.json lists all paths"
+    return JSONResponse({"message": message, "text": message}, 404)
 
 
 def _on_invalid(_: Request, error: Exception) -> JSONResponse:

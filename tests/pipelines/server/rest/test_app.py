@@ -24,7 +24,9 @@ def test_damaged_database_is_named_with_the_fix(trained):
 
 
 def test_unknown_path_is_404(site):
-    assert site.client.get("/api/v1/nothing").status_code == 404
+    answer = site.client.get("/api/v1/nothing")
+    assert answer.status_code == 404
+    assert "/api/v1/openapi.json lists all paths" in answer.json()["message"]
     assert site.client.get("/api/v1/docs").status_code == 404
 
 
