@@ -41,7 +41,7 @@ from kinemill.ingest.raw import (
     RawLog,
     Reader,
     Unreadable,
-    nanoseconds_of,
+    rest_of_seconds,
 )
 from kinemill.ingest.readers._header_block import stated_rate
 from kinemill.ingest.readers.compressed import FORMAT, temporary_copy
@@ -258,7 +258,7 @@ def _everything(
     except Unreadable as error:
         if any(item["channel"] for item in error.reasons):
             raise
-        if split := [name for name in listed if nanoseconds_of(name, listed)]:
+        if split := [name for name in listed if rest_of_seconds(name, listed)]:
             result = _readable(reader, path, names, _Clock(split[:1], None))
             return replace(result, refused=aside | result.refused)
         result = _readable(reader, path, listed, _Clock([], 1.0))
