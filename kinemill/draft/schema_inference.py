@@ -164,9 +164,9 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
 
 def _stated_rate(reader: Reader, path: Path, tables: list[Table]) -> float | None:
     """Return the rate, Hz, that a log of arrays states next to its clock, if it does."""
-    if not tables or not tables[0].time or form_of(path) not in ARRAYS:
+    names = [*tables[0].values][:1] if tables else []
+    if not names or not tables[0].time or form_of(path) not in ARRAYS:
         return None
-    names = [*tables[0].values][:1]
     try:
         return read_parts(reader, path, _asking(names, _Clock([NO_CLOCK], None)))[0].ticks
     except Unreadable:
