@@ -95,14 +95,6 @@ class _Topic:
         stamps = [_stamp(_follow(message, path), ticks) for path in self.clocks.values()]
         return [*stamps, *(_number(_follow(message, path)) for path in self.paths.values())]
 
-    def rows_of(self, values: pl.Series) -> pl.Series:
-        """Return which messages (n,) hold a field; other publishers send elements of other names.
-
-        Args:
-            values: the field (n,), null where a message has none.
-        """
-        return values.is_not_null() | (not _has_label(self.paths[values.name]))
-
     def join(self) -> pl.DataFrame:
         """Return all values in the order of the log."""
         single = pl.DataFrame(self.rows, schema=self.schema, orient="row")
@@ -363,21 +355,21 @@ class MessageCollector:
         reasons = list(reasons or [])
         signals: dict[str, Signal] = {}
         clocks: dict[tuple[str, bytes], tuple[pl.DataFrame, pl.Series]] = {}
-        counted = set[str]()
         for channel, source in columns.sources.items():
             topic = by_name.get(source.name)
             if topic is None:
                 raise Unreadable(_no_number(channel, source.name))
-            rows = self._topics[topic].rows_of(topics[topic][source.name])
+            # Other publishers send elements of other names.
+            is_named = _has_label(self._topics[topic].paths[source.name])
+            rows = topics[topic][source.name].is_not_null() | (not is_named)
             key = topic, rows.to_numpy().tobytes()
-            if key not in clocks:
-                messages = topics[topic] if rows.all() else topics[topic].filter(rows)
-                clocks[key] = messages, self._clock(messages, channel)
-            if topic not in counted:
-                counted.add(topic)
+            if topic not in {name for name, _ in clocks}:
                 broken = self._topics[topic].broken
                 reasons += _undecoded_reasons(topics[topic], broken, channel)
                 dropped += len(broken)
+            if key not in clocks:
+                messages = topics[topic] if rows.all() else topics[topic].filter(rows)
+                clocks[key] = messages, self._clock(messages, channel)
             signals[channel] = _signal(clocks[key][0], source.name, clocks[key][1])
         contents = self._media.media(listed)
         for channel, (source, content) in contents.items():
@@ -478,7 +470,7 @@ def _labels(listed: Any, around: Sequence[object]) -> Mapping[str, int]:
     if _number(listed[0]) is None:
         inside = _members(listed[0])
         if "name" in inside:
-            return _positions([_follow(struct, ("name",)) for struct in listed])
+            return _positions(tuple(str(_follow(struct, ("name",))) for struct in listed))
         # The points of a trajectory are no joints, but the numbers in each point are.
         if any(_is_as_long(inner, listed) for inner in inside.values()):
             return {}
@@ -488,27 +480,20 @@ def _labels(listed: Any, around: Sequence[object]) -> Mapping[str, int]:
         for key, texts in _members(struct).items()
         if key.endswith(_NAMES) and _is_as_long(texts, listed) and texts is not listed
     )
-    return _positions(next(texts, []))
+    return _positions(tuple(map(str, next(texts, ()))))
 
 
 def _is_as_long(value: object, listed: Sized) -> bool:
     return isinstance(value, list | tuple | np.ndarray) and len(value) == len(listed)
 
 
-def _positions(texts: Sequence[object]) -> Mapping[str, int]:
-    """Return the positions of texts that name elements; empty if one is no name, or repeats."""
-    try:
-        return _positions_of(tuple(texts))
-    except TypeError:  # a list or a struct
-        return {}
-
-
 @lru_cache
-def _positions_of(texts: tuple[object, ...]) -> Mapping[str, int]:
+def _positions(texts: tuple[str, ...]) -> Mapping[str, int]:
+    """Return the positions of texts that name elements; empty if one is no name, or repeats."""
     labels: dict[str, int] = {
         _Label(text): at
         for at, text in enumerate(texts)
-        if isinstance(text, str) and not text.isdecimal() and _TOKEN.fullmatch(f"[{text}]")
+        if not text.isdecimal() and _TOKEN.fullmatch(f"[{text}]")
     }
     return labels if len(labels) == len(texts) else {}
 
