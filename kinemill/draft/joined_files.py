@@ -146,19 +146,14 @@ def _without_copies(
     first = dict[str, Floats]()
     unique = dict[Path, Mapping[str, Floats]]()
     for path, file_columns in columns.items():
-        may_repeat = {
-            name: values
-            for name, values in file_columns.items()
-            if not is_unnamed([name]) or (np.diff(values) > 0.0).all()
-        }
         unique[path] = {
             name: values
             for name, values in file_columns.items()
-            if name not in may_repeat
-            or name not in first
+            if name not in first
             or not np.array_equal(first[name], values, equal_nan=True)
+            or (is_unnamed([name]) and not (np.diff(values) > 0.0).all())
         }
-        first = {**may_repeat, **first}
+        first = {**file_columns, **first}
     return unique
 
 

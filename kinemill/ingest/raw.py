@@ -276,12 +276,10 @@ def is_rest(seconds: NDArray[np.float64], rest: NDArray[np.float64], per_second:
     """
     there = np.isfinite(seconds) & np.isfinite(rest)
     whole, parts = seconds[there], rest[there]
-    if np.mod(whole, 1.0).any() or np.mod(parts, 1.0).any():
-        return False
-    wraps = np.diff(parts) < 0.0
-    changes = np.diff(whole)[wraps] != 0.0
-    is_wrapping = bool(changes.mean() > 0.5) if len(changes) else True
-    return is_wrapping and bool(((parts >= 0.0) & (parts < per_second)).all())
+    has_digits = np.mod(whole, 1.0).any() or np.mod(parts, 1.0).any()
+    is_below = ((parts >= 0.0) & (parts < per_second)).all()
+    wraps = np.diff(whole)[np.diff(parts) < 0.0] != 0.0
+    return bool(is_below and not has_digits and (not len(wraps) or wraps.mean() > 0.5))
 
 
 _SECONDS = re.compile(r"(?s)(.*?)(?:sec(?:ond)?s?|(?<![a-z])s)|(.*(?:time|stamp|epoch|zeit))")
