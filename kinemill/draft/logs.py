@@ -242,7 +242,8 @@ def _unsupported_files(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): f"is {format_[0]}; {format_[1]}"
         for path in sorted(folder.rglob("*"))
-        if (format_ := unsupported_format(path)) and is_file(path) and form_of(path) is None
+        if (format_ := unsupported_format(path)) and format_[1]
+        if is_file(path) and form_of(path) is None
     }
 
 
