@@ -340,7 +340,8 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
             bad = bad or _odd_lengths(reader, path, names, clock)
             if not bad or len(bad) == len(names):
                 raise
-            refused |= bad
+            # A matrix is read by its elements.
+            refused |= {name: why for name, why in bad.items() if f"{name}[0]" not in names}
             names = [name for name in names if name not in bad]
         else:
             return _ReadResult(names, logs, refused, clock.time[0] if clock.time else None)
