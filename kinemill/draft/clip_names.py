@@ -14,12 +14,13 @@ import numpy as np
 from kinemill.draft.column import PLAIN, identifier
 from kinemill.draft.constants import CLIP_UNIT
 from kinemill.draft.robot_file import RobotFile
+from kinemill.draft.schema_inference import form_of
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import guess
 from kinemill.ingest.raw import split_index, vectors_of
+from kinemill.ingest.readers import json_arrays, npz
 from kinemill.ingest.readers._csv_layout import COLUMN
-from kinemill.ingest.readers.npz import read_names
 
 ROOT = 7  # numbers of a row before its joints: position and quaternion
 _NAMED_JOINT = re.compile(r"joints_pos\[(?!\d+\])(.+)\]\Z")
@@ -94,7 +95,8 @@ def _by_texts(table: Table) -> ClipColumns | None:
         if not _ANGLES.match(vector):
             continue
         for texts in _NAMES:
-            names = read_names(table.path, texts)
+            is_json = form_of(table.path) == "json_arrays"
+            names = (json_arrays if is_json else npz).read_names(table.path, texts)
             if len(names) == len(columns) == len(set(names)):
                 joints = {
                     identifier(name): column for name, column in zip(names, columns, strict=True)

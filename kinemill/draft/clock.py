@@ -366,7 +366,7 @@ def _ends_as_stamp(name: str) -> bool:
     if words and len(words[-1]) > 3 and words[-1] in SPELLINGS:
         return True
     words = words[:-1] if len(words) > 1 and words[-1] in SPELLINGS else words
-    ends = {"stamp", "timestamp", "ts"} | TICK_NAMES
+    ends = {"stamp", "timestamp", "ts", "duration"} | TICK_NAMES
     return any(word in ends or word.endswith(("time", "zeit")) for word in words[-1:])
 
 
@@ -429,7 +429,10 @@ def stated_rate(numbers: Mapping[str, Floats]) -> float | None:
 
 
 def step_column(numbers: Mapping[str, Floats]) -> str | None:
-    """Return the column of the time since the row before, which is never negative, by its name."""
+    """Return the column of the time since the row before, which is never negative, by its name.
+
+    A column that rises in each row counts time or rows.
+    """
     for name, values in numbers.items():
         words = split_words(name)
         if words[1:] and words[-1] in SPELLINGS:
@@ -444,6 +447,7 @@ def step_column(numbers: Mapping[str, Floats]) -> str | None:
             and len(finite)
             and finite.min() >= 0.0
             and np.mean(finite > 0.0) > CLOCK_RISING
+            and not np.mean(np.diff(finite) > 0.0) > CLOCK_RISING
         ):
             return name
     return None

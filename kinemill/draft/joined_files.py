@@ -139,18 +139,21 @@ def table_by_row(columns: Mapping[Path, Mapping[str, Floats]]) -> dict[str, Floa
 def _without_copies(
     columns: Mapping[Path, Mapping[str, Floats]],
 ) -> dict[Path, Mapping[str, Floats]]:
-    """Return the columns without those that an earlier file has too, such as its timestamps."""
+    """Return the columns without those that an earlier file has too, such as its timestamps.
+
+    Columns without names repeat only if they rise in each row.
+    """
     first = dict[str, Floats]()
     unique = dict[Path, Mapping[str, Floats]]()
     for path, file_columns in columns.items():
-        unique[path] = file_columns
-        if not is_unnamed(file_columns):
-            unique[path] = {
-                name: values
-                for name, values in file_columns.items()
-                if name not in first or not np.array_equal(first[name], values, equal_nan=True)
-            }
-            first = {**file_columns, **first}
+        unique[path] = {
+            name: values
+            for name, values in file_columns.items()
+            if name not in first
+            or not np.array_equal(first[name], values, equal_nan=True)
+            or (is_unnamed([name]) and not (np.diff(values) > 0.0).all())
+        }
+        first = {**file_columns, **first}
     return unique
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kinemill.draft.joined_files import is_unnamed
-from kinemill.draft.recording_files import join_hint
+from kinemill.draft.recording_files import join_hint, name_quantities
 from kinemill.draft.schema_inference import form_of, survey
 from kinemill.draft.table import Table
 from kinemill.draft.text_table import FEWEST_ROWS
@@ -140,7 +140,7 @@ def _long_parts(path: Path, rate: float | None) -> list[Table]:
     parts = survey(path, rate)
     if not any(part.values for part in parts):
         text = ", ".join(f"{name} ({why})" for name, why in parts[0].left_out.items())
-        raise BadInput(path, f"has no column of numbers; left out are {text or 'none'}")
+        raise BadInput(path, f"has no column of numbers; left out are {text or 'its timestamps'}")
     if wide := next(filter(_is_wide, parts), None):
         problem = f"holds {len(wide.values)} columns in {wide.rows} rows: recordings as rows?"
         raise BadInput(path, problem, fix="write each recording as a log, with a row per time step")
@@ -167,9 +167,15 @@ def _nothing_to_read(folder: Path, problems: Mapping[str, str]) -> BadInput:
 
 
 def _share_columns(tables: Sequence[Table]) -> bool:
-    """Return whether several tables have the same columns, or any is an experiment of a log."""
+    """Return whether several tables have the same columns, or any is an experiment of a log.
+
+    A single column without a name is another one in each file with the name of a quantity.
+    """
+    columns = {frozenset(table.values) for table in tables}
+    is_same = len(tables) > 1 and len(columns) == 1
+    is_alone = is_same and len(tables[0].values) == 1 and is_unnamed(tables[0].values)
     return any(table.experiment for table in tables) or (
-        len(tables) > 1 and len({frozenset(table.values) for table in tables}) == 1
+        is_same and not (is_alone and name_quantities([table.path for table in tables]))
     )
 
 
@@ -236,7 +242,8 @@ def _unsupported_files(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): f"is {format_[0]}; {format_[1]}"
         for path in sorted(folder.rglob("*"))
-        if (format_ := unsupported_format(path)) and is_file(path) and form_of(path) is None
+        if (format_ := unsupported_format(path)) and format_[1]
+        if is_file(path) and form_of(path) is None
     }
 
 

@@ -228,7 +228,7 @@ def _may_be_parts(columns: Mapping[Path, _Columns]) -> bool:
         for path, (numbers, _) in columns.items()
     }
     is_plain = any(is_unnamed(names) and len(names) > 1 for names in names_by_file.values())
-    if is_plain and not all(map(_is_quantity, short_names(list(names_by_file)))):
+    if is_plain and not name_quantities(list(names_by_file)):
         return False  # recordings without headers
     return not all(
         {"action", "state"} <= {guess(name).role for name in names}
@@ -236,6 +236,7 @@ def _may_be_parts(columns: Mapping[Path, _Columns]) -> bool:
     )
 
 
-def _is_quantity(name: str) -> bool:
-    """Return whether the name of a file is that of a quantity, such as q, tau or time."""
-    return guess(name).what != "unknown" or is_stamp(name)
+def name_quantities(paths: Sequence[Path]) -> bool:
+    """Return whether files have the names of several quantities, such as x0, vx0, tau or time."""
+    words = {re.sub(r"[\d_]+", "", name) for name in short_names(paths)}
+    return sum(guess(word).what != "unknown" or is_stamp(word) for word in words) > 1

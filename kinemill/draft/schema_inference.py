@@ -41,7 +41,7 @@ from kinemill.ingest.raw import (
     RawLog,
     Reader,
     Unreadable,
-    nanoseconds_of,
+    rest_of_seconds,
 )
 from kinemill.ingest.readers._header_block import stated_rate
 from kinemill.ingest.readers.compressed import FORMAT, temporary_copy
@@ -164,9 +164,9 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
 
 def _stated_rate(reader: Reader, path: Path, tables: list[Table]) -> float | None:
     """Return the rate, Hz, that a log of arrays states next to its clock, if it does."""
-    if not tables or not tables[0].time or form_of(path) not in ARRAYS:
+    names = [*tables[0].values][:1] if tables else []
+    if not names or not tables[0].time or form_of(path) not in ARRAYS:
         return None
-    names = [*tables[0].values][:1]
     try:
         return read_parts(reader, path, _asking(names, _Clock([NO_CLOCK], None)))[0].ticks
     except Unreadable:
@@ -258,7 +258,7 @@ def _everything(
     except Unreadable as error:
         if any(item["channel"] for item in error.reasons):
             raise
-        if split := [name for name in listed if nanoseconds_of(name, listed)]:
+        if split := [name for name in listed if rest_of_seconds(name, listed)]:
             result = _readable(reader, path, names, _Clock(split[:1], None))
             return replace(result, refused=aside | result.refused)
         result = _readable(reader, path, listed, _Clock([], 1.0))
@@ -340,7 +340,8 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
             bad = bad or _odd_lengths(reader, path, names, clock)
             if not bad or len(bad) == len(names):
                 raise
-            refused |= bad
+            # A matrix is read by its elements.
+            refused |= {name: why for name, why in bad.items() if f"{name}[0]" not in names}
             names = [name for name in names if name not in bad]
         else:
             return _ReadResult(names, logs, refused, clock.time[0] if clock.time else None)

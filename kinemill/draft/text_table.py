@@ -28,7 +28,7 @@ from kinemill.draft.rates import meet
 from kinemill.draft.table import Reason, Table, usual_step
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats, is_newest_first, repair_stamps
-from kinemill.ingest.raw import ColumnAttributes, nanoseconds_of
+from kinemill.ingest.raw import ColumnAttributes, is_rest, rest_of_seconds
 from kinemill.ingest.readers._csv_layout import (
     COLUMN,
     COMMENTS,
@@ -96,13 +96,19 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     is_text = Reason("holds no numbers", "text")
     left_out: dict[str, str] = {name: is_text for name in text.columns if name not in numbers}
     dates = _dates(text)
-    pairs = [name for name in numbers if nanoseconds_of(name, list(numbers))]
+    pairs = (
+        (name, *pair)
+        for name in numbers
+        if (pair := rest_of_seconds(name, numbers))
+        and is_rest(numbers[name], numbers[pair[0]], pair[1])
+    )
+    pair = None if rate else next(pairs, None)
     if dates is not None:
         numbers.pop(dates, None)
         left_out.pop(dates, None)
         table = _dated(path, text[dates], numbers, left_out, rate)
-    elif pairs and rate is None:
-        table = _stamped_by_pair(path, pairs[0], numbers, left_out)
+    elif pair:
+        table = _stamped_by_pair(path, pair, numbers, left_out)
     else:
         table = table_of(path, numbers, left_out, rate, layout.units, stated)
     units = {name: ColumnAttributes(unit=unit) for name, unit in layout.units.items() if unit}
@@ -225,15 +231,15 @@ def _dated(
 
 
 def _stamped_by_pair(
-    path: Path, seconds: str, numbers: dict[str, Floats], left_out: dict[str, str]
+    path: Path, pair: tuple[str, str, int], numbers: dict[str, Floats], left_out: dict[str, str]
 ) -> Table:
-    """Return columns (n,) on timestamps in two columns: whole seconds, and nanoseconds."""
-    rest = nanoseconds_of(seconds, list(numbers)) or ""
+    """Return columns (n,) on timestamps in two columns: whole seconds, and parts of a second."""
+    seconds, rest, per_second = pair
     least = float(np.nanmin(numbers[seconds]))
     since = numbers[seconds] - least
     remaining = {name: values for name, values in numbers.items() if name not in {seconds, rest}}
-    table = on_clock(path, since + 1e-9 * numbers[rest], 1.0, remaining, left_out)
-    rule = f"seconds, and nanoseconds in {rest}"
+    table = on_clock(path, since + numbers[rest] / per_second, 1.0, remaining, left_out)
+    rule = f"whole seconds, and 1/{per_second} s in {rest}"
     return replace(table, time=seconds, origin=table.origin + least, clock_rule=rule)
 
 

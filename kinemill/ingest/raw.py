@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from kinemill.store.json_io import valid_text
 from kinemill.task import Source, Task
 
 TIME = "time_s"
-NANOSECONDS = "time_ns"  # of a timestamp in two columns
+SUBSECONDS = "time_rest"  # parts of a second, of a timestamp in two columns
 _LISTED = 12  # names in a message
 MAX_LISTED = 3  # stretches of rows listed in one reason; the rest is counted
 
@@ -230,39 +230,78 @@ TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 class Columns:
     """Positions of the columns of a task in the header of a log.
 
-    `time` is None for a log without timestamps: row k is at k / `rate` s. If `nanoseconds` is set,
-    `time` holds whole seconds, and a timestamp is the sum of both (`join_stamps`).
+    `time` is None for a log without timestamps: row k is at k / `rate` s. If `rest` is set, it may
+    hold the rest of whole seconds in `time`, in parts of 1 / `per_second` s (`join_stamps`).
     """
 
     time: int | None
     channels: dict[str, int]
     sources: dict[str, Source]
     rate: float | None = None  # Hz
-    nanoseconds: int | None = None
+    rest: int | None = None
+    per_second: int = 1
 
     @property
     def stamps(self) -> dict[str, int]:
         """The columns of the timestamps: none, one or two."""
-        columns = {TIME: self.time, NANOSECONDS: self.nanoseconds}
+        columns = {TIME: self.time, SUBSECONDS: self.rest}
         return {name: index for name, index in columns.items() if index is not None}
 
 
-def join_stamps(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame whose seconds and nanoseconds are one Int64 timestamp in ns."""
-    whole = (pl.col(name).cast(pl.Int64, strict=False) for name in (TIME, NANOSECONDS))
-    seconds, rest = whole
-    return frame.with_columns((1_000_000_000 * seconds + rest).alias(TIME)).drop(NANOSECONDS)
+def join_stamps(frame: pl.DataFrame, per_second: int, ticks: float) -> tuple[pl.DataFrame, float]:
+    """Return a frame whose seconds and rest are one Int64 timestamp in ns, and ticks per second.
+
+    A rest that is none is left out: both columns then count the same time.
+
+    Args:
+        frame: columns (n,) of a log; one without a rest is unchanged.
+        per_second: parts per second in which the rest counts.
+        ticks: ticks per second of the first column; a clock that is not in s has no rest.
+    """
+    if SUBSECONDS not in frame:
+        return frame, ticks
+    numbers = frame.select(pl.col(TIME, SUBSECONDS).cast(pl.Float64, strict=False))
+    values = numbers.fill_null(np.nan).to_numpy()
+    if ticks != 1.0 or not is_rest(values[:, 0], values[:, 1], per_second):
+        return frame.drop(SUBSECONDS), ticks
+    seconds, rest = (pl.col(name).cast(pl.Int64, strict=False) for name in (TIME, SUBSECONDS))
+    stamps = 1_000_000_000 * seconds + 1_000_000_000 // per_second * rest
+    return frame.with_columns(stamps.alias(TIME)).drop(SUBSECONDS), TICKS["ns"]
 
 
-_SECONDS = re.compile(r"(.*?)(sec|secs)\Z", re.DOTALL)
+def is_rest(seconds: NDArray[np.float64], rest: NDArray[np.float64], per_second: int) -> bool:
+    """Return whether a column (n,) holds the rest of whole seconds (n,): it wraps as they change.
+
+    Both are whole numbers, and the rest is below `per_second`.
+    """
+    there = np.isfinite(seconds) & np.isfinite(rest)
+    whole, parts = seconds[there], rest[there]
+    has_digits = np.mod(whole, 1.0).any() or np.mod(parts, 1.0).any()
+    is_below = ((parts >= 0.0) & (parts < per_second)).all()
+    wraps = np.diff(whole)[np.diff(parts) < 0.0] != 0.0
+    return bool(is_below and not has_digits and (not len(wraps) or wraps.mean() > 0.5))
 
 
-def nanoseconds_of(name: str, names: Sequence[str]) -> str | None:
-    """Return the column of nanoseconds next to one of seconds: `stamp.sec`, `stamp.nanosec`."""
-    match = _SECONDS.match(name)
-    words = ("nanosec", "nanosecs", "nsec", "nsecs") if match else ()
-    candidates = [f"{match[1]}{word}" for word in words if match]
-    return next((candidate for candidate in candidates if candidate in names), None)
+_SECONDS = re.compile(r"(?s)(.*?)(?:sec(?:ond)?s?|(?<![a-z])s)|(.*(?:time|stamp|epoch|zeit))")
+_PARTS = {  # names of parts of a second, and their number in it
+    f"{prefix}{unit}": number
+    for prefixes, number in (("m milli", 10**3), ("u micro", 10**6), ("n nano", 10**9))
+    for prefix in prefixes.split()
+    for unit in ("s", "sec", "secs", "second", "seconds")
+}
+
+
+def rest_of_seconds(name: str, names: Iterable[str]) -> tuple[str, int] | None:
+    """Return the column next to one of whole seconds that counts parts of them, and their number.
+
+    By their names, as `stamp.sec` and `stamp.nanosec`, `t_s` and `t_us`, `unix_time` and `millis`.
+    """
+    if not (match := _SECONDS.fullmatch(name.lower())):
+        return None
+    stems = (match[1],) if match[2] is None else (f"{match[2]}_", "")
+    wanted = {f"{stem}{part}": number for stem in stems for part, number in _PARTS.items()}
+    found = ((other, wanted[other.lower()]) for other in names if other.lower() in wanted)
+    return next(found, None)
 
 
 _INDEX = re.compile(r"(.+)\[(\d{1,9})\]\Z", re.DOTALL)
@@ -331,9 +370,10 @@ def match_columns(header: Sequence[str], task: Task, rate: float | None = None) 
             sources[channel] = source.model_copy(update={"unit": source.unit or spec.unit})
     if reasons:
         raise Unreadable(*reasons)
-    rest = None if time is None else nanoseconds_of(names[time], names)
-    nanoseconds = names.index(rest) if rest else None
-    return Columns(time, indices, sources, rate if unstamped else None, nanoseconds)
+    columns = Columns(time, indices, sources, rate if unstamped else None)
+    if time is None or not (pair := rest_of_seconds(names[time], names)):
+        return columns
+    return replace(columns, rest=names.index(pair[0]), per_second=pair[1])
 
 
 def _find(

@@ -60,6 +60,8 @@ def format_by_suffix(path: Path) -> tuple[str, str] | None:
             "a zarr store",
             "write its arrays as .npz: np.savez(NEW, **zarr.open(FOLDER))",
         )
+    if path.name == "metadata.yaml":
+        return "metadata, as of a ROS 2 bag", ""
     is_archive = path.name.lower().endswith(_ARCHIVES)
     return _ARCHIVE if is_archive else _TABLES.get(path.suffix.lower())
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.draft.clock import choose_clock, spell_unit
+from kinemill.draft.clock import choose_clock, spell_unit, step_column
 
 K = np.arange(400.0)
 VELOCITY = {"pos": np.sin(0.02 * K), "vel": 2.0 * np.cos(0.02 * K)}  # rows 0.01 s apart
@@ -49,3 +49,11 @@ def test_clock_by_its_rate_alone_is_asked_about(name):
 
 def test_path_at_varying_speed_is_no_clock():
     assert choose_clock({"s": np.cumsum(1.5 + np.sin(0.1 * K)), "u": np.sin(K)}) is None
+
+
+@pytest.mark.parametrize("name", ["duration_ms", "duration", "dt"])
+def test_column_that_rises_in_each_row_is_no_time_step(name):
+    numbers = {name: 10.0 * np.arange(900.0), "q": np.sin(np.arange(900.0))}
+    clock = choose_clock(numbers)
+    assert step_column(numbers) is None
+    assert clock is None or clock.spelled_unit == "ms"

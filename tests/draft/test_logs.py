@@ -96,6 +96,7 @@ def test_files_without_a_reader_are_listed_by_name_or_by_suffix(tmp_path):
     rows = "".join(f"{k / 100},{k % 7},1\n" for k in range(30))
     (tmp_path / "a.csv").write_text(f"time,position,torque\n{rows}")
     (tmp_path / "notes.md").write_text("calibrated on Monday")
+    (tmp_path / "metadata.yaml").write_text("rosbag2_bagfile_information:")  # not worth a line
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(b"\x89PNG")
     unread = read_tables(tmp_path, None).problems

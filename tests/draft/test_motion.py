@@ -279,6 +279,10 @@ def test_joints_are_named_by_the_texts_of_the_file(tmp_path, task_of):
     np.savez(tmp_path / "walk.npz", fps=30, dof_names=SERVOS, dof_positions=positions)
     task = task_of(build_motion("walk", tmp_path / "walk.npz"))
     assert task.channels["right_knee"].source[0].name == "dof_positions[4]"
+    content = {"fps": 30, "joint_names": SERVOS, "dof_pos": positions.tolist()}
+    (tmp_path / "walk.json").write_text(json.dumps(content))
+    task = task_of(build_motion("walk", tmp_path / "walk.json"))
+    assert task.channels["right_knee"].source[0].name == "dof_pos[4]"
     np.savez(tmp_path / "walk.npz", fps=30, joint_pos=positions)
     with pytest.raises(BadInput, match="--robot FILE"):
         build_motion("walk", tmp_path / "walk.npz")

@@ -87,3 +87,26 @@ def test_logs_of_topics_are_no_parts_of_a_recording(tmp_path):
     assert join_hint(tmp_path, log_files(tmp_path)) is None
     with pytest.raises(BadInput, match="topics with their own timestamps"):
         join_rows(log_files(tmp_path))
+
+
+def test_arrays_next_to_their_times_are_joined_by_row(tmp_path):
+    for number in range(3):
+        for name, values in {"qpos": np.sin(SECONDS), "ctrl": SECONDS**2, "time": SECONDS}.items():
+            path = tmp_path / f"episode{number}" / f"{name}.npy"
+            path.parent.mkdir(exist_ok=True)
+            np.save(path, values if name == "time" else np.column_stack([values, values + number]))
+    with pytest.raises(BadInput, match="each of its recordings is several files"):
+        read_tables(tmp_path, None)
+
+
+def test_unnamed_columns_in_files_of_several_quantities_are_no_recordings(tmp_path):
+    for name in ("x0", "vx0", "rpm0-0", "rpm1-0"):
+        rows = np.column_stack([SECONDS, np.sin(SECONDS * len(name))])
+        np.savetxt(tmp_path / f"{name}.csv", rows, delimiter=",")
+    with pytest.raises(BadInput, match="each of its recordings is several files"):
+        read_tables(tmp_path, None)
+    joined = join_rows(log_files(tmp_path)).frame
+    assert joined.columns == ["rpm0_0_1", "rpm0_0_2", "rpm1_0", "vx0", "x0"]  # the time once
+    for number, path in enumerate(log_files(tmp_path)):
+        path.rename(tmp_path / f"run{number}.csv")
+    assert len(read_tables(tmp_path, None).tables) == 4

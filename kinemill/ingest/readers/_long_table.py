@@ -28,6 +28,7 @@ MOST = 4096  # signals
 NUMBERS = 0.1  # share of the values that are numbers; other signals may be texts
 HALF = 0.5  # the same, of another column
 _VALUES = {"value", "values", "val", "reading"}
+_TIMES = {"time", "stamp"}  # last word, as in `elapsed time` and `header.stamp`
 _UNITS = {"unit", "units", "uom"}
 _NAMES = {
     *("name", "signal", "channel", "variable", "var", "parameter", "param", "metric", "tag"),
@@ -151,7 +152,8 @@ def find_long(frame: pl.DataFrame) -> LongTable | None:
     times = [
         name
         for name, kind in kinds.items()
-        if (kind == "date" or is_stamp(name)) and remaining[name].n_unique() > 1
+        if (kind == "date" or is_stamp(name) or _TIMES & set(split_words(name)[-1:]))
+        and remaining[name].n_unique() > 1
     ]
     unit = next((name for name in kinds if set(split_words(name)) & _UNITS), None)
     rest = [name for name in kinds if name not in {*times, unit}]

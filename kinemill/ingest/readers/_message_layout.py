@@ -39,7 +39,7 @@ class MessageLayout:
             size.
 
     Attributes:
-        tree: the message with a `Number` for each number, None for each text, and the constants.
+        tree: the message with a `Number` for each number, its texts, and the constants.
         size: bytes of a message.
 
     Raises:
@@ -82,10 +82,12 @@ class MessageLayout:
         self._at += size * count
         return [Number(first + size * index, kind) for index in range(min(count, LARGEST_ARRAY))]
 
-    def _text(self) -> None:
+    def _text(self) -> str:
         length = self._length()
-        self._constant.append(np.arange(self._at, self._at + length))
+        at = np.arange(self._at, self._at + length)
+        self._constant.append(at)
         self._at += length
+        return self._data[at].tobytes().rstrip(b"\0").decode(errors="replace")
 
     def _length(self) -> int:
         self._align(4)

@@ -6,13 +6,18 @@ which messages were logged, in ns, or a field of the message that `ingest.time` 
 
 The publishers of `/tf` take turns, so that an element of its messages is now one frame and now
 another. Each frame is a separate topic: `/tf/base_link.transform.translation.x`.
+
+Elements that a message names are matched by name: `/joint_states.position[elbow]`. An index means
+the element with the name that it has in the first message.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -24,7 +29,6 @@ from kinemill.ingest.raw import (
     Reason,
     Signal,
     Unreadable,
-    elements,
     match_columns,
     reason,
     stretches,
@@ -40,7 +44,8 @@ NS = 1_000_000_000
 SHOWN_FIELDS = 500
 SHOWN_ELEMENTS = 16  # names kept for errors about missing columns
 
-_TOKEN = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+_NAMES = ("name", "names")  # last part of fields such as `joint_names`
+_TOKEN = re.compile(r"\.?([^.\[\]]+)|\[([^\[\]]+)\]")
 _FRACTIONS = ("nsec", "nanosec", "nsecs")
 _INT64 = 2**63
 
@@ -50,6 +55,12 @@ BLOCK = 1 << 20  # bytes of the messages that are decoded at once
 MOST_LAYOUTS = 32  # layouts of a topic; messages of further ones are decoded one by one
 _ORDER = "@"  # column with the positions of messages in the log
 _CLOCK = "@{}"  # columns of timestamps, ns
+
+
+class _Label(str):
+    """The name of an element: `elbow` in `position[elbow]`."""
+
+    __slots__ = ()
 
 
 class _Message(NamedTuple):
@@ -145,7 +156,9 @@ class MessageCollector:
         self._batches: dict[tuple[str, int], _Batch] = {}  # by topic and decoder
         self._is_wanted: dict[str, bool] = {}
         self._field_names: dict[str, list[str]] = {}
-        self._with_frames: set[str] = set()  # topics of transforms
+        self._first: dict[str, object] = {}  # message of each topic and frame
+        # Layouts that were listed, of topics whose messages may hold other names.
+        self._listed: dict[str, list[MessageLayout]] = {}
         self._count = 0
         self._media = MessageMedia(task)
         self._names = [
@@ -169,21 +182,35 @@ class MessageCollector:
     def _wants_media(self, topic: str) -> bool:
         return topic in self._media.names or any(map(_is_in(topic), self._media.names))
 
-    def _is_new(self, topic: str) -> bool:
-        """Return whether a message of a topic may have names that are not stored yet, see `_show`.
+    def _is_new(self, topic: str, data: bytes) -> bool:
+        """Return whether a message may have names that are not stored yet, see `_show`.
 
-        Later messages may hold other frames.
+        Later messages may hold other frames, or elements of other names.
         """
-        return topic not in self._field_names or (self.lists_all and topic in self._with_frames)
+        if topic not in self._first:
+            return True
+        if not self.lists_all or topic not in self._listed:
+            return False
+        message = np.frombuffer(data, np.uint8)[np.newaxis]
+        return not any(
+            layout.size == len(data) and layout.matches(message)[0]
+            for layout in self._listed[topic]
+        )
 
-    def _show(self, topic: str, message: object) -> None:
-        """Store the field names of the first message of a topic, for messages of errors."""
+    def _show(self, topic: str, message: object, data: bytes, decoder: Decoder) -> None:
+        """Store the field names of a message, and those of its frames."""
+        self._first.setdefault(topic, message)
         for frame_topic, part in _frames(topic, message):
-            if frame_topic != topic:
-                self._with_frames.add(topic)
-                self._field_names.setdefault(topic, [])
-            if frame_topic not in self._field_names:
-                self._field_names[frame_topic] = [f"{frame_topic}.{name}" for name in _fields(part)]
+            self._first.setdefault(frame_topic, part)
+            fields = _fields(part)
+            known = self._field_names.get(frame_topic, [])
+            names = [*known, *(f"{frame_topic}.{name}" for name in fields)]
+            self._field_names[frame_topic] = list(dict.fromkeys(names))
+            if frame_topic != topic or any(map(_has_label, map(_path, fields))):
+                self._listed.setdefault(topic, [])
+        if topic in self._listed and decoder.layout and len(self._listed[topic]) < MOST_LAYOUTS:
+            with suppress(KeyError):
+                self._listed[topic].append(decoder.layout(data))
 
     def add(
         self, topic: str, data: bytes, decoder: Decoder, logged: int, published: int | None = None
@@ -197,8 +224,8 @@ class MessageCollector:
             logged: time at which it was logged, ns.
             published: time at which it was published, ns; None: as logged.
         """
-        if self._is_new(topic) and (message := decoder.decode_or_none(data)) is not None:
-            self._show(topic, message)
+        if self._is_new(topic, data) and (message := decoder.decode_or_none(data)) is not None:
+            self._show(topic, message, data, decoder)
         if not self.wants(topic):
             return
         self._count += 1
@@ -296,7 +323,9 @@ class MessageCollector:
         media |= {
             n: _path(n.removeprefix(prefix)) for n in self._media.names if n.startswith(prefix)
         }
-        opened = _Topic({name: _path(name.removeprefix(prefix)) for name in names}, clocks, media)
+        first = self._first.get(topic)
+        paths = {name: _by_label(first, _path(name.removeprefix(prefix))) for name in names}
+        opened = _Topic(paths, clocks, media)
         self._topics[topic] = opened
         return opened
 
@@ -325,17 +354,23 @@ class MessageCollector:
         columns = match_columns([*dict.fromkeys([*by_name, *listed])], self._task, rate=1.0)
         reasons = list(reasons or [])
         signals: dict[str, Signal] = {}
-        clocks: dict[str, pl.Series] = {}
+        clocks: dict[tuple[str, bytes], tuple[pl.DataFrame, pl.Series]] = {}
         for channel, source in columns.sources.items():
             topic = by_name.get(source.name)
             if topic is None:
                 raise Unreadable(_no_number(channel, source.name))
-            if topic not in clocks:
-                clocks[topic] = self._clock(topics[topic], channel)
+            # Other publishers send elements of other names.
+            is_named = _has_label(self._topics[topic].paths[source.name])
+            rows = topics[topic][source.name].is_not_null() | (not is_named)
+            key = topic, rows.to_numpy().tobytes()
+            if topic not in {name for name, _ in clocks}:
                 broken = self._topics[topic].broken
                 reasons += _undecoded_reasons(topics[topic], broken, channel)
                 dropped += len(broken)
-            signals[channel] = _signal(topics[topic], source.name, clocks[topic])
+            if key not in clocks:
+                messages = topics[topic] if rows.all() else topics[topic].filter(rows)
+                clocks[key] = messages, self._clock(messages, channel)
+            signals[channel] = _signal(clocks[key][0], source.name, clocks[key][1])
         contents = self._media.media(listed)
         for channel, (source, content) in contents.items():
             topic = topics[by_name[source]]
@@ -403,21 +438,89 @@ def _is_in(topic: str) -> Callable[[str], bool]:
 
 
 def _path(name: str) -> Path:
-    """Split `field.sub[2]` into ("field", "sub", 2)."""
-    return tuple(key or int(index) for key, index in _TOKEN.findall(name))
+    """Split `field.sub[2]` into ("field", "sub", 2); the name of an element is a label."""
+    return tuple(
+        key or (int(element) if element.isdecimal() else _Label(element))
+        for key, element in _TOKEN.findall(name)
+    )
+
+
+def _has_label(path: Path) -> bool:
+    return any(isinstance(key, _Label) for key in path)
+
+
+def _by_label(message: object, path: Path) -> Path:
+    """Return a path with the indices of elements that a message names replaced by their names."""
+    named = list[str | int]()
+    for at, key in enumerate(path):
+        *around, listed = [_follow(message, path[:depth]) for depth in range(at + 1)]
+        labels = [*_labels(listed, around)] if isinstance(key, int) else []
+        named.append(labels[key] if isinstance(key, int) and key < len(labels) else key)
+    return tuple(named)
+
+
+def _labels(listed: Any, around: Sequence[object]) -> Mapping[str, int]:
+    """Return the positions of the elements of a list in a message by name; empty without names.
+
+    Structs have a `name` each. Other elements are named by as many texts, as `joint_names`, in the
+    closest of the structs around them.
+    """
+    if not isinstance(listed, list | tuple | np.ndarray) or not len(listed):
+        return {}
+    if _number(listed[0]) is None:
+        inside = _members(listed[0])
+        if "name" in inside:
+            return _positions(tuple(str(_follow(struct, ("name",))) for struct in listed))
+        # The points of a trajectory are no joints, but the numbers in each point are.
+        if any(_is_as_long(inner, listed) for inner in inside.values()):
+            return {}
+    texts = (
+        texts
+        for struct in reversed(around)
+        for key, texts in _members(struct).items()
+        if key.endswith(_NAMES) and _is_as_long(texts, listed) and texts is not listed
+    )
+    return _positions(tuple(map(str, next(texts, ()))))
+
+
+def _is_as_long(value: object, listed: Sized) -> bool:
+    return isinstance(value, list | tuple | np.ndarray) and len(value) == len(listed)
+
+
+@lru_cache
+def _positions(texts: tuple[str, ...]) -> Mapping[str, int]:
+    """Return the positions of texts that name elements; empty if one is no name, or repeats."""
+    labels: dict[str, int] = {
+        _Label(text): at
+        for at, text in enumerate(texts)
+        if not text.isdecimal() and _TOKEN.fullmatch(f"[{text}]")
+    }
+    return labels if len(labels) == len(texts) else {}
+
+
+def _members(value: object) -> Mapping[str, Any]:
+    """Return the fields of a part of a message; empty if it is no struct."""
+    if isinstance(value, Mapping):
+        return cast(Mapping[str, Any], value)
+    return {key: getattr(value, key) for key in getattr(value, "__dataclass_fields__", ())}
 
 
 def _follow(message: Any, path: Path) -> Any:
     """Return the value at a path in a message, or None."""
+    around = list[object]()
     for key in path:
-        if isinstance(key, int):
+        at = key
+        if isinstance(key, _Label):
+            at = _labels(message, around).get(key, -1)
+        around.append(message)
+        if isinstance(at, int):
             listed = isinstance(message, list | tuple | np.ndarray)
-            message = message[key] if listed and key < len(message) else None
+            message = message[at] if listed and 0 <= at < len(message) else None
         elif isinstance(message, Mapping):
-            message = message.get(key)
+            message = message.get(at)
         else:
-            there = key in getattr(message, "__dataclass_fields__", ())
-            message = getattr(message, key) if there else None
+            there = at in getattr(message, "__dataclass_fields__", ())
+            message = getattr(message, at) if there else None
     return message
 
 
@@ -466,20 +569,17 @@ def _fields(message: object) -> list[str]:
     return names
 
 
-def _names(value: object, name: str) -> Iterator[str]:
+def _names(value: object, name: str, around: Sequence[object] = ()) -> Iterator[str]:
     if _number(value) is not None:
         yield name
     elif isinstance(value, list | tuple | np.ndarray):
-        for element, inner in zip(elements(name, SHOWN_ELEMENTS), value, strict=False):
-            yield from _names(inner, element)
+        keys = _labels(value, around) or range(SHOWN_ELEMENTS)
+        for key, inner in zip(keys, value, strict=False):
+            yield from _names(inner, f"{name}[{key}]", around)
     else:
-        fields = getattr(value, "__dataclass_fields__", ())
-        inside = (
-            value if isinstance(value, Mapping) else {key: getattr(value, key) for key in fields}
-        )
-        for key, inner in inside.items():
+        for key, inner in _members(value).items():
             if not key.startswith("__"):
-                yield from _names(inner, f"{name}.{key}" if name else key)
+                yield from _names(inner, f"{name}.{key}" if name else key, (*around, value))
 
 
 def _undecoded_reasons(topic: pl.DataFrame, broken: list[int], channel: str) -> list[Reason]:
@@ -515,7 +615,7 @@ def _no_number(channel: str, name: str) -> Reason:
         "every message",
         f"the field {name!r} holds no number",
         channel=channel,
-        expected="a number, or an element of an array by its index, as in `topic.field[0]`",
+        expected="a number, or an element of an array by its index or name, as in `topic.field[0]`",
         fix=f"name the field at `channels.{channel}.source`",
     )
 

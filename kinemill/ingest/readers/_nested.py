@@ -9,12 +9,14 @@ from typing import cast
 import polars as pl
 
 from kinemill.ingest.raw import (
+    SUBSECONDS,
     TICKS,
     TIME,
     Columns,
     RawLog,
     Unreadable,
     elements,
+    join_stamps,
     match_columns,
     reason,
     row_numbers,
@@ -146,7 +148,7 @@ def read_columns(
     indices = [*matched.channels.values(), *matched.stamps.values()]
     stored = {*media.values(), *(header[index].stored for index in indices)}
     whole = load(stored, sum(header[index].width for index in matched.channels.values()))
-    frame = whole.select(expressions)
+    frame, ticks = join_stamps(whole.select(expressions), matched.per_second, ticks)
     if matched.time is None:
         frame = frame.insert_column(0, row_numbers(rows))
     frame, contents = with_media(frame, whole, media, task)
@@ -214,10 +216,9 @@ def expressions_of(
     channels = [column.expression.cast(pl.Float64).alias(name) for name, column in selected.items()]
     if matched.time is None:
         return channels, matched.rate or 1.0
-    if matched.nanoseconds is not None:
-        parts = [header[index].expression.cast(pl.Int64) for index in matched.stamps.values()]
-        return [(1_000_000_000 * parts[0] + parts[1]).alias(TIME), *channels], TICKS["ns"]
     time, ticks = _timestamps(header[matched.time], task)
+    if matched.rest is not None and header[matched.rest].kind.is_numeric():
+        channels.append(header[matched.rest].expression.alias(SUBSECONDS))
     return [time.alias(TIME), *channels], ticks
 
 

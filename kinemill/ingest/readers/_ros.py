@@ -100,5 +100,9 @@ def _inside(constants: Any, fields: Any) -> list[str]:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of a message, at most 200 characters, or the name of the error."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    """Return the first line of a message, at most 200 characters, or the name of the error.
+
+    Errors of rosbags repeat damaged bytes.
+    """
+    line = (str(error).splitlines() or [""])[0][:200]
+    return line if line and line.isprintable() else type(error).__name__

@@ -23,7 +23,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kinemill.ingest.raw import (
-    NANOSECONDS,
+    SUBSECONDS,
     TICKS,
     TIME,
     About,
@@ -133,11 +133,9 @@ def _with_ticks(
     """Return rows with their timestamps, and the ticks per second of these."""
     if columns.time is None:
         return frame.with_columns(row_numbers(frame.height)), columns.rate or task.ingest.ticks
-    if is_date(layout.first(columns.time)):
-        return frame, TICKS["ns"]
-    if columns.nanoseconds is not None:
-        return join_stamps(frame), TICKS["ns"]
-    return frame, task.ingest.ticks
+    is_dated = is_date(layout.first(columns.time))
+    ticks = TICKS["ns"] if is_dated else task.ingest.ticks
+    return join_stamps(frame, columns.per_second, ticks)
 
 
 def is_wide(path: Path) -> bool:
@@ -426,7 +424,7 @@ def _stamps(text: pl.Series, plain: pl.Series, first: str) -> pl.Series:
 
 def _text_reason(name: str, text: pl.Series, plain: pl.Series, numbers: pl.Series) -> Reason | None:
     bad = (plain.is_not_null() & numbers.is_null()).arg_true()
-    channel = None if name in {TIME, NANOSECONDS} else name
+    channel = None if name in {TIME, SUBSECONDS} else name
     return _no_number(channel, text, bad) if len(bad) else None
 
 

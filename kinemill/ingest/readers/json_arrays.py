@@ -335,6 +335,11 @@ def _attributes(path: Path) -> dict[str, str]:
     return texts((name.replace("/", "."), value) for name, value in named.items())
 
 
+def read_names(path: Path, name: str) -> list[str]:
+    """Return the texts of a list of a document; [] if it holds none under this name."""
+    return _Document(_parse(path)).texts("", name) or []
+
+
 def _about(path: Path) -> About:
     """Return the names that texts list for the columns of matrices, and the column of dates."""
     document = _Document(_parse(path))

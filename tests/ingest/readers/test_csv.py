@@ -7,7 +7,7 @@ import pytest
 from kinemill.ingest.readers._csv_layout import is_table
 from kinemill.ingest.readers.csv import is_wide, read
 from kinemill.task import Source
-from tests.ingest.conftest import refusals
+from tests.ingest.conftest import refusals, with_ingest
 
 HEADER = "time,position,velocity,torque\n"
 
@@ -243,3 +243,20 @@ def test_what_cannot_be_read_is_no_table_and_has_no_episodes(tmp_path):
     path = tmp_path / "odd.csv"
     path.write_bytes(b"\xff\xfea\x00,\x00b\x00\n\x00\x00\xd8")  # half of a UTF-16 pair
     assert is_wide(path)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rest", "per_second"),
+    [("t_s", "t_ns", 10**9), ("tv_sec", "tv_usec", 10**6), ("unix_time", "millis", 1000),
+     ("ZeitInSec", "ZeitInNanoSec", 10**9), ("t_s", "t_us", 0)],
+)  # fmt: skip
+def test_seconds_and_their_rest_in_two_columns_are_one_timestamp(
+    write, task, seconds, rest, per_second
+):
+    ms = range(0, 3000, 250)
+    rests = [k % 1000 * per_second // 1000 if per_second else 1000 * k for k in ms]
+    rows = [f"{k // 1000},{part},1,2,3" for k, part in zip(ms, rests, strict=True)]
+    path = write("a.csv", "\n".join([f"{seconds},{rest},position,velocity,torque", *rows, ""]))
+    log = read(path, with_ingest(task, time=[seconds]))
+    expected = [k / 1000 if per_second else k // 1000 for k in ms]  # all us are a second clock
+    assert (log.frame["time_s"] / log.ticks).to_list() == expected

@@ -167,3 +167,10 @@ def test_a_draft_has_the_signals_and_their_units(write):
     assert [
         (column.channel, column.role, column.log_unit or column.unit) for column in draft.columns
     ] == [("position", "state", "deg"), ("velocity", "state", "rad/s"), ("torque", "action", "N*m")]
+
+
+def test_several_clocks_beside_the_value_leave_a_table_long(write, task):
+    rows = [(t, 5.0 + t, 4.99 + t, name, v) for t, name, v in LONG]
+    header = "elapsed time,receive time,header.stamp,topic,value"
+    path = write("a.csv", lines(sorted(rows, key=lambda row: row[3]), header))
+    assert columns(csv.read(path, with_ingest(task, time=["elapsed time"]))) == WIDE

@@ -12,8 +12,8 @@ BRACKETS: dict[str, Column] = {
     "Torque [Nm]": ("action", "N*m"),
 }
 JOINT: dict[str, Column] = {
-    "/joint_states.position[0]": ("state", "rad"),
-    "/joint_states.velocity[0]": ("state", "rad/s"),
+    "/joint_states.position[j1]": ("state", "rad"),
+    "/joint_states.velocity[j1]": ("state", "rad/s"),
 }
 
 
