@@ -223,27 +223,27 @@ def spell_booleans(text: pl.Series) -> pl.Series:
     return text if is_text.any() else plain.replace(_BOOLEANS)
 
 
-def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
+def plain_digits(text: pl.Series, *, decimal_comma: bool | None) -> pl.Series:
     """Return numbers (n,) as float() reads them, and null for a value that is spelled as missing.
 
-    `1,234.5` is 1234.5. The whole column shows what its commas mean: 1,234 has groups of digits if
-    the table has decimal points, or if the numbers below 1,000 are whole.
+    `1,234.5` is 1234.5. 1,234 is 1.234 if the table has decimal commas, and has groups of digits if
+    it has decimal points. Else the column shows it: groups if its numbers below 1,000 are whole.
 
     Args:
         text: without spaces around it.
-        decimal_comma: whether the table has decimal commas. Without them, 1,5 is a number where
-            all numbers of the column are written with commas.
+        decimal_comma: whether the table has decimal commas; None if its commas could be both.
+            Without them, 1,5 is a number where all numbers of the column are written with commas.
     """
     text = _usual_spelling(text.replace([*MISSING, ""], None))
     has_points = text.str.contains(".", literal=True)
-    if not decimal_comma:
+    if decimal_comma is False:
         signed = text.filter(text.str.contains("[.,]"))
         decimal_comma = bool(
             len(signed) >= _FEWEST_COMMAS
             and signed.str.contains(_COMMAS).all()
             and not signed.str.contains(_GROUPS).all()
         )
-    if decimal_comma and text.filter(has_points).str.contains(_POINTS).all():
+    if decimal_comma is not False and text.filter(has_points).str.contains(_POINTS).all():
         text = text.str.replace_all(".", "", literal=True)  # 1.234 of Germany, next to 0,5
     if not text.str.contains(",", literal=True).any():
         return text
@@ -253,11 +253,11 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
     below = text.filter(~has_comma).drop_nulls()
     is_whole = bool(len(below)) and bool(below.str.contains(_WHOLE).all())
     if with_comma.str.contains(_SURE_GROUPS).any() or (
-        is_grouped and (is_whole or not decimal_comma)
+        is_grouped and (decimal_comma is False or (decimal_comma is None and is_whole))
     ):
         grouped = text.str.contains(_GROUPS).fill_null(value=False)
         return text.zip_with(~grouped, text.str.replace_all(",", "", literal=True))
-    if not decimal_comma:
+    if decimal_comma is False:
         return text
     return text.str.replace(",", ".", literal=True)
 

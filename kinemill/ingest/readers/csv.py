@@ -252,7 +252,9 @@ def _numbers(
     """Read the requested columns as numbers; fall back to the lenient parser."""
     source = _whole_lines(source, layout) if layout.cut else source
     try:
-        is_lenient = layout.comments or (layout.decimal_comma and layout.separator == ",")
+        is_doubtful = layout.decimal_comma is None
+        is_quoted = layout.decimal_comma and layout.separator == ","
+        is_lenient = layout.comments or is_doubtful or is_quoted
         for kind in [] if is_lenient else _time_kinds(layout, columns):
             try:
                 frame = _read_fast(source, layout, columns, kind)
@@ -311,7 +313,7 @@ def _read_fast(
         schema_overrides={
             names[at]: time if name == TIME else pl.Float64 for name, at in indices.items()
         },
-        decimal_comma=layout.decimal_comma,
+        decimal_comma=layout.decimal_comma is True,
         glob=False,  # a path may contain `[2]`
         encoding="utf8-lossy",  # invalid bytes in a text column do not affect numbers
     )
