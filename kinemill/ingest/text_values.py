@@ -13,7 +13,8 @@ _TIME = (
 )
 _DAY = (
     r"(?:(?P<year>\d{4})[-/.](?P<month>\d\d?)[-/.](?P<day>\d\d?)"
-    r"|(?P<first>\d\d?)(?:(?P<mark>[-/.])|[ ])(?P<second>\d\d?|[A-Za-z]{3}[a-z]{0,6})[-/. ]"
+    r"|(?P<first>\d\d?)(?:(?P<mark>[-/.])[ ]?|[ ](?:de[ ])?)"
+    r"(?P<second>\d\d?|[^\W\d_]{3,10}\.?)(?:[-/.][ ]?|[ ](?:de[ ])?)"
     r"(?P<last>\d{4}|\d\d))[T ,;]+"
 )
 _STAMP = rf"^(?:{_DAY}|(?P<days>\d+) ?d(?:ays?)?,? )?{_TIME}(?:\s*\[[^\]]*\])?$"
@@ -29,8 +30,9 @@ _COUNTED_DIGITS = (3, 6, 9)  # of a fourth number of a time: ms, us or ns withou
 _MONTHS = {
     spelling: f"{number:02d}"
     for number, spellings in enumerate(
-        ("jan gen ene", "feb", "mar mrz", "apr abr", "may mai mag", "jun giu", "jul lug",
-         "aug ago", "sep set", "oct okt ott out", "nov", "dec dez dic"), start=1)
+        ("jan gen ene", "feb fev", "mar mrz mrt maa", "apr abr avr", "may mai mag mei",
+         "jun giu", "jul lug", "aug ago aou", "sep set", "oct okt ott out", "nov", "dec dez dic"),
+        start=1)
     for spelling in spellings.split()
 }  # fmt: skip
 _DAY_NS = 86_400_000_000_000
@@ -144,11 +146,11 @@ def _days(parts: pl.DataFrame, *, is_month_first: bool) -> pl.Series:
     day, month = ("second", "first") if is_month_first else ("first", "second")
     year = pl.coalesce("year", pl.when(pl.col("last").str.len_chars() == 2).then(
         "20" + pl.col("last")).otherwise("last"))  # fmt: skip
+    plain = pl.col(month).str.to_lowercase().str.normalize("NFD").str.replace_all(r"\p{M}", "")
+    number = plain.str.replace("^jui", "ju").str.head(3).replace(_MONTHS)  # juin, juillet
     spelled = pl.concat_str(
         year,
-        pl.coalesce(
-            "month", pl.col(month).str.to_lowercase().str.head(3).replace(_MONTHS)
-        ).str.zfill(2),
+        pl.coalesce("month", number).str.zfill(2),
         pl.coalesce("day", pl.col(day)).str.zfill(2),
     )
     days = parts.select(spelled.str.to_date("%Y%m%d", strict=False)).to_series()

@@ -144,6 +144,15 @@ def test_dates_in_whole_seconds_are_refused_with_the_rate_of_the_rows(tmp_path, 
     assert build("press", path, 100.0).dt == 0.01
 
 
+def test_texts_that_only_look_like_dates_leave_out_their_log_or_their_column(tmp_path, time):
+    texts = ["30 foo 2024 12:00:00"] * len(time)
+    path = tmp_path / "a.csv"
+    path.write_text(stamped_by("Date", texts, time))
+    with pytest.raises(BadLog, match=r"Date holds no dates, but texts such as '30 foo 2024"):
+        draft("press", path)
+    assert "holds no dates" in build("press", path, 100.0).tables[0].left_out["Date"]
+
+
 def test_another_clock_is_preferred_to_dates_in_whole_seconds(tmp_path, time):
     stamps = [f"{date},{one:.2f}" for date, one in zip(whole_seconds(time), time, strict=True)]
     path = tmp_path / "a.csv"

@@ -80,6 +80,24 @@ def test_a_number_in_the_column_keeps_the_words():
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        *("1 mai 2024", "1 de mayo 2024", "1. Mai 2024", "1-mei-24"),
+        *("1 maggio 2024", "1 de maio de 2024"),
+    ],
+)
+def test_months_of_six_languages_are_read(text):
+    assert is_date(f"{text} 12:00:00")
+    assert parse_dates(pl.Series([f"{text} 12:00:00"])).to_list() == [NOON]
+
+
+def test_months_with_accents_and_of_the_same_first_letters_are_told_apart():
+    names = ("févr.", "Mär", "août", "déc.", "juin", "juillet")
+    days = parse_dates(pl.Series([f"1 {name} 2024 00:00:00" for name in names]))
+    assert days.cast(pl.Datetime("ns")).dt.month().to_list() == [2, 3, 8, 12, 6, 7]
+
+
+@pytest.mark.parametrize(
     ("texts", "first"),
     [
         (("11:59:59 PM", "12:00:00 AM"), 86_399_000_000_000),
