@@ -35,6 +35,9 @@ _MONTHS = {
         start=1)
     for spelling in spellings.split()
 }  # fmt: skip
+_AMERICAN = ("second", "first", "last")
+# Numbers of a date that are its day, month and year.
+_ORDERS = (("first", "second", "last"), _AMERICAN, ("last", "second", "first"))
 _DAY_NS = 86_400_000_000_000
 _FAST = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ")
 _BOOLEANS = {"true": "1", "false": "0", "on": "1", "off": "0", "yes": "1", "no": "0"}
@@ -102,9 +105,9 @@ def is_date(text: str) -> bool:
 def parse_dates(text: pl.Series) -> pl.Series:
     """Return dates (n,) as Int64 nanoseconds since 1970, times since midnight; others are null.
 
-    Whether day or month is first shows in the whole column: by AM or PM, by a number above 12, or
-    because the log is shorter. Times continue after midnight: a step back by more than half a day
-    is the next day.
+    Whether day, month or year is first shows in the whole column: by AM or PM, by a number above
+    12, or because the log is shorter. Times continue after midnight: a step back by more than half
+    a day is the next day.
     """
     for form in _FAST:
         if text.head(1).str.to_datetime(form, strict=False).count():
@@ -124,13 +127,13 @@ def parse_dates(text: pl.Series) -> pl.Series:
             text.name
         )
     is_american = parts["half"].count() > 0 and bool((parts["mark"] == "/").any())
-    readings = [_days(parts, is_month_first=order) for order in (is_american, not is_american)]
-    spans = [np.ptp(days.drop_nulls().to_numpy()) if days.count() else 0 for days in readings]
-    days, _ = max(
-        zip(readings, spans, strict=True),
-        key=lambda item: (item[0].count(), is_american or -item[1]),
-    )
-    return (days + time).rename(text.name)
+    readings = {order: _days(parts, *order) for order in _ORDERS}
+
+    def preference(order: tuple[str, str, str]) -> tuple[int, bool, float]:
+        days = readings[order].drop_nulls().to_numpy()
+        return len(days), is_american and order == _AMERICAN, -np.ptp(days) if len(days) else 0
+
+    return (readings[max(_ORDERS, key=preference)] + time).rename(text.name)
 
 
 def _usual_layout(text: pl.Series) -> pl.Series:
@@ -141,15 +144,15 @@ def _usual_layout(text: pl.Series) -> pl.Series:
     return text
 
 
-def _days(parts: pl.DataFrame, *, is_month_first: bool) -> pl.Series:
+def _days(parts: pl.DataFrame, day: str, month: str, year: str) -> pl.Series:
     """Return the days of dates (n,), ns since 1970; null for what is no date in this order."""
-    day, month = ("second", "first") if is_month_first else ("first", "second")
-    year = pl.coalesce("year", pl.when(pl.col("last").str.len_chars() == 2).then(
-        "20" + pl.col("last")).otherwise("last"))  # fmt: skip
+    digits = pl.col(year).str.len_chars()
+    century = pl.when(digits == 2).then("20" + pl.col(year))
+    year_digits = pl.coalesce("year", century, pl.when(digits == 4).then(year))
     plain = pl.col(month).str.to_lowercase().str.normalize("NFD").str.replace_all(r"\p{M}", "")
     number = plain.str.replace("^jui", "ju").str.head(3).replace(_MONTHS)  # juin, juillet
     spelled = pl.concat_str(
-        year,
+        year_digits,
         pl.coalesce("month", number).str.zfill(2),
         pl.coalesce("day", pl.col(day)).str.zfill(2),
     )

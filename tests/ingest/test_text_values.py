@@ -91,6 +91,11 @@ def test_months_of_six_languages_are_read(text):
     assert parse_dates(pl.Series([f"{text} 12:00:00"])).to_list() == [NOON]
 
 
+def test_two_digits_in_front_are_the_year_if_the_next_day_follows_then():
+    days = parse_dates(pl.Series(["24/04/30 23:59:59", "24/05/01 00:00:00"]))
+    assert days.to_list() == [NOON - 43_201_000_000_000, NOON - 43_200_000_000_000]
+
+
 def test_months_with_accents_and_of_the_same_first_letters_are_told_apart():
     names = ("févr.", "Mär", "août", "déc.", "juin", "juillet")
     days = parse_dates(pl.Series([f"1 {name} 2024 00:00:00" for name in names]))
