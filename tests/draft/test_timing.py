@@ -102,6 +102,15 @@ def test_row_numbers_called_time_are_no_clock_next_to_a_rate(tmp_path, time, ste
     assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["y", "u"])
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_rate_above_a_table_counts_and_not_its_row_numbers_called_time(tmp_path, time, newline):
+    rows = [f"{k},{one % 3:.4f},{np.cos(40 * one):.4f}" for k, one in enumerate(time)]
+    path = tmp_path / "a.csv"
+    path.write_bytes(newline.join(["# Sample rate: 500 Hz", "time,u,y", *rows, ""]).encode())
+    task, _ = load(tmp_path, "counted", path)
+    assert (task.ingest.rate, task.ingest.time) == (500.0, [])
+
+
 def test_logs_that_state_different_rates_are_not_drafted_together(tmp_path, time):
     for name, rate in {"a.csv": 50.0, "b.csv": 100.0}.items():
         values = {"u": np.sin(50 * time), "y": np.cos(40 * time), "fs": np.full(len(time), rate)}

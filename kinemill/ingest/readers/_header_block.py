@@ -113,7 +113,7 @@ def _filled(cells: Row) -> list[str]:
 
 def stated_rate(lines: Sequence[Row]) -> float | None:
     """Return the rate, Hz, that lines of cells above a table state, or None."""
-    cells = [cell.strip(' ":') for line in lines for cell in line if cell.strip()]
+    cells = [cell.strip(' ":\r') for line in lines for cell in line if cell.strip()]
     for key, value, following in zip(cells, cells[1:], [*cells[2:], ""], strict=False):
         word, _, bracketed = key.lower().partition("[")
         word = re.sub(r"[\W_]", "", word)
