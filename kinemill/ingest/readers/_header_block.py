@@ -80,6 +80,8 @@ def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str
     is_plain = at + len(unit_rows) == len(lines) - 1 and unit_rows in ([], [at + 1])
     if is_plain and min(rows) == at and not labeled and not is_grouped:
         return None
+    if names[-1].lower() == "comment" and not row[-1]:  # of LabVIEW
+        names = [*names[:-1], ""]
     clock = CLOCK if row[0] else ""
     return [clock if name.lower() in _X else name for name in names], units
 

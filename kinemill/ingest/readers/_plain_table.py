@@ -518,6 +518,8 @@ def _count_texts(lines: Sequence[bytes], separator: bytes | None) -> int | None:
     where rows have values.
     """
     rows = [[decode(field).strip() for field in line.split(separator)] for line in lines]
+    if not rows[0][-1]:  # LabVIEW ends its first row with an empty comment
+        rows = [[*row, ""] if len(row) == len(rows[0]) - 1 else row for row in rows]
     widths = {len(row) for row in rows}
     if len(widths) != 1 or widths <= {0, 1} or any(sum(map(bool, row)) < 2 for row in rows):
         return None

@@ -163,3 +163,23 @@ def test_half_a_row_under_remarks_is_counted(write, make_task):
 def test_one_number_in_each_line_is_a_column(write):
     path = write("a.txt", "\n".join(str(value) for value in ROWS[:, 1]) + "\n")
     assert np.allclose(columns_of(path)[0]["column_1"], ROWS[:, 1])
+
+
+def test_names_of_labview_lie_below_its_last_header_though_the_comment_is_empty(write, task):
+    """The first row ends with an empty comment, and the others end before it."""
+    rows = [f"{k / 100}\t{np.sin(k)}\t{k % 7}\t{k % 5}" for k in range(50)]
+    text = [
+        "LabVIEW Measurement\t",
+        "***End_of_Header***\t",
+        "",
+        "Y_Unit_Label\trad\trad/s\tV\t",
+        "X_Dimension\tTime\tTime\tTime\t",
+        "Delta_X\t0.01\t0.01\t0.01\t",
+        "***End_of_Header***\t\t\t\t",
+        "X_Value\tposition\tvelocity\ttorque\tComment",
+        f"{rows[0]}\t",
+        *rows[1:],
+    ]
+    log = read(write("a.lvm", "\r\n".join([*text, ""])), task)
+    assert (log.frame.height, log.dropped_rows) == (50, 0)
+    assert log.frame["angle"].to_numpy() == pytest.approx(np.sin(np.arange(50)))
