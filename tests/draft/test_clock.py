@@ -49,3 +49,11 @@ def test_clock_by_its_rate_alone_is_asked_about(name):
 
 def test_path_at_varying_speed_is_no_clock():
     assert choose_clock({"s": np.cumsum(1.5 + np.sin(0.1 * K)), "u": np.sin(K)}) is None
+
+
+def test_rising_column_behind_settings_of_few_rows_is_the_clock_of_a_table_without_names():
+    settings = np.where(K < 5.0, 2.5, np.nan)
+    numbers = {"column_2": settings, "column_4": 2e-5 * K - 0.01, "column_5": np.sin(K)}
+    choice = choose_clock(numbers)
+    assert choice is not None
+    assert choice.name == "column_4"
