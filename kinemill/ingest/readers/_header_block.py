@@ -83,6 +83,7 @@ def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str
     if names[-1].lower() == "comment" and not row[-1]:  # of LabVIEW
         names = [*names[:-1], ""]
     clock = CLOCK if row[0] else ""
+    units = ["" if name.lower() in _X else unit for name, unit in zip(names, units, strict=True)]
     return [clock if name.lower() in _X else name for name in names], units
 
 

@@ -183,3 +183,13 @@ def test_names_of_labview_lie_below_its_last_header_though_the_comment_is_empty(
     log = read(write("a.lvm", "\r\n".join([*text, ""])), task)
     assert (log.frame.height, log.dropped_rows) == (50, 0)
     assert log.frame["angle"].to_numpy() == pytest.approx(np.sin(np.arange(50)))
+
+
+@pytest.mark.parametrize("clock", ["time_1", "Time.1", "time (2)", "time"])
+def test_columns_behind_a_second_clock_are_read_on_it(write, task, clock):
+    rows = [f"{k / 100:.2f},{k},{-k},{k / 50:.2f},{2 * k}" for k in range(50)]
+    header = f"time,position,velocity,{clock},torque"
+    log = read(write("a.csv", "\n".join([header, *rows, ""])), task)
+    assert log.frame["torque"].to_list()[:5] == [0.0, None, 2.0, None, 4.0]
+    assert log.frame["angle"].to_list()[:5] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert log.frame["time_s"].to_list()[-1] == pytest.approx(0.98)
