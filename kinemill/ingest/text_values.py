@@ -72,6 +72,7 @@ _COMMAS = r"^[+-]?(\d*|[1-9]\d{0,2}(\.\d{3})+),\d+([eE][+-]?\d+)?$"
 _SPACED_GROUPS = r"^[+-]?[1-9]\d{0,2}(['’\u00a0\u202f ]\d{3})+([.,]\d*)?$"
 _WITH_UNIT = r"^([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([A-Za-zµ°%][A-Za-zµ°%/*^0-9]*)$"
 _WHOLE = r"^[+-]?\d{1,3}$"  # a number below 1,000
+_ZERO = r"^[+-]?0$"  # also one of the numbers with three decimals
 
 
 # Other layouts of dates and times, and the usual one.
@@ -255,7 +256,7 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool | None) -> pl.Series:
     has_comma = text.str.contains(",", literal=True).fill_null(value=False)
     with_comma = text.filter(has_comma)
     is_grouped = bool(with_comma.str.contains(_GROUPS).all())
-    below = text.filter(~has_comma).drop_nulls()
+    below = text.filter(~has_comma & ~text.str.contains(_ZERO))
     is_whole = bool(len(below)) and bool(below.str.contains(_WHOLE).all())
     if with_comma.str.contains(_SURE_GROUPS).any() or (
         is_grouped and (decimal_comma is False or (decimal_comma is None and is_whole))

@@ -104,7 +104,7 @@ def test_row_numbers_called_time_are_no_clock_next_to_a_rate(tmp_path, time, ste
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_rate_above_a_table_counts_and_not_its_row_numbers_called_time(tmp_path, time, newline):
-    rows = [f"{k},{one % 3:.4f},{np.cos(40 * one):.4f}" for k, one in enumerate(time)]
+    rows = [f"{k},{t % 3:.4f},{np.cos(40 * t):.4f}" for k, t in enumerate(time)]
     path = tmp_path / "a.csv"
     path.write_bytes(newline.join(["# Sample rate: 500 Hz", "time,u,y", *rows, ""]).encode())
     task, _ = load(tmp_path, "counted", path)

@@ -425,7 +425,7 @@ def _has_decimal_comma(cells: list[list[str]], separator: str, text: bytes) -> b
     is_sure = any(not GROUPS.fullmatch(cell) for cell in with_comma)
     if is_sure or separator == ",":
         return is_sure
-    return _SURE_COMMA.search(text) is not None or (None if with_comma else False)
+    return _SURE_COMMA.search(text) is not None or (None if b"," in text else False)
 
 
 def is_binary(head: bytes) -> bool:

@@ -199,7 +199,7 @@ def _converters(head: bytes) -> list[Callable[[bytes], bytes]]:
     names, cells = _top_of(head)
     if _LIST.search(head) or any(_CELL.fullmatch(re.sub(_WORDS, "(", cell)) for cell in cells):
         converters.append(_with_elements)
-    elif _clock_columns(names):
+    elif _clock_columns(names, cells):
         converters.append(_on_shared_clock)
     elif _date_columns(names, cells):
         converters.append(_with_dates)
@@ -256,16 +256,18 @@ def _without_labels(content: bytes) -> bytes:
     return header + b"\n" + _LABEL.sub(b"", content[start:])
 
 
-def _clock_columns(names: list[str]) -> list[int]:
+def _clock_columns(names: list[str], cells: list[str]) -> list[int]:
     """Return the columns of clocks that start groups of columns, from the first; [] if one does.
 
-    Each second column is a clock, or some repeat the name of the first: `time`, `time_1`.
+    Each second column is a clock, or some repeat the name of the first, as `time_1` that of `time`,
+    and its first cell, apart from zeros at its end.
     """
     clocks = [at for at, n in enumerate(names) if CLOCK in split_words(n) or is_stamp(n)]
     if len(names) > 3 and clocks == [*range(0, len(names), 2)] and len(names) % 2 == 0:
         return clocks
     plain = [re.sub(r"[\W_]*\d*[\W_]*$", "", name).lower() for name in names]
-    clocks = [at for at in clocks if plain[at] == plain[0]]
+    starts = [cell.rstrip("0.,") for cell in cells]
+    clocks = [at for at in clocks if plain[at] == plain[0] and starts[at : at + 1] == starts[:1]]
     is_grouped = len(clocks) > 1 and clocks[0] == 0 and all(b - a > 1 for a, b in pairwise(clocks))
     return clocks if is_grouped and clocks[-1] < len(names) - 1 else []
 
@@ -277,7 +279,7 @@ def _on_shared_clock(content: bytes) -> bytes:
     """
     frame = _as_text(content)
     names = [name.strip() for name in frame.columns]
-    starts = _clock_columns(_top_of(content[:HEAD])[0])
+    starts = _clock_columns(*_top_of(content[:HEAD]))
     clocks = frame[:, starts]
     first = clocks[:, 0]
     if all(first.equals(clock) for clock in clocks):

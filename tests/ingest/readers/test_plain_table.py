@@ -193,3 +193,9 @@ def test_columns_behind_a_second_clock_are_read_on_it(write, task, clock):
     assert log.frame["torque"].to_list()[:5] == [0.0, None, 2.0, None, 4.0]
     assert log.frame["angle"].to_list()[:5] == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert log.frame["time_s"].to_list()[-1] == pytest.approx(0.98)
+
+
+def test_a_clock_of_another_start_does_not_shift_the_columns_behind_it(write, task):
+    rows = [f"{k / 100},{k},{-k},{5 + k / 100},{2 * k}" for k in range(50)]
+    log = read(write("a.csv", "\n".join(["time,position,velocity,time_1,torque", *rows, ""])), task)
+    assert log.frame["torque"].to_list()[:3] == [0.0, 2.0, 4.0]
