@@ -51,7 +51,7 @@ from kinemill.store.locks import file_timestamp
 
 SCHEMA = "kinemill"
 _WAIT = 600.0  # s for the write lock; a transaction takes milliseconds
-_HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _HAS_TABLES = "has_tables"  # noted on a connection
 _blocks = Counter[str]()  # number of `open_connections`, by address
 _open_engines: dict[str, Engine] = {}  # used in these blocks, by address
@@ -157,7 +157,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode not in _HELD or time.monotonic() > end:
+            if error.sqlite_errorcode not in _LOCKED or time.monotonic() > end:
                 raise
             time.sleep(0.02)
 

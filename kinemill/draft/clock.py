@@ -92,6 +92,7 @@ DATED = {1.0: 2.0, 1e-3: 2.0, 1e-6: 2.0, 1e-9: 2.0}  # score of a date since 197
 LENGTHS = (1.0, 1e-3, 1e-6, 1e-9, TICK, 60.0, 3600.0, DAY)  # s, of units without a name
 RARE_LENGTHS = (TICK, 60.0, 3600.0, DAY)
 FACTORS = (1.0, 57.29578, 1.0 / 57.29578)  # of a velocity and a slope, in rad or deg
+FILLED = 0.5  # least share of numbers in the first column of a table
 EVENLY = "it rises evenly"
 
 
@@ -134,10 +135,13 @@ def choose_clock(
 ) -> ClockChoice | None:
     """Return the clock among columns (n,), some with a stated unit; None if none is one."""
     units = units or {}
+    # An oscilloscope writes its settings into the first columns of a few rows.
+    counts = {name: np.count_nonzero(np.isfinite(values)) for name, values in numbers.items()}
+    filled = [name for name, count in counts.items() if count > FILLED * len(numbers[name])]
     ranked = [
         (score, -at, name, why)
         for at, (name, values) in enumerate(numbers.items())
-        for score, why in _evidence(name, values, units.get(name, ""), is_first=at == 0)
+        for score, why in _evidence(name, values, units.get(name, ""), is_first=name in filled[:1])
     ]
     if not ranked:
         return None
@@ -167,7 +171,7 @@ def _evidence(
     elif is_rising and guess(name).what == "unknown" and steps.min() > 0.0:
         if _date(1.0, finite) or any(_date(length, finite) for length in (1e-3, 1e-6, 1e-9)):
             yield 0.5, "it holds dates of our time"
-        elif (is_first and name == f"{COLUMN}1") or (
+        elif (is_first and name.startswith(COLUMN)) or (
             not name.startswith(COLUMN) and _even(steps) and not _is_counter(steps)
         ):
             yield 0.25 * is_first, EVENLY

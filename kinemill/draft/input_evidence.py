@@ -185,17 +185,17 @@ def _questioned(columns: list[Column]) -> list[Column]:
 
     A state whose kind only its unit shows is unnamed too.
     """
-    known = [column for column in columns if column.role in {"state", "action"}]
-    recordings = _recordings(known) if len(known) <= INPUT_MOST_COLUMNS else []
+    learned = [column for column in columns if column.role in {"state", "action"}]
+    recordings = _recordings(learned) if len(learned) <= INPUT_MOST_COLUMNS else []
     gains = [_gains(rows) for rows in recordings]
     if not gains:
         return columns
     gain = np.median(gains, axis=0)
     notes = dict[str, str]()
-    for at, (column, drives) in enumerate(zip(known, gain, strict=True)):
+    for at, (column, drives) in enumerate(zip(learned, gain, strict=True)):
         is_unnamed = column.role == "state" and column.guess.rule != "name"
         if is_unnamed and drives[at] <= INPUT_INDEPENDENT and drives.max() >= INPUT_DRIVES:
-            driven = known[int(drives.argmax())].guess.name
+            driven = learned[int(drives.argmax())].guess.name
             notes[column.guess.name] = (
                 f"an action? it drives {driven}, and nothing logged drives it"
             )

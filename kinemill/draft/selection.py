@@ -330,7 +330,7 @@ def _with_set_commands(guesses: list[Guess]) -> list[Guess]:
     commands = [action for action in actions if not _words(action) & READ]
     if any(_words(command) & (EXPLICIT | MODULATED) for command in commands):
         return guesses
-    taken = set[str]().union(*(_quantities(command) for command in commands))
+    commanded = set[str]().union(*(_quantities(command) for command in commands))
     return [
         replace(
             g,
@@ -339,7 +339,7 @@ def _with_set_commands(guesses: list[Guess]) -> list[Guess]:
             unit=g.unit or guess(f"{g.family} command").unit,
             rule="set command",
         )
-        if g.what == "reference" and _acts(g) and not _quantities(g) & taken
+        if g.what == "reference" and _acts(g) and not _quantities(g) & commanded
         else g
         for g in guesses
     ]

@@ -23,6 +23,7 @@ from kinemill.draft.stated_limits import LimitFinding
 from kinemill.draft.table import Table, rule_of
 from kinemill.draft.task_file import plain_line
 from kinemill.ingest.name_heuristics import split_words
+from kinemill.task import Ingest
 
 _ALONE = "the end of the only log; name another log when there is one"
 TEST_WORDS = {"test", "testing", "val", "validation"}  # names of data sets
@@ -262,8 +263,10 @@ def _ingest(draft: Draft) -> list[str]:
         unit = draft.tables[0].time_unit
         parts += [f"time: {spelled}", *([] if unit == "s" else [f"time_unit: {unit}"])]
         parts += ["time_kind: steps"] if draft.tables[0].sums_time else []
-    rate = draft.tables[0].rate
-    parts += [f"rate: {rate:.12g}"] if rate else []
+    if rate := draft.tables[0].rate:
+        columns = {name for table in draft.tables for name in (*table.values, *table.left_out)}
+        is_counted = bool(columns & {*Ingest().time})  # row numbers called time are no clock
+        parts += ["time: []"] * is_counted + [f"rate: {rate:.12g}"]
     resample = ["method: mean"] if draft.averages else []
     resample += [f"max_gap: {draft.max_gap:g}"] if draft.max_gap else []
     parts += [f"resample: {{{', '.join(resample)}}}"] if resample else []

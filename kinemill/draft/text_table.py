@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -217,14 +218,18 @@ def _dated(
 ) -> Table:
     """Return columns (n,) on dates (n,), or on another clock if most rows repeat the last date."""
     stamps = parse_dates(dates)
-    first = stamps.drop_nulls()[0]
+    first = int(cast(int, stamps.drop_nulls().first() or 0))
     seconds = (stamps - first).cast(pl.Float64).fill_null(np.nan).to_numpy() / 1e9
-    if not advances(seconds):
+    if not (stamps.count() and advances(seconds)):
+        text = f"holds no dates, but texts such as {dates.drop_nulls()[0]!r}"
+        why = COARSE if stamps.count() else Reason(text, "text")
         if rate is not None or choose_clock(numbers) is not None:
-            return table_of(path, numbers, left_out | {dates.name: COARSE}, rate)
+            return table_of(path, numbers, left_out | {dates.name: why}, rate)
+        if not stamps.count():
+            raise BadLog(path, f"{dates.name} {text}", expected="2024-05-01 12:00:00, or seconds")
         raise coarse_clock(path, dates.name, seconds)
     table = on_clock(path, seconds, 1.0, numbers, left_out)
-    origin = table.origin + int(first) / 1e9
+    origin = table.origin + first / 1e9
     meeting = 1.0 / rate if rate else None
     rule = "it holds dates"
     return replace(table, time=dates.name, origin=origin, clock_rule=rule, meeting=meeting)

@@ -299,9 +299,9 @@ def rest_of_seconds(name: str, names: Iterable[str]) -> tuple[str, int] | None:
     if not (match := _SECONDS.fullmatch(name.lower())):
         return None
     stems = (match[1],) if match[2] is None else (f"{match[2]}_", "")
-    wanted = {f"{stem}{part}": number for stem in stems for part, number in _PARTS.items()}
-    found = ((other, wanted[other.lower()]) for other in names if other.lower() in wanted)
-    return next(found, None)
+    parts = {f"{stem}{part}": number for stem in stems for part, number in _PARTS.items()}
+    columns = ((column, parts[column.lower()]) for column in names if column.lower() in parts)
+    return next(columns, None)
 
 
 _INDEX = re.compile(r"(.+)\[(\d{1,9})\]\Z", re.DOTALL)

@@ -13,7 +13,8 @@ _TIME = (
 )
 _DAY = (
     r"(?:(?P<year>\d{4})[-/.](?P<month>\d\d?)[-/.](?P<day>\d\d?)"
-    r"|(?P<first>\d\d?)(?:(?P<mark>[-/.])|[ ])(?P<second>\d\d?|[A-Za-z]{3}[a-z]{0,6})[-/. ]"
+    r"|(?P<first>\d\d?)(?:(?P<mark>[-/.])[ ]?|[ ](?:de[ ])?)"
+    r"(?P<second>\d\d?|[^\W\d_]{3,10}\.?)(?:[-/.][ ]?|[ ](?:de[ ])?)"
     r"(?P<last>\d{4}|\d\d))[T ,;]+"
 )
 _STAMP = rf"^(?:{_DAY}|(?P<days>\d+) ?d(?:ays?)?,? )?{_TIME}(?:\s*\[[^\]]*\])?$"
@@ -29,10 +30,14 @@ _COUNTED_DIGITS = (3, 6, 9)  # of a fourth number of a time: ms, us or ns withou
 _MONTHS = {
     spelling: f"{number:02d}"
     for number, spellings in enumerate(
-        ("jan gen ene", "feb", "mar mrz", "apr abr", "may mai mag", "jun giu", "jul lug",
-         "aug ago", "sep set", "oct okt ott out", "nov", "dec dez dic"), start=1)
+        ("jan gen ene", "feb fev", "mar mrz mrt maa", "apr abr avr", "may mai mag mei",
+         "jun giu", "jul lug", "aug ago aou", "sep set", "oct okt ott out", "nov", "dec dez dic"),
+        start=1)
     for spelling in spellings.split()
 }  # fmt: skip
+_AMERICAN = ("second", "first", "last")
+# Numbers of a date that are its day, month and year.
+_ORDERS = (("first", "second", "last"), _AMERICAN, ("last", "second", "first"))
 _DAY_NS = 86_400_000_000_000
 _FAST = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ")
 _BOOLEANS = {"true": "1", "false": "0", "on": "1", "off": "0", "yes": "1", "no": "0"}
@@ -67,6 +72,7 @@ _COMMAS = r"^[+-]?(\d*|[1-9]\d{0,2}(\.\d{3})+),\d+([eE][+-]?\d+)?$"
 _SPACED_GROUPS = r"^[+-]?[1-9]\d{0,2}(['’\u00a0\u202f ]\d{3})+([.,]\d*)?$"
 _WITH_UNIT = r"^([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([A-Za-zµ°%][A-Za-zµ°%/*^0-9]*)$"
 _WHOLE = r"^[+-]?\d{1,3}$"  # a number below 1,000
+_ZERO = r"^[+-]?0$"  # also one of the numbers with three decimals
 
 
 # Other layouts of dates and times, and the usual one.
@@ -100,9 +106,9 @@ def is_date(text: str) -> bool:
 def parse_dates(text: pl.Series) -> pl.Series:
     """Return dates (n,) as Int64 nanoseconds since 1970, times since midnight; others are null.
 
-    Whether day or month is first shows in the whole column: by AM or PM, by a number above 12, or
-    because the log is shorter. Times continue after midnight: a step back by more than half a day
-    is the next day.
+    Whether day, month or year is first shows in the whole column: by AM or PM, by a number above
+    12, or because the log is shorter. Times continue after midnight: a step back by more than half
+    a day is the next day.
     """
     for form in _FAST:
         if text.head(1).str.to_datetime(form, strict=False).count():
@@ -122,13 +128,13 @@ def parse_dates(text: pl.Series) -> pl.Series:
             text.name
         )
     is_american = parts["half"].count() > 0 and bool((parts["mark"] == "/").any())
-    readings = [_days(parts, is_month_first=order) for order in (is_american, not is_american)]
-    spans = [np.ptp(days.drop_nulls().to_numpy()) if days.count() else 0 for days in readings]
-    days, _ = max(
-        zip(readings, spans, strict=True),
-        key=lambda item: (item[0].count(), is_american or -item[1]),
-    )
-    return (days + time).rename(text.name)
+    readings = {order: _days(parts, *order) for order in _ORDERS}
+
+    def preference(order: tuple[str, str, str]) -> tuple[int, bool, float]:
+        days = readings[order].drop_nulls().to_numpy()
+        return len(days), is_american and order == _AMERICAN, -np.ptp(days) if len(days) else 0
+
+    return (readings[max(_ORDERS, key=preference)] + time).rename(text.name)
 
 
 def _usual_layout(text: pl.Series) -> pl.Series:
@@ -139,16 +145,16 @@ def _usual_layout(text: pl.Series) -> pl.Series:
     return text
 
 
-def _days(parts: pl.DataFrame, *, is_month_first: bool) -> pl.Series:
+def _days(parts: pl.DataFrame, day: str, month: str, year: str) -> pl.Series:
     """Return the days of dates (n,), ns since 1970; null for what is no date in this order."""
-    day, month = ("second", "first") if is_month_first else ("first", "second")
-    year = pl.coalesce("year", pl.when(pl.col("last").str.len_chars() == 2).then(
-        "20" + pl.col("last")).otherwise("last"))  # fmt: skip
+    digits = pl.col(year).str.len_chars()
+    century = pl.when(digits == 2).then("20" + pl.col(year))
+    year_digits = pl.coalesce("year", century, pl.when(digits == 4).then(year))
+    plain = pl.col(month).str.to_lowercase().str.normalize("NFD").str.replace_all(r"\p{M}", "")
+    number = plain.str.replace("^jui", "ju").str.head(3).replace(_MONTHS)  # juin, juillet
     spelled = pl.concat_str(
-        year,
-        pl.coalesce(
-            "month", pl.col(month).str.to_lowercase().str.head(3).replace(_MONTHS)
-        ).str.zfill(2),
+        year_digits,
+        pl.coalesce("month", number).str.zfill(2),
         pl.coalesce("day", pl.col(day)).str.zfill(2),
     )
     days = parts.select(spelled.str.to_date("%Y%m%d", strict=False)).to_series()
@@ -223,41 +229,41 @@ def spell_booleans(text: pl.Series) -> pl.Series:
     return text if is_text.any() else plain.replace(_BOOLEANS)
 
 
-def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
+def plain_digits(text: pl.Series, *, decimal_comma: bool | None) -> pl.Series:
     """Return numbers (n,) as float() reads them, and null for a value that is spelled as missing.
 
-    `1,234.5` is 1234.5. The whole column shows what its commas mean: 1,234 has groups of digits if
-    the table has decimal points, or if the numbers below 1,000 are whole.
+    `1,234.5` is 1234.5. 1,234 is 1.234 if the table has decimal commas, and has groups of digits if
+    it has decimal points. Else the column shows it: groups if its numbers below 1,000 are whole.
 
     Args:
         text: without spaces around it.
-        decimal_comma: whether the table has decimal commas. Without them, 1,5 is a number where
-            all numbers of the column are written with commas.
+        decimal_comma: whether the table has decimal commas; None if its commas could be both.
+            Without them, 1,5 is a number where all numbers of the column are written with commas.
     """
     text = _usual_spelling(text.replace([*MISSING, ""], None))
     has_points = text.str.contains(".", literal=True)
-    if not decimal_comma:
+    if decimal_comma is False:
         signed = text.filter(text.str.contains("[.,]"))
         decimal_comma = bool(
             len(signed) >= _FEWEST_COMMAS
             and signed.str.contains(_COMMAS).all()
             and not signed.str.contains(_GROUPS).all()
         )
-    if decimal_comma and text.filter(has_points).str.contains(_POINTS).all():
+    if decimal_comma is not False and text.filter(has_points).str.contains(_POINTS).all():
         text = text.str.replace_all(".", "", literal=True)  # 1.234 of Germany, next to 0,5
     if not text.str.contains(",", literal=True).any():
         return text
     has_comma = text.str.contains(",", literal=True).fill_null(value=False)
     with_comma = text.filter(has_comma)
     is_grouped = bool(with_comma.str.contains(_GROUPS).all())
-    below = text.filter(~has_comma).drop_nulls()
+    below = text.filter(~has_comma & ~text.str.contains(_ZERO))
     is_whole = bool(len(below)) and bool(below.str.contains(_WHOLE).all())
     if with_comma.str.contains(_SURE_GROUPS).any() or (
-        is_grouped and (is_whole or not decimal_comma)
+        is_grouped and (decimal_comma is False or (decimal_comma is None and is_whole))
     ):
         grouped = text.str.contains(_GROUPS).fill_null(value=False)
         return text.zip_with(~grouped, text.str.replace_all(",", "", literal=True))
-    if not decimal_comma:
+    if decimal_comma is False:
         return text
     return text.str.replace(",", ".", literal=True)
 

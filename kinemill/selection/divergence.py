@@ -64,12 +64,12 @@ def divergence(module: Any, rows: PackedDataset) -> str:
 
 def simulated_episodes(rows: PackedDataset, history: int) -> list[PackedEpisode]:
     """Return at most `MOST_RUNS` episodes; those of training fill what the other splits leave."""
-    chosen = list[PackedEpisode]()
+    simulated = list[PackedEpisode]()
     for split in SPLITS:
         episodes = [episode for episode in rows.of(split) if episode.rows > history]
-        if room := MOST_RUNS - len(chosen):
-            chosen += episodes[:: -(-len(episodes) // room) or 1]
-    return chosen
+        if room := MOST_RUNS - len(simulated):
+            simulated += episodes[:: -(-len(episodes) // room) or 1]
+    return simulated
 
 
 def _batches(episodes: list[PackedEpisode], history: int) -> Iterator[list[PackedEpisode]]:

@@ -57,3 +57,11 @@ def test_column_that_rises_in_each_row_is_no_time_step(name):
     clock = choose_clock(numbers)
     assert step_column(numbers) is None
     assert clock is None or clock.spelled_unit == "ms"
+
+
+def test_rising_column_behind_settings_of_few_rows_is_the_clock_of_a_table_without_names():
+    settings = np.where(K < 5.0, 2.5, np.nan)
+    numbers = {"column_2": settings, "column_4": 2e-5 * K - 0.01, "column_5": np.sin(K)}
+    choice = choose_clock(numbers)
+    assert choice is not None
+    assert choice.name == "column_4"

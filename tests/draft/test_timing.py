@@ -102,6 +102,15 @@ def test_row_numbers_called_time_are_no_clock_next_to_a_rate(tmp_path, time, ste
     assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["y", "u"])
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_rate_above_a_table_counts_and_not_its_row_numbers_called_time(tmp_path, time, newline):
+    rows = [f"{k},{t % 3:.4f},{np.cos(40 * t):.4f}" for k, t in enumerate(time)]
+    path = tmp_path / "a.csv"
+    path.write_bytes(newline.join(["# Sample rate: 500 Hz", "time,u,y", *rows, ""]).encode())
+    task, _ = load(tmp_path, "counted", path)
+    assert (task.ingest.rate, task.ingest.time) == (500.0, [])
+
+
 def test_logs_that_state_different_rates_are_not_drafted_together(tmp_path, time):
     for name, rate in {"a.csv": 50.0, "b.csv": 100.0}.items():
         values = {"u": np.sin(50 * time), "y": np.cos(40 * time), "fs": np.full(len(time), rate)}
@@ -142,6 +151,15 @@ def test_dates_in_whole_seconds_are_refused_with_the_rate_of_the_rows(tmp_path, 
     with pytest.raises(BadLog, match=r"Date has 9 different timestamps in 800 rows.*--rate 100"):
         draft("press", path)
     assert build("press", path, 100.0).dt == 0.01
+
+
+def test_texts_that_only_look_like_dates_leave_out_their_log_or_their_column(tmp_path, time):
+    texts = ["30 foo 2024 12:00:00"] * len(time)
+    path = tmp_path / "a.csv"
+    path.write_text(stamped_by("Date", texts, time))
+    with pytest.raises(BadLog, match=r"Date holds no dates, but texts such as '30 foo 2024"):
+        draft("press", path)
+    assert "holds no dates" in build("press", path, 100.0).tables[0].left_out["Date"]
 
 
 def test_another_clock_is_preferred_to_dates_in_whole_seconds(tmp_path, time):

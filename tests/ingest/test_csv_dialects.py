@@ -49,6 +49,18 @@ def test_commas_of_whole_numbers_next_to_decimal_points_group_digits(write, task
     assert [row[1] for row in log.frame.rows()] == [1500.0, 1.0]
 
 
+@pytest.mark.parametrize("proof", ["0,5", "3"])
+@pytest.mark.parametrize("rows", [3, 40])
+def test_three_digits_behind_a_comma_are_decimals_next_to_decimal_commas_or_only_zeros(
+    write, task, rows, proof
+):
+    still = [f"{k};0;0;0" for k in range(rows)]
+    text = "\n".join(["time;position;velocity;torque", *still, f"50;12,345;{proof};3"]) + "\n"
+    path = write("a.csv", text)
+    assert read(path, task).frame.row(-1)[1:] == (12.345, float(proof.replace(",", ".")), 3.0)
+    assert read_text(path).values["position"][1][-1] == 12.345
+
+
 @pytest.mark.parametrize(
     "stamps",
     [

@@ -80,6 +80,29 @@ def test_a_number_in_the_column_keeps_the_words():
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        *("1 mai 2024", "1 de mayo 2024", "1. Mai 2024", "1-mei-24"),
+        *("1 maggio 2024", "1 de maio de 2024"),
+    ],
+)
+def test_months_of_six_languages_are_read(text):
+    assert is_date(f"{text} 12:00:00")
+    assert parse_dates(pl.Series([f"{text} 12:00:00"])).to_list() == [NOON]
+
+
+def test_two_digits_in_front_are_the_year_if_the_next_day_follows_then():
+    days = parse_dates(pl.Series(["24/04/30 23:59:59", "24/05/01 00:00:00"]))
+    assert days.to_list() == [NOON - 43_201_000_000_000, NOON - 43_200_000_000_000]
+
+
+def test_months_with_accents_and_of_the_same_first_letters_are_told_apart():
+    names = ("févr.", "Mär", "août", "déc.", "juin", "juillet")
+    days = parse_dates(pl.Series([f"1 {name} 2024 00:00:00" for name in names]))
+    assert days.cast(pl.Datetime("ns")).dt.month().to_list() == [2, 3, 8, 12, 6, 7]
+
+
+@pytest.mark.parametrize(
     ("texts", "first"),
     [
         (("11:59:59 PM", "12:00:00 AM"), 86_399_000_000_000),
@@ -132,7 +155,7 @@ def test_spellings_of_nan_are_nan(spelling):
 
 
 def test_whole_numbers_below_a_thousand_show_groups_of_digits():
-    plain = plain_digits(pl.Series(["1,234", "-739", "12,000"]), decimal_comma=True)
+    plain = plain_digits(pl.Series(["1,234", "-739", "12,000"]), decimal_comma=None)
     assert plain.to_list() == ["1234", "-739", "12000"]
 
 

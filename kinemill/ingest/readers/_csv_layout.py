@@ -38,6 +38,10 @@ _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")  # digits in groups of t
 GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # the same, surely no decimal comma in front
 _POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+# The same without doubt, in a row: 0,125 or 1,5, but not 1,234.
+_SURE_COMMA = re.compile(
+    rb"(?m)(?:^|[;\t| \"])[+-]?(?:0?,\d+|\d{4,},\d+|\d+,(?:\d\d?|\d{4,}))(?=[;\t| \"\r\n])"
+)
 _RULED = re.compile(rb"[-=+|:\s]*(--|==)[-=+|:\s]*")  # a line under a header
 ENCODED_LINES = 200  # with other letters than ASCII, which show the encoding
 _LATIN = r"(?<![^\x00-\x7f])[À-ÖØ-öø-ž°µ²³·–—±€«»“”„’Ω‰]{1,2}(?![^\x00-\x7f])"
@@ -66,7 +70,7 @@ class Layout:
         last_row: last line, without its newline.
         cut: whether the file does not end in a newline.
         blank_end: number of blank lines at the end.
-        decimal_comma: whether numbers are written as 1,5.
+        decimal_comma: whether numbers are written as 1,5; None: the digits of each column show it.
         comments: whether lines under the header start with #, or one holds the units.
         units: units of the columns in the line under the header, by name.
         remarks: what a reader of the draft has to know.
@@ -80,7 +84,7 @@ class Layout:
     last_row: bytes
     cut: bool
     blank_end: int
-    decimal_comma: bool
+    decimal_comma: bool | None
     comments: bool
     units: dict[str, str] = field(default_factory=dict[str, str])
     remarks: tuple[str, ...] = ()
@@ -232,7 +236,7 @@ def inspect(source: Path | bytes) -> Layout:
         end.rsplit(b"\n", 1)[-1],
         newlines == 0,
         max(newlines - 1, 0),
-        _has_decimal_comma(cells[has_units:], separator),
+        _has_decimal_comma(cells[has_units:], separator, head[start:] + tail),
         has_units
         or numbered
         or b"\n#" in tail
@@ -405,10 +409,11 @@ def is_row(text: bytes, header: bytes) -> bool:
     return len(fields) == width > 1 and len(numbers) * 2 > width
 
 
-def _has_decimal_comma(cells: list[list[str]], separator: str) -> bool:
+def _has_decimal_comma(cells: list[list[str]], separator: str, text: bytes) -> bool | None:
     """Return whether numbers have a decimal comma: some do, and none has a decimal point.
 
-    Between commas, a quoted 1,234 is a group of digits, unless others show decimal commas.
+    Between commas, a quoted 1,234 is a group of digits, unless others show decimal commas. None if
+    all numbers with a comma in the first rows, and in `text`, could be either.
     """
     fields = [cell for row in cells for cell in row]
     is_number = [bool(_NUMBER.fullmatch(cell) or _GROUPED.fullmatch(cell)) for cell in fields]
@@ -417,9 +422,10 @@ def _has_decimal_comma(cells: list[list[str]], separator: str) -> bool:
     are_groups = bool(with_comma) and separator != ","  # 1.234 next to 0,5
     if points and not (are_groups and all(map(_POINTS.fullmatch, points))):
         return False
-    if separator != ",":
-        return bool(with_comma)
-    return any(not GROUPS.fullmatch(cell) for cell in with_comma)
+    is_sure = any(not GROUPS.fullmatch(cell) for cell in with_comma)
+    if is_sure or separator == ",":
+        return is_sure
+    return _SURE_COMMA.search(text) is not None or (None if b"," in text else False)
 
 
 def is_binary(head: bytes) -> bool:

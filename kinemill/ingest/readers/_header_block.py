@@ -7,8 +7,9 @@ such as its sampling rate.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from kinemill.ingest.name_heuristics import is_stamp
 from kinemill.ingest.readers._csv_layout import is_value
 from kinemill.ingest.terms import word_set
 from kinemill.task.units import read_unit
@@ -60,9 +61,9 @@ def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str
     labeled = [at for at in texts if _label_columns(rows[at], row)]
     if not (labeled or full):
         return None
-    at = (labeled or full)[0]
+    at = labeled[0] if labeled else _names_line(rows, full)
     names = rows[at]
-    units = rows[unit_rows[0]] if unit_rows else [""] * width
+    units = rows[unit_rows[0]] if unit_rows else _known_units(rows.get(at + 1, [""] * width))
     if labeled:
         unnamed = CLOCK if row[0] else ""
         columns = _label_columns(names, row)
@@ -79,8 +80,36 @@ def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str
     is_plain = at + len(unit_rows) == len(lines) - 1 and unit_rows in ([], [at + 1])
     if is_plain and min(rows) == at and not labeled and not is_grouped:
         return None
+    if names[-1].lower() == "comment" and not row[-1]:  # of LabVIEW
+        names = [*names[:-1], ""]
     clock = CLOCK if row[0] else ""
+    units = ["" if name.lower() in _X else unit for name, unit in zip(names, units, strict=True)]
     return [clock if name.lower() in _X else name for name in names], units
+
+
+def _names_line(rows: Mapping[int, Row], full: Sequence[int]) -> int:
+    """Return the line of names among full lines, the last of which is first.
+
+    It is the first one of different cells, as texts under names are units or comments. Without the
+    name of a clock, two cells may describe the recording.
+    """
+    last = best = full[0]
+    for at in full[1:]:
+        cells = rows[at]
+        is_named = all(cells) and len({*cells}) == len(cells)
+        is_weaker = not _has_clock(cells) and (_has_clock(rows[best]) or len(cells) == 2)
+        if is_named and not is_weaker and all(below in rows for below in range(at, last)):
+            best = at
+    return best
+
+
+def _has_clock(cells: Row) -> bool:
+    return any(map(is_stamp, cells))
+
+
+def _known_units(cells: Row) -> list[str]:
+    """Return the known units in a line whose first cell is a unit, and "" for its other cells."""
+    return [cell if read_unit(cells[0]) and read_unit(cell) else "" for cell in cells]
 
 
 def _label_columns(cells: Row, row: Row) -> set[int]:
@@ -113,7 +142,7 @@ def _filled(cells: Row) -> list[str]:
 
 def stated_rate(lines: Sequence[Row]) -> float | None:
     """Return the rate, Hz, that lines of cells above a table state, or None."""
-    cells = [cell.strip(' ":') for line in lines for cell in line if cell.strip()]
+    cells = [cell.strip(' ":\r') for line in lines for cell in line if cell.strip()]
     for key, value, following in zip(cells, cells[1:], [*cells[2:], ""], strict=False):
         word, _, bracketed = key.lower().partition("[")
         word = re.sub(r"[\W_]", "", word)

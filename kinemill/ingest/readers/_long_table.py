@@ -7,10 +7,12 @@ own rates then have their own clocks, as in any table with empty cells (`topic_c
 A table is long if one column is named value, one holds timestamps, and texts or numbers in others
 name a signal: by the name of the column, or because a few texts repeat. Several such columns are
 joined: `motor1.position`. A table with another number that varies is wide, unless its rows are
-those of several joints, robots or topics by turns: its columns are `hip.position` and so on.
+those of several joints, robots or topics by turns: its columns are `hip.position` and so on. Texts
+by turns next to the only number, at the same timestamps, are signals whatever the columns are
+called. Values of bad quality are missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +20,7 @@ import polars as pl
 
 from kinemill.ingest.name_heuristics import is_stamp, split_words
 from kinemill.ingest.raw import ColumnAttributes
+from kinemill.ingest.readers._csv_layout import is_value
 from kinemill.ingest.readers._nested import flat
 from kinemill.ingest.text_values import is_date, parse_dates
 from kinemill.task import Task
@@ -26,23 +29,32 @@ OFTEN = 5  # rows per name of a signal
 MIXED = 0.2  # share of rows whose signal differs from that of the previous row
 MOST = 4096  # signals
 NUMBERS = 0.1  # share of the values that are numbers; other signals may be texts
-HALF = 0.5  # the same, of another column
-_VALUES = {"value", "values", "val", "reading"}
+SHARED = 0.75  # most timestamps per row of signals without a name
+HALF = 0.5  # share of numbers in another column
+_VALUES = {
+    *("value", "values", "val", "reading"),
+    *("wert", "messwert", "valeur", "valor", "valore", "waarde"),
+}
 _TIMES = {"time", "stamp"}  # last word, as in `elapsed time` and `header.stamp`
 _UNITS = {"unit", "units", "uom"}
 _NAMES = {
     *("name", "signal", "channel", "variable", "var", "parameter", "param", "metric", "tag"),
     *("tagname", "sensor", "topic", "key", "field", "item", "point", "quantity", "id"),
     *("measurement", "series", "device", "address", "kanal", "messstelle", "bezeichnung"),
+    *("nom", "nombre", "nome", "naam"),
 }
 # Last words of a column that names what a row with several values is about.
 _OWNERS = {
     *("joint", "axis", "motor", "robot", "agent", "vehicle", "drone", "body", "marker", "topic"),
     *("sensor", "device", "name", "id", "actuator", "servo"),
 }
+_QUALITY = {"quality", "qualitat", "qualite", "calidad", "qualidade", "qualita", "kwaliteit"}
+# Codes of OPC from 192 on, and words; the others are bad or uncertain.
+_GOOD = r"^(?:19[2-9]|2[0-4]\d|25[0-5]|(?:good|ok|gut|bon|bonne|bueno|buena|bom|buono|goed)\b.*)$"
+_BAD = r"^(?:bad|schlecht|mauvais|malo|mala|ruim|cattivo|slecht)"
 # Of a row, and not of its signal.
-_ROW_WORDS = {
-    *("quality", "status", "flag", "flags", "comment", "note", "level", "severity", "type"),
+_ROW_WORDS = _QUALITY | {
+    *("status", "flag", "flags", "comment", "note", "level", "severity", "type"),
 }
 
 # Columns of the pivot; no signal has such a name.
@@ -64,16 +76,26 @@ class LongTable:
         names: columns whose values, joined by a point, name the signal.
         value: column of the values.
         unit: column of their units; None without one.
+        quality: column that tells bad values; None without one.
     """
 
     times: list[str]
     names: list[str]
     value: str
     unit: str | None
+    quality: str | None = None
 
     def signals(self, frame: pl.DataFrame) -> pl.Series:
         """Return the name of the signal of each row (n,); null where a part of it is missing."""
         return frame.select(pl.concat_str(self.names, separator=".").alias("signal"))["signal"]
+
+    def bad(self, frame: pl.DataFrame) -> pl.Series:
+        """Return in which rows (n,) the quality is not good; in none if it has no known code."""
+        codes = frame[self.quality or self.value].cast(pl.String).str.strip_chars()
+        codes = codes.str.to_lowercase()
+        is_good = codes.str.contains(_GOOD)
+        is_known = self.quality is not None and (is_good | codes.str.contains(_BAD)).any()
+        return (~is_good & is_known).fill_null(value=False)
 
     def units(self, frame: pl.DataFrame) -> dict[str, ColumnAttributes]:
         """Return the unit of each signal of a table (n, columns) that has only one unit."""
@@ -87,19 +109,28 @@ class LongTable:
         return {signal: ColumnAttributes(unit=unit) for signal, unit in alone.rows()}
 
 
-def may_be_long(names: Sequence[str], task: Task | None = None) -> bool:
+def may_be_long(names: Sequence[str], task: Task | None = None, row: Sequence[str] = ()) -> bool:
     """Return whether a header has one column of values, or one that may name the owner of a row.
 
-    A table whose columns of values are themselves channels of the task is not long.
+    The same if the first row has one number next to texts. A table whose columns of values are
+    themselves channels of the task is not long.
     """
     values = _value_columns(names)
-    if len(values) != 1 and not any(map(_is_owner, names)):
+    cells = dict(zip(names, row, strict=False))
+    numbers = [n for n, cell in cells.items() if is_value(cell) and not is_date(cell)]
+    is_mixed = len(_measured(numbers)) == 1 and not all(map(is_value, row))
+    if len(values) != 1 and not any(map(_is_owner, names)) and not is_mixed:
         return False
     if task is None:
         return True
     sources = {source.name for channel in task.channels.values() for source in channel.source}
     used = sources | task.channels.keys()
     return values[0] not in used if len(values) == 1 else used.isdisjoint(names)
+
+
+def _measured(names: Iterable[str]) -> list[str]:
+    """Return the names of columns of numbers that may be a measured value."""
+    return [name for name in names if not (is_stamp(name) or {*split_words(name)} & _ROW_WORDS)]
 
 
 def _value_columns(names: Sequence[str]) -> list[str]:
@@ -115,17 +146,26 @@ def as_long(frame: pl.DataFrame) -> tuple[LongTable, pl.DataFrame] | None:
 
     The header has to pass `may_be_long`.
     """
-    if len(_value_columns(frame.columns)) == 1:
-        return None if (table := find_long(frame)) is None else (table, frame)
+    if len(values := _value_columns(frame.columns)) == 1:
+        return None if (table := find_long(frame, *values)) is None else (table, frame)
     owners = [name for name in frame.columns if _is_owner(name) and _alternates(frame[name])]
     table = flat(frame)
     kinds = {series.name: _kind(series) for series in table if series.name not in owners}
     times = [name for name, kind in kinds.items() if kind == "date" or (kind and is_stamp(name))]
     numbers = [name for name, kind in kinds.items() if kind == "number" and name not in times]
+    if len(_measured(numbers)) == 1 and (long := find_long(frame, *_measured(numbers))):
+        rows = frame.select(long.times[0], *long.names)
+        return (long, frame) if _takes_turns(rows) else None
     if len(owners) != 1 or not times or not numbers:
         return None
     rows = table.unpivot(numbers, index=[*times, *owners], variable_name=_FIELD, value_name=_VALUE)
     return LongTable(times, [*owners, _FIELD], _VALUE, None), rows.drop_nulls(_VALUE)
+
+
+def _takes_turns(rows: pl.DataFrame) -> bool:
+    """Return whether rows of timestamp and name have several names per timestamp, each once."""
+    is_shared = rows[:, 0].n_unique() < SHARED * len(rows)
+    return is_shared and rows.n_unique() > (1.0 - NUMBERS) * len(rows)
 
 
 def _alternates(column: pl.Series) -> bool:
@@ -137,14 +177,13 @@ def _alternates(column: pl.Series) -> bool:
     return is_few and isinstance(changes, float) and changes > MIXED
 
 
-def find_long(frame: pl.DataFrame) -> LongTable | None:
+def find_long(frame: pl.DataFrame, value: str) -> LongTable | None:
     """Return the columns of a long table; None if the table is not long.
 
     Args:
-        frame: all columns of the table (n, columns), texts or numbers, with one column of values as
-            in `may_be_long`.
+        frame: all columns of the table (n, columns), texts or numbers.
+        value: its column of values.
     """
-    (value,) = _value_columns(frame.columns)
     remaining = frame.drop(value)
     kinds: dict[str, Kind] = {
         series.name: kind for series in remaining if (kind := _kind(series)) is not None
@@ -161,7 +200,10 @@ def find_long(frame: pl.DataFrame) -> LongTable | None:
     if not times or not names or _share_of_numbers(frame[value]) < NUMBERS:
         return None
     more = [name for name in rest if name not in names and kinds[name] == "number"]
-    return None if _is_any_measured(frame, names, more) else LongTable(times, names, value, unit)
+    if _is_any_measured(frame, names, more):
+        return None
+    quality = next((name for name in kinds if set(split_words(name)) & _QUALITY), None)
+    return LongTable(times, names, value, unit, quality)
 
 
 def _is_any_measured(frame: pl.DataFrame, names: list[str], numbers: list[str]) -> bool:
@@ -243,7 +285,8 @@ def widen(frame: pl.DataFrame) -> pl.DataFrame | None:
         return None
     table, frame = long
     times = pl.DataFrame([_as_time(stamps) for stamps in frame.select(table.times)])
-    return pivot(times, table.signals(frame), frame[table.value].cast(pl.Float64, strict=False))
+    values = frame[table.value].cast(pl.Float64, strict=False)
+    return pivot(times, table.signals(frame), values.set(table.bad(frame), None))
 
 
 def _as_time(stamps: pl.Series) -> pl.Series:

@@ -203,8 +203,8 @@ class MessageCollector:
         for frame_topic, part in _frames(topic, message):
             self._first.setdefault(frame_topic, part)
             fields = _fields(part)
-            known = self._field_names.get(frame_topic, [])
-            names = [*known, *(f"{frame_topic}.{name}" for name in fields)]
+            earlier = self._field_names.get(frame_topic, [])
+            names = [*earlier, *(f"{frame_topic}.{name}" for name in fields)]
             self._field_names[frame_topic] = list(dict.fromkeys(names))
             if frame_topic != topic or any(map(_has_label, map(_path, fields))):
                 self._listed.setdefault(topic, [])

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import polars as pl
@@ -199,7 +199,7 @@ def _converters(head: bytes) -> list[Callable[[bytes], bytes]]:
     names, cells = _top_of(head)
     if _LIST.search(head) or any(_CELL.fullmatch(re.sub(_WORDS, "(", cell)) for cell in cells):
         converters.append(_with_elements)
-    elif _are_clock_pairs(names):
+    elif _clock_columns(names, cells):
         converters.append(_on_shared_clock)
     elif _date_columns(names, cells):
         converters.append(_with_dates)
@@ -256,34 +256,50 @@ def _without_labels(content: bytes) -> bytes:
     return header + b"\n" + _LABEL.sub(b"", content[start:])
 
 
-def _are_clock_pairs(names: list[str]) -> bool:
-    """Return whether each second column of a header, from the first, is a clock."""
-    are_clocks = [CLOCK in {*split_words(name)} or is_stamp(name) for name in names]
-    return len(names) > 3 and are_clocks == [True, False] * (len(names) // 2)
+def _clock_columns(names: list[str], cells: list[str]) -> list[int]:
+    """Return the columns of clocks that start groups of columns, from the first; [] if one does.
+
+    Each second column is a clock, or some repeat the name of the first, as `time_1` that of `time`,
+    and its first cell, apart from zeros at its end.
+    """
+    clocks = [at for at, n in enumerate(names) if CLOCK in split_words(n) or is_stamp(n)]
+    if len(names) > 3 and clocks == [*range(0, len(names), 2)] and len(names) % 2 == 0:
+        return clocks
+    plain = [re.sub(r"[\W_]*\d*[\W_]*$", "", name).lower() for name in names]
+    starts = [cell.rstrip("0.,") for cell in cells]
+    clocks = [at for at in clocks if plain[at] == plain[0] and starts[at : at + 1] == starts[:1]]
+    is_grouped = len(clocks) > 1 and clocks[0] == 0 and all(b - a > 1 for a, b in pairwise(clocks))
+    return clocks if is_grouped and clocks[-1] < len(names) - 1 else []
 
 
 def _on_shared_clock(content: bytes) -> bytes:
-    """Return a table of pairs of clock and value as one with the first clock for all values.
+    """Return a table of groups of clock and values as one with the first clock for all values.
 
     Cells are empty where a value has no sample at the time of another one.
     """
     frame = _as_text(content)
-    clocks = frame[:, ::2]
     names = [name.strip() for name in frame.columns]
+    starts = _clock_columns(*_top_of(content[:HEAD]))
+    clocks = frame[:, starts]
     first = clocks[:, 0]
     if all(first.equals(clock) for clock in clocks):
-        shared = frame[:, [0, *range(1, frame.width, 2)]]
+        shared = frame.drop(clocks.columns[1:])
     else:
-        pairs = [frame[:, [at, at + 1]].drop_nulls() for at in range(0, frame.width, 2)]
-        pairs = [pair.rename({pair.columns[0]: names[0]}) for pair in pairs]
+        groups = [frame[:, start:end] for start, end in pairwise([*starts, frame.width])]
+        groups = [
+            group.filter(~pl.all_horizontal(pl.nth(range(1, group.width)).is_null()))
+            .rename({group.columns[0]: names[0]})
+            .drop_nulls(names[0])
+            for group in groups
+        ]
         shared = reduce(
-            lambda table, pair: table.join(pair, names[0], "full", coalesce=True), pairs
+            lambda table, group: table.join(group, names[0], "full", coalesce=True), groups
         )
         is_dated = is_date(shared[names[0]][0])
         order = (
             parse_dates(shared[names[0]])
             if is_dated
-            else plain_digits(shared[names[0]], decimal_comma=True).cast(pl.Float64)
+            else plain_digits(shared[names[0]], decimal_comma=True).cast(pl.Float64, strict=False)
         )
         shared = shared[order.arg_sort()]
     return shared.write_csv(separator=";").encode()
@@ -518,6 +534,8 @@ def _count_texts(lines: Sequence[bytes], separator: bytes | None) -> int | None:
     where rows have values.
     """
     rows = [[decode(field).strip() for field in line.split(separator)] for line in lines]
+    if not rows[0][-1]:  # LabVIEW ends its first row with an empty comment
+        rows = [[*row, ""] if len(row) == len(rows[0]) - 1 else row for row in rows]
     widths = {len(row) for row in rows}
     if len(widths) != 1 or widths <= {0, 1} or any(sum(map(bool, row)) < 2 for row in rows):
         return None

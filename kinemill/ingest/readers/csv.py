@@ -14,6 +14,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, cast
@@ -104,7 +105,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     """
     source = source_of(path)
     layout = inspect(source)
-    if may_be_long(layout.names, task) and (table := _long_table(source, layout)) is not None:
+    if (table := _long_table(source, layout, task)) is not None:
         return _read_long(*table, layout, task)
     columns = match_columns(layout.names, task)
     media = media_columns(dict.fromkeys(layout.names, pl.String()), task)
@@ -148,7 +149,7 @@ def is_wide(path: Path) -> bool:
         return True
     if marks and episode_starts(marks, len(next(iter(marks.values())))):
         return False
-    return not may_be_long(layout.names) or _long_table(source, layout) is None
+    return _long_table(source, layout) is None
 
 
 def _marks(
@@ -190,19 +191,25 @@ def _cut_reason(row: int, layout: Layout) -> Reason:
 
 
 def about(path: Path) -> About:
-    """Return the units of the signals of a long table; nothing for other tables.
+    """Return the clock and the units of the signals of a long table; nothing for other tables.
 
     Raises:
         Unreadable: The file has no header or no rows.
     """
     source = source_of(path)
     layout = inspect(source)
-    rows = _long_table(source, layout) if may_be_long(layout.names) else None
-    return About() if rows is None else About(columns=rows[0].units(rows[1]))
+    if (long := _long_table(source, layout)) is None:
+        return About()
+    table, rows = long
+    return About(columns=table.units(rows), clock=table.times[0])
 
 
-def _long_table(source: Path | bytes, layout: Layout) -> tuple[LongTable, pl.DataFrame] | None:
+def _long_table(
+    source: Path | bytes, layout: Layout, task: Task | None = None
+) -> tuple[LongTable, pl.DataFrame] | None:
     """Return the columns of a long table and all its rows as text; None if the file is none."""
+    if not may_be_long(layout.names, task, layout.fields(layout.first_row)):
+        return None
     indices = {name: at for at, name in enumerate(layout.names) if name}
     text = _as_text(_whole_lines(source, layout), layout, indices)
     text = text.head(text.height - (layout.drop_last and not layout.cut))
@@ -221,7 +228,8 @@ def _read_long(table: LongTable, text: pl.DataFrame, layout: Layout, task: Task)
     """
     commas = {"decimal_comma": layout.decimal_comma}
     signals = table.signals(text)
-    value = text[table.value]
+    is_bad = table.bad(text)
+    value = text[table.value].set(is_bad, None)
     names = [*table.times, *signals.drop_nulls().unique(maintain_order=True)]
     columns = match_columns(names, task)
     plain = plain_digits(spell_booleans(value), **commas)
@@ -241,7 +249,23 @@ def _read_long(table: LongTable, text: pl.DataFrame, layout: Layout, task: Task)
         else _stamps(stamps, plain_digits(stamps, **commas), first)
         for stamps in text.select(table.times)
     ]
-    return read_table(pivot(pl.DataFrame(times), signals, numbers), task)
+    log = read_table(pivot(pl.DataFrame(times), signals, numbers), task)
+    return replace(log, reasons=[*log.reasons, *_quality_reasons(is_bad)])
+
+
+def _quality_reasons(is_bad: pl.Series) -> list[Reason]:
+    """Return the reason for values of bad quality (n,), if there are any."""
+    if not (count := int(is_bad.sum())):
+        return []
+    return [
+        reason(
+            "quality",
+            "whole log",
+            f"{count} of {len(is_bad)} values whose quality is not good",
+            expected="values of good quality",
+            fix="nothing to do: these values are missing",
+        )
+    ]
 
 
 def _numbers(
@@ -250,7 +274,9 @@ def _numbers(
     """Read the requested columns as numbers; fall back to the lenient parser."""
     source = _whole_lines(source, layout) if layout.cut else source
     try:
-        is_lenient = layout.comments or (layout.decimal_comma and layout.separator == ",")
+        is_doubtful = layout.decimal_comma is None
+        is_quoted = layout.decimal_comma and layout.separator == ","
+        is_lenient = layout.comments or is_doubtful or is_quoted
         for kind in [] if is_lenient else _time_kinds(layout, columns):
             try:
                 frame = _read_fast(source, layout, columns, kind)
@@ -309,7 +335,7 @@ def _read_fast(
         schema_overrides={
             names[at]: time if name == TIME else pl.Float64 for name, at in indices.items()
         },
-        decimal_comma=layout.decimal_comma,
+        decimal_comma=layout.decimal_comma is True,
         glob=False,  # a path may contain `[2]`
         encoding="utf8-lossy",  # invalid bytes in a text column do not affect numbers
     )

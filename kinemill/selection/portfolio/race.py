@@ -203,13 +203,17 @@ class _Race:
     def _fit(self, candidates: list[Candidate]) -> None:
         """Fit candidates in closed form, those of slow families after all others."""
         entries = self._entries
-        taken = dict[str, float]()  # s, by family
+        seconds = dict[str, float]()  # by family
+
+        def wait(candidate: Candidate) -> float:
+            return seconds.get(family_of(candidate.name), 0.0)
+
         while candidates:
-            candidate = min(candidates, key=lambda waiting: taken.get(family_of(waiting.name), 0.0))
+            candidate = min(candidates, key=wait)
             candidates.remove(candidate)
             if entries.spent < CLOSED * entries.budget:
                 limit = (CLOSED + SHORTEST) * entries.budget - entries.spent
-                taken[family_of(candidate.name)] = self._attempt(candidate, 0, limit).seconds
+                seconds[family_of(candidate.name)] = self._attempt(candidate, 0, limit).seconds
             else:
                 self._skip(candidate)
 

@@ -11,6 +11,9 @@ from kinemill.ingest.readers._header_block import names_and_units, stated_rate
         (["Tool,2", "", "t,q,u", "(ms),(deg),(Nm)", "begin"], "0,1,2", "t q u", "(ms) (deg) (Nm)"),
         ([",,a,,b,", "n,t,x,y,x,y"], "1,0,1,2,3,4", "n t a.x a.y b.x b.y", None),
         (["name,t,q", "unit,s,rad", "start"], ",0,1", "- t q", "- s rad"),
+        (["time,pos,cmd", "s,rad,V", "now,coder,AO0"], "0,1,2", "time pos cmd", "s rad V"),
+        (["time,pos,cmd", "s,ticks,inc"], "0,1,2", "time pos cmd", "s - -"),
+        (["rig,old,new", "time,pos,cmd", "ms,deg,V"], "0,1,2", "time pos cmd", "ms deg V"),
         (["Name,q,Name,u", "Offset,0,Offset,0"], "0,1,0,2", "time q time u", None),
     ],
 )

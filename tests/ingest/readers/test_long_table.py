@@ -26,6 +26,10 @@ def lines(rows, header="time,signal,value", separator=","):
     return "\n".join([header, *(separator.join(map(str, row)) for row in rows)]) + "\n"
 
 
+def dated(seconds):
+    return f"2026-01-01 10:00:{seconds:09.6f}"
+
+
 def columns(log):
     return [log.frame[name].to_list() for name in ("angle", "velocity", "torque")]
 
@@ -39,18 +43,31 @@ WIDE = list(SIGNALS.values())
         ("time,signal,value", LONG, ","),
         ("time,name,val", sorted(LONG, key=lambda row: row[1]), ","),  # signal after signal
         ("time;Messstelle;Value", [(t, n, str(v).replace(".", ",")) for t, n, v in LONG], ";"),
-        ("id\ttime\tquality\tvalue", [(n, t, ["ok", "bad"][t > 2], v) for t, n, v in LONG], "\t"),
+        ("id\ttime\tquality\tvalue", [(n, t, ["ok", "Good"][t > 2], v) for t, n, v in LONG], "\t"),
         ("time,line,where,value", [(t, "A", n, v) for t, n, v in LONG], ","),  # names by content
         ("time,signal,unit,value", [(t, n, "m", v) for t, n, v in LONG], ","),
+        ("Datum;Gruppe;Wert;Info", [(dated(t), n, v, "x") for t, n, v in LONG], ";"),
+        ("SourceTimestamp,Gruppe,Zahl", [(dated(t), n, v) for t, n, v in LONG], ","),
         (",time,_field,_value", [("", t, n, v) for t, n, v in LONG], ","),
     ],
 )
 def test_each_signal_is_a_column(write, task, header, rows, separator):
-    if separator == ";":
+    if "Messstelle" in header:
         rows = [(str(t).replace(".", ","), n, v) for t, n, v in rows]
-    log = csv.read(write("a.csv", lines(rows, header, separator)), task)
+    path = write("a.csv", lines(rows, header, separator))
+    clock = csv.about(path).clock
+    log = csv.read(path, with_ingest(task, time=[clock]))
     assert columns(log) == WIDE
-    assert log.frame["time_s"].to_list() == [round(0.01 * k, 2) for k in range(N)]
+    seconds = (log.frame["time_s"] - log.frame["time_s"][0]) / log.ticks
+    assert seconds.to_list() == pytest.approx([round(0.01 * k, 2) for k in range(N)])
+
+
+@pytest.mark.parametrize("codes", [(192, 0), ("gut", "schlecht"), ("Good", "Bad_NoData")])
+def test_values_of_bad_quality_are_missing_with_a_reason_that_counts_them(write, task, codes):
+    rows = [(t, n, v, codes[k % 100 == 50]) for k, (t, n, v) in enumerate(LONG)]
+    log = csv.read(write("a.csv", lines(rows, "time,name,value,Quality")), task)
+    assert log.reasons[0]["found"] == "18 of 1800 values whose quality is not good"
+    assert sum(values.count(None) for values in columns(log)) == 18
 
 
 def test_columns_that_name_a_signal_together_are_joined(write, make_task):

@@ -163,3 +163,39 @@ def test_half_a_row_under_remarks_is_counted(write, make_task):
 def test_one_number_in_each_line_is_a_column(write):
     path = write("a.txt", "\n".join(str(value) for value in ROWS[:, 1]) + "\n")
     assert np.allclose(columns_of(path)[0]["column_1"], ROWS[:, 1])
+
+
+def test_names_of_labview_lie_below_its_last_header_though_the_comment_is_empty(write, task):
+    """The first row ends with an empty comment, and the others end before it."""
+    rows = [f"{k / 100}\t{np.sin(k)}\t{k % 7}\t{k % 5}" for k in range(50)]
+    text = [
+        "LabVIEW Measurement\t",
+        "***End_of_Header***\t",
+        "",
+        "Y_Unit_Label\trad\trad/s\tV\t",
+        "X_Dimension\tTime\tTime\tTime\t",
+        "Delta_X\t0.01\t0.01\t0.01\t",
+        "***End_of_Header***\t\t\t\t",
+        "X_Value\tposition\tvelocity\ttorque\tComment",
+        f"{rows[0]}\t",
+        *rows[1:],
+    ]
+    log = read(write("a.lvm", "\r\n".join([*text, ""])), task)
+    assert (log.frame.height, log.dropped_rows) == (50, 0)
+    assert log.frame["angle"].to_numpy() == pytest.approx(np.sin(np.arange(50)))
+
+
+@pytest.mark.parametrize("clock", ["time_1", "Time.1", "time (2)", "time"])
+def test_columns_behind_a_second_clock_are_read_on_it(write, task, clock):
+    rows = [f"{k / 100:.2f},{k},{-k},{k / 50:.2f},{2 * k}" for k in range(50)]
+    header = f"time,position,velocity,{clock},torque"
+    log = read(write("a.csv", "\n".join([header, *rows, ""])), task)
+    assert log.frame["torque"].to_list()[:5] == [0.0, None, 2.0, None, 4.0]
+    assert log.frame["angle"].to_list()[:5] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert log.frame["time_s"].to_list()[-1] == pytest.approx(0.98)
+
+
+def test_a_clock_of_another_start_does_not_shift_the_columns_behind_it(write, task):
+    rows = [f"{k / 100},{k},{-k},{5 + k / 100},{2 * k}" for k in range(50)]
+    log = read(write("a.csv", "\n".join(["time,position,velocity,time_1,torque", *rows, ""])), task)
+    assert log.frame["torque"].to_list()[:3] == [0.0, 2.0, 4.0]
