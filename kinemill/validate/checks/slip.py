@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import largest_step
+from kinemill.validate.block_stats import largest_step, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import half_range, local_noise, noise_of_velocity, velocity_pairs
 
@@ -37,10 +37,12 @@ class Slip(CheckSettings):
                 continue  # no step differs from its neighbors by more
             error = _steps(x, v, task.dt)
             still = _NOISE * task.dt * noise_of_velocity(values, velocity, position, task.dt)
-            floor = max(still, floor)
+            floor = max(still, floor, 2.0 * resolution(values, position))
             over = error > floor
             if not over.any():
                 continue
+            # The velocity of either row explains a step if it changes at once.
+            over &= error > floor + 0.5 * task.dt * np.abs(np.diff(v))
             over &= error > _NOISE * local_noise(error)
             # Two opposite steps close to each other are a spike.
             faults += [
