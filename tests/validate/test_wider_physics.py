@@ -523,3 +523,10 @@ def test_clipped_brake_at_rest_at_zero_is_not_found():
     assert locations(task, "clipped", values) == []
     task, values = tank(lambda time: np.maximum(8.0 * np.sin(4.0 * time), 0.0))  # half of a wave
     assert len(locations(task, "clipped", values)) == 6
+
+
+def test_slip_spike_of_a_single_row_is_only_a_spike(arm):
+    values = make_arm()
+    values["upper"][500] += 0.6
+    assert locations(arm, "slip", values) == []
+    assert locations(arm, "spike", values) == [(500, 501, "upper")]

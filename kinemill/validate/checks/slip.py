@@ -59,7 +59,7 @@ class Slip(CheckSettings):
                     "differs from here on",
                 )
                 for start, stop in runs(over)
-                if not _returns(error, start, stop)
+                if not _returns(x, v, (start, stop), float(error[start:stop].max()), task.dt)
             ]
         return faults
 
@@ -73,8 +73,8 @@ def _steps(x: Array, v: Array, dt: float) -> Array:
     return np.minimum(unexplained, usual)
 
 
-def _returns(error: Array, start: int, stop: int) -> bool:
-    """Return whether another step of this size is within two rows, which makes it a spike."""
-    size = 0.5 * float(error[start:stop].max())
-    near = np.concatenate((error[max(0, start - 2) : start], error[stop : stop + 2]))
-    return bool(np.any(near > size))
+def _returns(x: Array, v: Array, steps: tuple[int, int], size: float, dt: float) -> bool:
+    """Return whether steps are undone within two rows, which makes them a spike."""
+    rows = slice(max(0, steps[0] - 2), steps[1] + 3)
+    off = np.diff(x[rows]) - 0.5 * dt * (v[rows][1:] + v[rows][:-1])
+    return bool(abs(np.nansum(off)) < 0.5 * size)

@@ -19,6 +19,7 @@ _MIN_MOTION = 0.1  # minimum movement that contradicts a constant value, in the 
 # Minimum velocity that counts as movement, as a multiple of its noise; real velocities at rest have
 # 0.9 to 1.3.
 _NOISE = 3.0
+_FINE = 1e-3  # of the span of a position: it can be a step of a sensor that rarely rests
 _SHARE = 0.01  # of the span of a velocity: a smaller difference over its rows is no contradiction
 # Velocity that a robot at rest may show, in its unit; movement that contradicts a constant value
 # must be faster.
@@ -73,7 +74,8 @@ class Stuck(CheckSettings):
         for child in children:
             distance = self._traveled(values[child][rows], task.dt)
             least = _MIN_MOTION + seconds * resolution(values, child)
-            if distance > least + 2.0 * resolution(values, name):
+            coarse = max(2.0 * resolution(values, name), _FINE * float(np.ptp(values[name])))
+            if distance > least + coarse:
                 return (
                     f"{child} shows a movement of {distance:.3g}{in_unit(task.channels[name].unit)}"
                 )
