@@ -34,6 +34,7 @@ _SCATTER = 3.0  # allowed standard errors beyond a tolerance
 _SHORT = 0.07  # additional tolerance of the scale if fewer than four windows fit
 _MIN_WINDOWS = 4.0  # non-overlapping windows below which their scatter is unreliable
 _SHARE = 0.003  # allowed offset relative to the velocity's rms, for a log without noise
+_FINE = 0.003  # share of the velocity's range that can be half of a step of its sensor
 _WINDOW = 0.5  # integration window of the velocity, s
 # Largest rms difference, relative to the rms of the position's difference; a velocity with many
 # spikes has 0.13, an unrelated one more than 1.
@@ -227,7 +228,8 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
         noise=noise_of_velocity(values, name, position, dt),
         speed=rms(finite_velocity),
         span=min(_range(velocity), _range(np.diff(path)) / dt) if is_short else 0.0,
-        rounding=resolution(values, position) + length * resolution(values, name),
+        rounding=resolution(values, position)
+        + length * max(resolution(values, name), _FINE * _range(velocity)),
     )
 
 
