@@ -28,6 +28,7 @@ from kinemill.draft.constants import (
 from kinemill.draft.derivatives import find_derivatives
 from kinemill.draft.horizon import NO_HORIZON, find_horizon
 from kinemill.draft.input_evidence import infer_inputs
+from kinemill.draft.log_units import without_mixed_units
 from kinemill.draft.logs import name_columns, read_tables
 from kinemill.draft.ranges import with_range
 from kinemill.draft.robot_file import RobotFile
@@ -91,6 +92,7 @@ def build(
     read = read_tables(source, rate)
     candidates = [name_columns(table, names) if names else table for table in read.tables]
     selected = list(zip(candidates, choose_all(candidates, is_policy=is_policy), strict=True))
+    selected, mixed = without_mixed_units(selected, source)
     used, unused, optional = with_common_columns(selected)
     tables = [table for table, _ in used]
     columns, left_out = join_columns(used, optional)
@@ -124,12 +126,12 @@ def build(
         step,
         channels,
         left_out,
-        read.problems | unused,
+        read.problems | mixed | unused,
         bridged_gap(channels, dt),
         no_action=no_action,
         joints=stated,
         remarks=list(dict.fromkeys(remark for table in tables for remark in table.remarks)),
-        exclude=read.exclude,
+        exclude=[*read.exclude, *mixed],
         averages=motion > step,
         horizon=NO_HORIZON if is_policy else find_horizon(channels, dt),
     )

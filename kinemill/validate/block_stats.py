@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinemill.validate.faults import BLOCK, Array, Values, blocks, changes, memoize
+from kinemill.validate.faults import BLOCK, Array, Values, blocks, changes, memoize, runs
+
+_FEWEST_STEPS = 10  # away from held values, to know a resolution
 
 
 class BlockStats(NamedTuple):
@@ -59,6 +61,14 @@ def extremes(values: Values, name: str) -> tuple[float, float]:
     """Return least and largest value of a channel (n,), in its unit; NaN where a row is NaN."""
     stats = block_stats(values, name)
     return stats.low, stats.high
+
+
+def finite_extremes(values: Values, name: str) -> tuple[float, float]:
+    """Return least and largest finite value of a channel (n,), in its unit; 0 and 0 without any."""
+    if is_finite(values, name):
+        return extremes(values, name)
+    finite = values[name][np.isfinite(values[name])]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
 
 
 def rounding(low: float, high: float) -> float:
@@ -113,3 +123,32 @@ def may_rest(values: Array, rows: int, tolerance: float) -> bool:
     apart = max(1, rows // 2)
     sample = values[::apart]
     return bool((np.abs(np.diff(sample)) <= 1.01 * apart * tolerance).any())
+
+
+def held_values(values: Values, name: str, least: int = 1) -> list[tuple[int, int]]:
+    """Return the stretches of equal rows of a channel as (start, stop not included).
+
+    There are none if the channel never keeps a value for `least` rows.
+    """
+    series, tolerance = values[name], rounding(*finite_extremes(values, name))
+    if not may_rest(series, least, tolerance):
+        return []
+    same = np.concatenate([np.abs(part, out=part) <= tolerance for part in changes(series)])
+    return [(start, stop + 1) for start, stop in runs(same)]
+
+
+def resolution(values: Values, name: str) -> float:
+    """Return the smallest step of a channel away from a value that it holds; 0 with few.
+
+    Resampling mixes the row next to a held value, so the second one counts. A channel that is not
+    rounded has a small result: two rows before it froze, it was near the value that it holds.
+    """
+
+    def compute() -> float:
+        start, stop = np.array(held_values(values, name), dtype=np.intp).reshape(-1, 2).T
+        padded = np.pad(values[name], 2, constant_values=np.nan)
+        change = np.abs(np.stack((padded[start], padded[stop + 3])) - padded[start + 2])
+        steps = change[change > rounding(*finite_extremes(values, name))]
+        return float(steps.min()) if len(steps) >= _FEWEST_STEPS else 0.0
+
+    return memoize(values, ("resolution", name), compute)

@@ -133,3 +133,18 @@ def test_names_of_columns_that_do_not_fit_are_refused(array, tmp_path):
     )
     with pytest.raises(BadInput, match=r"--columns: run\.csv has names: angle; leave it out"):
         build("arm", tmp_path / "run.csv", names=["x"])
+
+
+def test_units_logs_that_state_another_one_are_left_out_with_both(tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    time = 0.01 * np.arange(400)
+    for number, unit in enumerate(("rpm", "rad/s", "rpm")):
+        rows = zip(time, np.sin((number + 1) * time), np.cos(time), strict=True)
+        lines = [f"{at:.2f};{speed:.4f};{voltage:.4f}" for at, speed, voltage in rows]
+        header = ["Time;Speed;Voltage", f"s;{unit};V"]
+        (folder / f"{number}.csv").write_text("\n".join(header + lines))
+    drafted = build("motor", folder)
+    assert drafted.unused == {"1.csv": "has Speed in rad/s, and other logs in rpm"}
+    assert [table.path.name for table in drafted.tables] == ["0.csv", "2.csv"]
+    assert drafted.exclude == ["1.csv"]

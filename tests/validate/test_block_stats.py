@@ -10,6 +10,7 @@ from kinemill.validate.block_stats import (
     largest_step,
     may_rest,
     mean_and_deviation,
+    resolution,
 )
 from kinemill.validate.faults import BLOCK, Track, runs
 
@@ -45,3 +46,9 @@ def test_a_stretch_at_rest_is_never_overlooked(least, seed, tolerance):
 
 def test_what_moves_all_the_time_is_not_searched():
     assert not may_rest(np.arange(1000.0), 50, 1e-9)
+
+
+def test_resolution_rounded_channel_is_its_step_and_zero_without_rounding():
+    values = np.cumsum(np.random.default_rng(0).normal(0.0, 0.2, 500))
+    assert resolution({"x": 0.5 * np.round(values)}, "x") == 0.5
+    assert resolution({"x": values}, "x") == 0.0

@@ -470,3 +470,63 @@ def test_half_a_row_in_a_path_of_few_rows_is_no_error_of_scale(arm, shape):
 def test_a_velocity_in_another_unit_is_found_in_a_path_of_few_rows(arm, shape, scale):
     result = [fault.channel for fault in faults(arm, "velocity", short_path(shape, scale))]
     assert "upper_velocity" in result
+
+
+def servo(speed):
+    """Return a servo whose speed is known every 0.01 s, with a noisy torque; counts, counts/s."""
+    task = make_task()
+    linear = {"kind": "linear", "unit": "1", "limits": None}
+    channels = {
+        "angle": task.channels["angle"].model_copy(update=linear),
+        "velocity": task.channels["velocity"].model_copy(update=linear | {"unit": "1/s"}),
+        "torque": task.channels["torque"],
+    }
+    torque = np.random.default_rng(0).uniform(-1.0, 1.0, len(speed))
+    values = {"angle": 0.01 * np.cumsum(speed), "velocity": speed, "torque": torque}
+    return task.model_copy(update={"channels": channels}), values
+
+
+def make_ramps():
+    """Return 30 s of speeds that are held for a second each, counts/s."""
+    speeds = np.repeat(np.random.default_rng(1).uniform(-9.0, 9.0, 20), 2)
+    knots = (1.5 * np.arange(20)[:, None] + [0.0, 1.0]).ravel()
+    return np.interp(0.01 * np.arange(3000), knots, speeds)
+
+
+def test_resolution_position_and_velocity_in_whole_counts_passes_every_check():
+    task, values = servo(make_ramps())
+    values = values | {name: np.round(values[name]) for name in ("angle", "velocity")}
+    assert apply_checks_to_track(values, task).findings == []
+
+
+def test_resolution_velocity_frozen_among_whole_counts_is_found():
+    task, values = servo(make_ramps())
+    values = values | {name: np.round(values[name]) for name in ("angle", "velocity")}
+    values["velocity"][1000:1300] = values["velocity"][1000]
+    found = locations(task, "stuck", values)
+    assert any(name == "velocity" and start <= 1000 and stop >= 1300 for start, stop, name in found)
+
+
+def test_slip_velocity_reversed_within_a_row_is_not_found():
+    task, values = servo(np.where(np.arange(1000) % 200 < 100, 0.1, -0.1))
+    values["angle"] += 1e-4 * np.random.default_rng(0).standard_normal(1000)
+    assert locations(task, "slip", values) == locations(task, "spike", values) == []
+
+
+def test_dead_band_motion_stopped_within_a_row_is_not_found():
+    task, values = servo(np.where(np.arange(1000) % 200 < 100, 5.0, 0.0))
+    assert locations(task, "dead_band", values) == []
+
+
+def test_clipped_brake_at_rest_at_zero_is_not_found():
+    task, values = tank(lambda time: np.maximum(8.0 * np.sin(2.0 * time) - 6.0, 0.0))
+    assert locations(task, "clipped", values) == []
+    task, values = tank(lambda time: np.maximum(8.0 * np.sin(4.0 * time), 0.0))  # half of a wave
+    assert len(locations(task, "clipped", values)) == 6
+
+
+def test_slip_spike_of_a_single_row_is_only_a_spike(arm):
+    values = make_arm()
+    values["upper"][500] += 0.6
+    assert locations(arm, "slip", values) == []
+    assert locations(arm, "spike", values) == [(500, 501, "upper")]

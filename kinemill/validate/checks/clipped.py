@@ -62,10 +62,13 @@ class Clipped(CheckSettings):
             inside = sum(stop - start - 1 for start, stop in flat)
             if np.count_nonzero(same) - inside > _MAX_EQUAL_SHARE * max(1, len(same) - inside):
                 continue  # it also rests at other values
+            peaks = [_beyond(values, run, sign) for run in flat]
+            if abs(end) <= tolerance and max(peaks, default=0.0) > high - low:
+                continue  # it rests at zero, as a brake or a flow does
             faults += [
                 _fault(name, run, end, "limit" if at_limit else "end", task)
-                for run in flat
-                if _beyond(values, run, sign) > _SHARE * (high - low)
+                for run, peak in zip(flat, peaks, strict=True)
+                if peak > _SHARE * (high - low)
             ]
         return faults
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import derivative, slope_error, velocity_pairs
+from kinemill.validate.motion import slope_error, velocity_pairs
 
 _ROWS = 3  # rows at exactly zero while the position moves, from which the check fails
 _NOISE = 5.0  # required movement at zero velocity, as a multiple of the noise
@@ -56,20 +56,20 @@ class DeadBand(CheckSettings):
         zero = v == 0.0
         if np.count_nonzero(zero) < _ROWS:
             return 0.0
-        slope = derivative(x, dt)
-        finite = np.isfinite(v) & np.isfinite(slope)
+        error = slope_error(v, x, dt)  # at zero, it is the speed of the position
+        finite = np.isfinite(error)
         zero = finite & zero
         moves = finite & (v != 0.0)
         if np.count_nonzero(zero) < _ROWS or not moves.any():
             return 0.0
-        noise = float(np.median(slope_error(v, x, dt)[moves]))
+        noise = float(np.median(error[moves]))
         speeds = np.sort(np.abs(v[moves]))
         width = float(
             speeds[len(speeds) // 50]
         )  # the 2 % quantile: resampling mixes some slower values in
         if width < _SHARE * float(speeds[-1]):
             return 0.0
-        denied = zero & (np.abs(slope) > max(0.4 * width, _NOISE * noise))
+        denied = zero & (error > max(0.4 * width, _NOISE * noise))
         # A frozen sensor or a late velocity contradicts movement only once.
         often = sum(bool(denied[start:stop].any()) for start, stop in runs(zero)) > 1
         return width if often and np.count_nonzero(denied) >= _ROWS else 0.0

@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task, in_unit
-from kinemill.validate.block_stats import extremes, is_finite, may_rest, rounding
-from kinemill.validate.faults import CheckSettings, Fault, Values, changes, ends_smoothly, runs
+from kinemill.validate.block_stats import finite_extremes, held_values, rounding
+from kinemill.validate.faults import CheckSettings, Fault, Values, ends_smoothly
 
 # A value that is held so often, for so many rows, is a neutral position.
 NEUTRAL_ROWS = 3
@@ -63,19 +63,16 @@ class FrozenAction(CheckSettings):
         )
 
     def _frozen(self, values: Values, name: str, dt: float) -> list[tuple[int, int]]:
-        action, (low, high) = values[name], _range(values, name)
+        action, (low, high) = values[name], finite_extremes(values, name)
         span = high - low
         tolerance = rounding(low, high)
         least = max(_ROWS, round(self.seconds / dt))
-        if span <= 0.0 or not may_rest(action, least, tolerance):
-            return []
-        same = np.concatenate([np.abs(part, out=part) <= tolerance for part in changes(action)])
-        still = [(start, stop + 1) for start, stop in runs(same)]
+        still = held_values(values, name, least) if span > 0.0 else []
         long = [(start, stop) for start, stop in still if stop - start > least]
         inside = sum(stop - start - 1 for start, stop in long)
-        outside = np.count_nonzero(same) - inside
-        habit = inside > _MAX_CONSTANT_SHARE * len(same)
-        if not long or habit or outside > _MAX_EQUAL_SHARE * max(1, len(same) - inside):
+        outside = sum(stop - start - 1 for start, stop in still) - inside
+        habit = inside > _MAX_CONSTANT_SHARE * (len(action) - 1)
+        if not long or habit or outside > _MAX_EQUAL_SHARE * max(1, len(action) - 1 - inside):
             return []
         allowed = np.array([0.0, low, high])
         starts = [start for start, stop in still if stop - start >= NEUTRAL_ROWS]
@@ -87,11 +84,3 @@ class FrozenAction(CheckSettings):
             and sum(abs(action[at] - action[start]) <= tolerance for at in starts)
             < NEUTRAL_STRETCHES
         ]
-
-
-def _range(values: Values, name: str) -> tuple[float, float]:
-    """Return the smallest and largest finite value of a channel, or 0 and 0."""
-    if is_finite(values, name):
-        return extremes(values, name)
-    finite = values[name][np.isfinite(values[name])]
-    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import block_stats, extremes, rounding
+from kinemill.validate.block_stats import block_stats, extremes, resolution, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
 from kinemill.validate.motion import velocity_pairs
 
@@ -36,37 +36,41 @@ class Saturated(CheckSettings):
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) at an extreme that its partner contradicts."""
         faults: list[Fault] = []
-        for velocity, position in velocity_pairs(task):
-            v = values[velocity]
-            x = values[position]
-            if len(v) > _ROWS:
-                ends = [self._at_an_end(values, name) for name in (velocity, position)]
-                faults += self._velocity(velocity, v, x, ends[0], task)
-                faults += self._position(position, v, x, ends[1], task)
+        for pair in velocity_pairs(task):
+            if len(values[pair[0]]) > _ROWS:
+                faults += self._velocity(*pair, values, task)
+                faults += self._position(*pair, values, task)
         return faults
 
-    def _velocity(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
+    def _velocity(self, name: str, position: str, values: Values, task: Task) -> list[Fault]:
         """Return faults of a velocity for rows at its extreme in which the position is faster."""
         faults: list[Fault] = []
-        for start, stop, sign in ends:
+        v, x = values[name], values[position]
+        for start, stop, sign in self._at_an_end(values, name):
             last = stop - 1
             faster = sign * ((x[last] - x[start]) / ((last - start) * task.dt) - v[start])
-            error = _NOISE * _uncertain(v, x, task.dt) / (last - start)
-            if faster > _SHARE * float(np.ptp(v)) + error:
+            error = (
+                _NOISE * _uncertain(v, x, task.dt) + 2.0 * resolution(values, position) / task.dt
+            )
+            least = _SHARE * float(np.ptp(v)) + resolution(values, name)
+            if faster > least + error / (last - start):
                 why = f"the position moves faster by {faster:.3g}"
                 faults.append(self._fault(name, start, stop, v, task, why))
         return faults
 
-    def _position(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
+    def _position(self, velocity: str, name: str, values: Values, task: Task) -> list[Fault]:
         """Return faults of a position for rows at its extreme that the velocity leads beyond."""
         faults: list[Fault] = []
-        for start, stop, sign in ends:
+        v, x = values[velocity], values[name]
+        bias = _BIAS + resolution(values, velocity)
+        least = max(_MIN_MOTION, _SHARE * float(np.ptp(x))) + resolution(values, name)
+        for start, stop, sign in self._at_an_end(values, name):
             # At rest the integral contains the velocity's bias, and its noise as a random walk.
             steps = np.arange(1, stop - start + 1)
             path = np.cumsum(sign * v[start:stop]) * task.dt
-            error = _BIAS * steps + _NOISE * _uncertain(v, x, task.dt) * np.sqrt(steps)
+            error = bias * steps + _NOISE * _uncertain(v, x, task.dt) * np.sqrt(steps)
             beyond = float(np.max(path - error * task.dt))
-            if beyond > max(_MIN_MOTION, _SHARE * float(np.ptp(x))):
+            if beyond > least:
                 why = f"the velocity leads beyond by {np.max(path):.3g}"
                 faults.append(self._fault(name, start, stop, x, task, why))
         return faults

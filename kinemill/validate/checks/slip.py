@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import largest_step
+from kinemill.validate.block_stats import largest_step, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import half_range, local_noise, noise_of_velocity, velocity_pairs
 
@@ -37,10 +37,12 @@ class Slip(CheckSettings):
                 continue  # no step differs from its neighbors by more
             error = _steps(x, v, task.dt)
             still = _NOISE * task.dt * noise_of_velocity(values, velocity, position, task.dt)
-            floor = max(still, floor)
+            floor = max(still, floor, 2.0 * resolution(values, position))
             over = error > floor
             if not over.any():
                 continue
+            # The velocity of either row explains a step if it changes at once.
+            over &= error > floor + 0.5 * task.dt * np.abs(np.diff(v))
             over &= error > _NOISE * local_noise(error)
             # Two opposite steps close to each other are a spike.
             faults += [
@@ -57,7 +59,7 @@ class Slip(CheckSettings):
                     "differs from here on",
                 )
                 for start, stop in runs(over)
-                if not _returns(error, start, stop)
+                if not _returns(x, v, (start, stop), float(error[start:stop].max()), task.dt)
             ]
         return faults
 
@@ -71,8 +73,8 @@ def _steps(x: Array, v: Array, dt: float) -> Array:
     return np.minimum(unexplained, usual)
 
 
-def _returns(error: Array, start: int, stop: int) -> bool:
-    """Return whether another step of this size is within two rows, which makes it a spike."""
-    size = 0.5 * float(error[start:stop].max())
-    near = np.concatenate((error[max(0, start - 2) : start], error[stop : stop + 2]))
-    return bool(np.any(near > size))
+def _returns(x: Array, v: Array, steps: tuple[int, int], size: float, dt: float) -> bool:
+    """Return whether steps are undone within two rows, which makes them a spike."""
+    rows = slice(max(0, steps[0] - 2), steps[1] + 3)
+    off = np.diff(x[rows]) - 0.5 * dt * (v[rows][1:] + v[rows][:-1])
+    return bool(abs(np.nansum(off)) < 0.5 * size)

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import largest_step
+from kinemill.validate.block_stats import largest_step, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import (
     half_range,
@@ -24,6 +24,7 @@ _REACH = (1, 2)  # rows to each side: for spikes of one and two rows
 _PEAK = 0.7  # fraction of the largest surrounding error: a spike gives its neighbors half its error
 _NOISE = 12.0  # minimum height, as a multiple of the surrounding noise; clean logs stay below 11
 _SHARE = 0.04  # minimum height, as a fraction of the channel's range (limits, or its span)
+_TURN = 0.25  # share of a peak that a turn leaves
 
 
 @CHECKS.register("spike")
@@ -42,6 +43,7 @@ class Spike(CheckSettings):
             x = values[position]
             floor = self._floor(velocity, values, task)
             if floor is not None:
+                floor = max(floor, resolution(values, position) / task.dt)
                 unlike = slope_error(v, x, task.dt)
                 errors = [np.minimum(_out_of_line(v, reach), unlike) for reach in _REACH]
                 faults += self._find(velocity, errors, floor, task)
@@ -50,13 +52,15 @@ class Spike(CheckSettings):
                 errors = [_bent(x, v, reach, task.dt) for reach in _REACH]
                 still = _NOISE * task.dt * noise_of_velocity(values, velocity, position, task.dt)
                 spikes = self._find(position, errors, max(still, floor), task)
-                faults += [spike for spike in spikes if not _steps(x, v, spike, task.dt)]
+                faults += [spike for spike in spikes if not _moves(x, v, spike, task.dt)]
         return faults
 
     def _floor(self, name: str, values: Values, task: Task) -> float | None:
         """Return the minimum height of a spike, or None if no step is that large."""
         floor = _SHARE * half_range(values[name], task.channels[name])
-        return None if max(_REACH) * largest_step(values, name) <= floor else floor
+        if max(_REACH) * largest_step(values, name) <= floor:
+            return None
+        return max(floor, 2.0 * resolution(values, name))
 
     def _find(self, name: str, errors: list[Array], floor: float, task: Task) -> list[Fault]:
         """Return where the largest of `errors`, each (n,), is more than noise and `floor`."""
@@ -103,15 +107,21 @@ def _bent(x: Array, v: Array, reach: int, dt: float) -> Array:
     return error
 
 
-def _steps(x: Array, v: Array, fault: Fault, dt: float) -> bool:
-    """Return whether the position is different after the rows than before: a step, not a spike."""
+def _moves(x: Array, v: Array, fault: Fault, dt: float) -> bool:
+    """Return whether the position is different after the rows than before, or turns back at once.
+
+    Then it is a step, or its velocity changes sign within a row.
+    """
     earlier = fault.start - 1
     later = fault.stop
     if earlier < 0 or later >= len(x):
         return False
-    way = 0.5 * (later - earlier) * dt * (v[earlier] + v[later])
-    off = float(np.abs(x[fault.start : fault.stop] - 0.5 * (x[earlier] + x[later])).max())
-    return bool(abs(x[later] - x[earlier] - way) > off)
+    half = 0.5 * (later - earlier) * dt
+    off = x[fault.start : fault.stop] - 0.5 * (x[earlier] + x[later])
+    largest = float(np.abs(off).max())
+    is_step = abs(x[later] - x[earlier] - half * (v[earlier] + v[later])) > largest
+    turn = 0.5 * half * (v[earlier] - v[later])
+    return bool(is_step or np.abs(off - turn).max() < _TURN * largest)
 
 
 def _around(error: Array) -> Array:

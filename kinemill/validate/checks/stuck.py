@@ -11,14 +11,16 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task, in_unit, rotations
-from kinemill.validate.block_stats import extremes, may_rest, rounding
-from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly, runs
+from kinemill.validate.block_stats import extremes, held_values, resolution
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly
 
 LEAST_ROWS = 10  # in a slow log two equal values in a row are half a second, and no evidence
 _MIN_MOTION = 0.1  # minimum movement that contradicts a constant value, in the unit of the position
 # Minimum velocity that counts as movement, as a multiple of its noise; real velocities at rest have
 # 0.9 to 1.3.
 _NOISE = 3.0
+_FINE = 1e-3  # of the span of a position: it can be a step of a sensor that rarely rests
+_SHARE = 0.01  # of the span of a velocity: a smaller difference over its rows is no contradiction
 # Velocity that a robot at rest may show, in its unit; movement that contradicts a constant value
 # must be faster.
 _BIAS = 0.04
@@ -42,7 +44,7 @@ class Stuck(CheckSettings):
         for name in task.states:
             if name in self.ignore:
                 continue
-            still = _still(values, name, self._rows(task) + 1)
+            still = held_values(values, name, self._rows(task) + 1)
             for start, stop in still:
                 if stop - start - 1 <= self._rows(task):
                     continue
@@ -68,9 +70,12 @@ class Stuck(CheckSettings):
             return None  # a rotation about another axis keeps this element constant
         children = [key for key in values if task.channels[key].derivative_of == name]
         rows = slice(*where)
+        seconds = (where[1] - where[0]) * task.dt
         for child in children:
             distance = self._traveled(values[child][rows], task.dt)
-            if distance > _MIN_MOTION:
+            least = _MIN_MOTION + seconds * resolution(values, child)
+            coarse = max(2.0 * resolution(values, name), _FINE * float(np.ptp(values[name])))
+            if distance > least + coarse:
                 return (
                     f"{child} shows a movement of {distance:.3g}{in_unit(task.channels[name].unit)}"
                 )
@@ -79,7 +84,11 @@ class Stuck(CheckSettings):
             path = values[parent][rows]
             line = path[0] + values[name][where[0]] * task.dt * np.arange(len(path))
             remaining = self._unbiased(path - line, task.dt)
-            if (distance := _moved(remaining)) > _MIN_MOTION:
+            low, high = extremes(values, name)
+            error = max(resolution(values, name), _SHARE * (high - low))
+            # The steps of a coarse position are the largest changes from row to row.
+            coarse = 2.0 * float(np.abs(np.diff(remaining)).max())
+            if (distance := _moved(remaining)) > _MIN_MOTION + seconds * error + coarse:
                 unit = task.channels[parent].unit
                 return f"{parent} moved {distance:.3g}{in_unit(unit)} away from that velocity"
         if children or parent:
@@ -133,7 +142,7 @@ def _rotation_rests(name: str, where: tuple[int, int], values: Values, task: Tas
     """Return whether every element of the quaternion that `name` is part of keeps its value."""
     (elements,) = [rotation for rotation in rotations(task.channels) if name in rotation]
     return all(
-        any(start <= where[0] and where[1] <= stop for start, stop in _still(values, element, 1))
+        any(start <= where[0] and where[1] <= stop for start, stop in held_values(values, element))
         for element in elements
     )
 
@@ -143,17 +152,6 @@ def _moved(path: Array) -> float:
     change = np.diff(path)
     change[np.argmax(np.abs(change))] = 0.0
     return float(np.ptp(np.cumsum(change)))
-
-
-def _still(values: Values, name: str, least: int) -> list[tuple[int, int]]:
-    """Return the stretches with one value as (start, stop), without short ones."""
-    series, (low, high) = values[name], extremes(values, name)
-    tolerance = rounding(low, high)
-    if not may_rest(series, least, tolerance):
-        return []
-    change = np.diff(series)
-    same = np.abs(change, out=change) <= tolerance
-    return [(start, stop + 1) for start, stop in runs(same)]
 
 
 def _fault(name: str, where: tuple[int, int], proof: str, values: Values, task: Task) -> Fault:

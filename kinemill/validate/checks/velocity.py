@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Ratio, Task, in_unit
-from kinemill.validate.block_stats import is_finite
+from kinemill.validate.block_stats import is_finite, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
 from kinemill.validate.motion import (
     noise_of_velocity,
@@ -34,6 +34,7 @@ _SCATTER = 3.0  # allowed standard errors beyond a tolerance
 _SHORT = 0.07  # additional tolerance of the scale if fewer than four windows fit
 _MIN_WINDOWS = 4.0  # non-overlapping windows below which their scatter is unreliable
 _SHARE = 0.003  # allowed offset relative to the velocity's rms, for a log without noise
+_FINE = 0.003  # share of the velocity's range that can be half of a step of its sensor
 _WINDOW = 0.5  # integration window of the velocity, s
 # Largest rms difference, relative to the rms of the position's difference; a velocity with many
 # spikes has 0.13, an unrelated one more than 1.
@@ -99,9 +100,10 @@ class Velocity(CheckSettings):
     def _explain(self, fit: "Fit", unit: str, parent: str) -> str | None:
         """Describe how a velocity differs from its position's derivative, or return None."""
         moves = max(rms(fit.integral), rms(fit.moved))
+        least = _ABSOLUTE + fit.rounding
         if not np.isfinite(fit.scale):
-            return _explain_scale(fit.scale, parent) if moves > _ABSOLUTE else None
-        if fit.error > max(_ABSOLUTE, _SHAPE * moves):
+            return _explain_scale(fit.scale, parent) if moves > least else None
+        if fit.error > max(least, _SHAPE * moves):
             return "a velocity that does not follow the position"
         size = max(rms(fit.moved), 1e-12)
         off = abs(fit.scale - 1) * rms(fit.moved)
@@ -111,12 +113,13 @@ class Velocity(CheckSettings):
         tolerance = self.relative + (_SHORT if fit.short else 0.0) + fit.scatter / deviation
         # A slope from few windows is unreliable, so the difference itself must be large, too.
         apart = rms(fit.integral - fit.moved) if fit.short else max(off, moves - size)
-        harmless = 0.1 * _ABSOLUTE + fit.half_row
+        harmless = 0.1 * _ABSOLUTE + fit.half_row + fit.rounding
         if abs(fit.scale - 1) > tolerance and apart > harmless:
             return _explain_scale(fit.scale, parent)
         harmless = _ABSOLUTE / fit.window
         if not fit.short:
             harmless = min(harmless, max(_NOISE * fit.noise, _SHARE * fit.speed))
+        harmless += fit.rounding / fit.window
         if abs(fit.offset) > harmless + fit.scatter / fit.window * max(1.0, size / deviation):
             return f"a velocity offset by {fit.offset:.3g}{in_unit(unit)}"
         if abs(fit.late) > _LAG + 0.5 * fit.dt:
@@ -143,6 +146,7 @@ class Fit:
         speed: rms of the velocity, unit/s.
         span: range of the velocity, or of the position's slope if that is smaller, unit/s; 0 for
             a log that is not short.
+        rounding: change over a window that the resolutions of both allow, unit.
     """
 
     integral: Array
@@ -157,6 +161,7 @@ class Fit:
     noise: float
     speed: float
     span: float
+    rounding: float
 
     @property
     def half_row(self) -> float:
@@ -223,6 +228,8 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
         noise=noise_of_velocity(values, name, position, dt),
         speed=rms(finite_velocity),
         span=min(_range(velocity), _range(np.diff(path)) / dt) if is_short else 0.0,
+        rounding=resolution(values, position)
+        + length * max(resolution(values, name), _FINE * _range(velocity)),
     )
 
 
