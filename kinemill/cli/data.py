@@ -119,8 +119,13 @@ def check(
     """
     from kinemill.dataset.dry_run import dataset_problem
     from kinemill.task import load_task
-    from kinemill.validate.action_fit import find_action_faults
-    from kinemill.validate.dry_run import AcceptedEpisode, dry_run, gives_nothing
+    from kinemill.validate.dry_run import (
+        AcceptedEpisode,
+        compare_logs,
+        dry_run,
+        gives_nothing,
+        list_contents,
+    )
 
     loaded = load_task(task)
     home = Home.resolve()
@@ -128,13 +133,13 @@ def check(
     entries = [entry for path in files for entry in dry_run(loaded, home, path, accepted)]
     folders = any(path.is_dir() for path in files)
     problem = dataset_problem(loaded, home, accepted, split=folders)
-    first = {episode.name: episode.first_rows for episode in reversed(accepted)}
-    faults = [f"{fault.log}: {fault.what}" for fault in find_action_faults(first, loaded)]
-    originals = {entry["hash"]: entry["file"] for entry in reversed(entries)}
+    faults = compare_logs(accepted, loaded)
+    contents = list_contents(entries, accepted)
+    originals = dict(zip(reversed(contents), reversed(entries), strict=True))
     faults += [
-        f"{entry['file']}: an exact copy of {originals[entry['hash']]}"
-        for entry in entries
-        if entry["hash"] and originals[entry["hash"]] != entry["file"]
+        f"{entry['file']}: an exact copy of {originals[content]['file']}"
+        for entry, content in zip(entries, contents, strict=True)
+        if entry["hash"] and originals[content] is not entry
     ]
     failed = bool(problem) or any(gives_nothing(entry) for entry in entries)
     if problem:

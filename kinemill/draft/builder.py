@@ -5,7 +5,6 @@ filtered) become one channel. Plans and constant columns are omitted and named i
 velocity is the derivative of a position if its integral follows the position in most of the data.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from kinemill.draft.constants import (
     ANGLE_PERCENT,
     ANGLE_RARE,
     COMPARED_ROWS,
+    DOUBT_LOGS,
     GYRO_LARGEST,
     SENTINEL_FAR,
 )
@@ -43,7 +43,7 @@ from kinemill.draft.stated_limits import (
 from kinemill.draft.table import Table
 from kinemill.draft.task_draft_writer import Draft, write_task
 from kinemill.draft.timing import bridged_gap, motion_step, time_step
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, join_first
 from kinemill.ingest.channels import TURN
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.header_units import stated_unit
@@ -55,7 +55,6 @@ from kinemill.ingest.name_heuristics import (
     is_straight,
     split_words,
 )
-from kinemill.ingest.raw import split_index
 from kinemill.task.float_precision import far_from_zero, place_near
 
 
@@ -172,11 +171,9 @@ def _angles(columns: list[Column]) -> list[Column]:
     ]
     angles = _limbs(angles)
     degrees = {
-        _vector_of(column)
-        for column in angles
-        if column.log_unit == "deg" and not column.guess.unit
+        column.family for column in angles if column.log_unit == "deg" and not column.guess.unit
     }
-    return [_in_degrees(column) if _vector_of(column) in degrees else column for column in angles]
+    return [_in_degrees(column) if column.family in degrees else column for column in angles]
 
 
 def _limbs(columns: list[Column]) -> list[Column]:
@@ -187,8 +184,8 @@ def _limbs(columns: list[Column]) -> list[Column]:
     far = [column for column in columns if _turns_twice(column)]
     if not far:
         return columns
-    vectors = {split_index(column.names[0])[0] for column in far}
-    largest = max(float(np.abs(column.values).max()) for column in far)
+    families = {column.family for column in far}
+    largest = max(map(_largest, far))
     is_degrees = ANGLE_PERCENT < largest < ANGLE_DEGREES
     note = f"not rad: the values reach {largest:.4g}" + ("" if is_degrees else ", maybe percent")
 
@@ -198,9 +195,7 @@ def _limbs(columns: list[Column]) -> list[Column]:
         return replace(column, kind="linear", unit="1", sure=False, notes=[note])
 
     return [
-        corrected(column)
-        if _is_limb(column) and split_index(column.names[0])[0] in vectors
-        else column
+        corrected(column) if _is_limb(column) and column.family in families else column
         for column in columns
     ]
 
@@ -213,13 +208,7 @@ def _is_limb(column: Column) -> bool:
 
 def _turns_twice(column: Column) -> bool:
     """Return whether a limb's joint without a unit would turn twice if it was in rad."""
-    values = column.values
-    return _is_limb(column) and bool(len(values)) and float(np.abs(values).max()) > 2.0 * TURN
-
-
-def _vector_of(column: Column) -> str:
-    """Return the name without its last part: `attitude.yaw` is of `attitude`."""
-    return re.sub(r"[^._/]*\Z", "", column.full_name)
+    return _is_limb(column) and _largest(column) > 2.0 * TURN
 
 
 def _in_degrees(column: Column) -> Column:
@@ -352,19 +341,25 @@ def _without_second_positions(columns: list[Column]) -> list[Column]:
 def _doubted(columns: list[Column], tables: list[Table]) -> list[Column]:
     """Ask for the unit of angles that turn twice if in rad, and of efforts in whole numbers.
 
-    An angle is in rad if a velocity that states a unit is its derivative.
+    An angle is in rad if a velocity that states a unit is its derivative. Others of one family are
+    in one unit.
     """
     sure = {column.derivative_of for column in columns if column.guess.unit}
     stated = {name for table in tables for name in table.values if table.attributes_of(name).unit}
     doubts = dict[str, str]()
+    angles = [
+        column
+        for column in columns
+        if column.kind == "angle" and _is_plain(column) and column.guess.name not in sure
+    ]
+    for column in angles:
+        if text := _turns([angle for angle in angles if angle.family == column.family]):
+            doubts[column.guess.name] = text
     for column in columns:
-        largest = float(np.abs(column.values).max()) if len(column.values) else 0.0
-        is_plain = not (column.guess.unit or column.log_unit) and column.scale == 1.0
+        largest = _largest(column)
+        is_plain = _is_plain(column)
         is_default = column.guess.unit in DEFAULT_UNITS and stated_unit(column.full_name) is None
-        if column.kind == "angle" and is_plain and largest > 2.0 * TURN:
-            if column.guess.name not in sure:
-                doubts[column.guess.name] = f"the values reach {largest:.4g}: in deg?"
-        elif is_plain and "gyro" in split_words(column.full_name) and largest > GYRO_LARGEST:
+        if is_plain and "gyro" in split_words(column.full_name) and largest > GYRO_LARGEST:
             doubts[column.guess.name] = f"the values reach {largest:.4g}: in deg/s?"
         elif is_default and not stated & {*column.names} and _is_whole(column.values):
             doubts[column.guess.name] = f"whole numbers to {largest:.0f}: counts or permille?"
@@ -376,6 +371,30 @@ def _doubted(columns: list[Column], tables: list[Table]) -> list[Column]:
         else column
         for column in columns
     ]
+
+
+def _turns(family: list[Column]) -> str:
+    """Return a question if some of a family of angles turn twice, and in which logs they do."""
+    largest = dict[str, float]()
+    for angle in family:
+        for (path, _), (_, values) in angle.samples.items():
+            reached = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+            largest[path.name] = max(reached, largest.get(path.name, 0.0))
+    far = [log for log, reached in largest.items() if reached > 2.0 * TURN]
+    if not far:
+        return ""
+    where = f" in {join_first(far, DOUBT_LOGS)} alone" if 2 * len(far) < len(largest) else ""
+    whose = " of such angles" if len(family) > 1 else ""
+    return f"the values{whose} reach {max(largest.values()):.4g}{where}: in deg?"
+
+
+def _largest(column: Column) -> float:
+    return float(np.abs(column.values).max()) if len(column.values) else 0.0
+
+
+def _is_plain(column: Column) -> bool:
+    """Return whether nothing states the unit of a column, and its values are taken as they are."""
+    return not (column.guess.unit or column.log_unit) and column.scale == 1.0
 
 
 def _sentinel(values: Floats) -> str:

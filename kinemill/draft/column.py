@@ -13,13 +13,14 @@ from kinemill.draft.table import Samples, usual_step
 from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.header_units import without_unit
-from kinemill.ingest.name_heuristics import Guess, plain_letters
+from kinemill.ingest.name_heuristics import STRAIGHT, TURNING, Guess, plain_letters, split_words
 from kinemill.task.units import factor
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")  # names that YAML reads as text
 _LAST_NUMBER = re.compile(r"(.*?)(\d{1,9})(\D*)")
 # Words that one YAML or another reads as something else than text.
 YAML_WORDS = {"true", "false", "null", "yes", "no", "on", "off"}
+_PLACES = STRAIGHT | TURNING | {"left", "right", "l", "r", "fl", "fr", "rl", "rr"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,14 @@ class Column:
     def full_name(self) -> str:
         """Most descriptive name in the logs."""
         return self.guess.label or self.guess.name
+
+    @cached_property
+    def family(self) -> str:
+        """Name without element, number, joint, side and axis: that of columns of one sensor."""
+        vector, bracket, _ = self.names[0].partition("[")
+        words = split_words(self.full_name)
+        rest = (word for word in words if not word.isdigit() and word not in _PLACES)
+        return vector if bracket else " ".join(rest)
 
     @property
     def reasons(self) -> list[str]:

@@ -18,6 +18,7 @@ BODY_FEWEST = 100  # least number of windows for a conclusion
 # heading jumps by a turn
 ANGLE_FEWEST_WHOLE = 8  # different whole numbers that show that an angle is not in rad
 ANGLE_FEWEST_COUNTS = 250.0  # of a register; an encoder of 8 bits has 256
+DOUBT_LOGS = 3  # named with a doubt about the unit of few logs
 ANGLE_PERCENT = 100.5
 ANGLE_DEGREES = 400.0  # largest values of joints in percent and in degrees
 ANGLE_FULL = 0.95  # share of the register that the counts of a log cover
@@ -191,6 +192,7 @@ ROBOT_SECONDS = 20.0  # s of an episode of a robot in MJCF
 ROBOT_DT = 0.02  # s, about the time step of a robot in MJCF
 
 # rules.py: set by public logs with row counters, modes and flags
+RULE_CLOCK_UNITS = (1.0, 1e3, 1e6, 1e9)  # s, ms, us and ns of a clock in 1 s
 RULE_EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
 RULE_FEWEST_NUMBERED = 20  # rows that show that a column numbers them
 RULE_NUMBERED = 0.95  # share of the steps of such a column that are equal

@@ -36,8 +36,6 @@ from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import (
     ANGULAR,
     POSITION,
-    STRAIGHT,
-    TURNING,
     VELOCITY,
     is_straight,
     split_words,
@@ -126,23 +124,16 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
 
 def _as_vector(column: Column, related: list[Column]) -> Column:
     """Return an angular velocity without a position in the unit of the others of its vector."""
-    vector = _vector(column)
     units = {
-        column.log_unit
-        for column in related
-        if column.unit == "rad/s" and _vector(column) == vector
+        velocity.log_unit
+        for velocity in related
+        if velocity.unit == "rad/s" and velocity.family == column.family
     }
     unit = units.pop() if len(units) == 1 else None
     if unit is None or column.unit != "rad/s" or column.sure:
         return column
     note = f"guessed {unit}: another velocity of the vector is"
     return replace(column, log_unit=unit, notes=[*column.notes, note])
-
-
-def _vector(column: Column) -> list[str]:
-    """Return the words of a name without the axis or the number of an element."""
-    words = split_words(column.full_name)
-    return [word for word in words if not word.isdigit() and word not in STRAIGHT | TURNING]
 
 
 def _best_velocities(relations: dict[str, Relation]) -> dict[str, Relation]:

@@ -6,7 +6,7 @@ different values, all whole numbers, and a column without a descriptive name eve
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ from kinemill.draft.clock import is_physical
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns
 from kinemill.draft.constants import (
+    RULE_CLOCK_UNITS,
     RULE_EPOCH,
     RULE_FEWEST_NUMBERED,
     RULE_MOST_FLAGS,
@@ -44,6 +45,7 @@ class Facts:
         meaning: its meaning by name.
         is_letter: whether it holds the character codes of a text, next to others.
         same_as: another column with the same numbers; empty without any.
+        seconds: times of its samples (n,).
     """
 
     name: str
@@ -51,6 +53,7 @@ class Facts:
     meaning: Guess
     is_letter: bool = False
     same_as: str = ""
+    seconds: Floats = field(default_factory=lambda: np.empty(0))
 
     @cached_property
     def words(self) -> list[str]:
@@ -115,13 +118,24 @@ def _counter(facts: Facts) -> str:
 
 
 def _clock(facts: Facts) -> str:
-    """Never fall, and have the name of a timestamp, or be dates."""
+    """Never fall, and have the name of a timestamp, be dates, or rise as the clock does."""
     is_named = {*facts.words[:1], *facts.words[-1:]} & STAMP
     is_date = (
         len(facts.finite) and facts.finite[0] >= RULE_EPOCH and facts.meaning.what == "unknown"
     )
-    is_clock = facts.never_falls and (is_named or is_date) and not is_physical(facts.name)
+    is_clock = facts.never_falls and (is_named or is_date or _is_even(facts))
+    is_clock = is_clock and not is_physical(facts.name)
     return "another clock: it rises with time" if is_clock else ""
+
+
+def _is_even(facts: Facts) -> bool:
+    """Return whether a column without a descriptive name rises by the time step in each row."""
+    if len(facts.finite) <= RULE_FEWEST_NUMBERED or facts.meaning.what != "unknown":
+        return False
+    if len(facts.seconds) != len(facts.finite):
+        return False
+    steps = np.diff(facts.seconds)
+    return any(np.allclose(facts.steps, unit * steps, 1e-3, 0.0) for unit in RULE_CLOCK_UNITS)
 
 
 def _oversized(facts: Facts) -> str:
@@ -156,8 +170,9 @@ def facts_of(table: Table, copies: Mapping[str, str]) -> list[Facts]:
             guess(name, table.labels.get(name, "")),
             name in letters,
             copies.get(name, ""),
+            seconds,
         )
-        for name, (_, values) in table.values.items()
+        for name, (seconds, values) in table.values.items()
     ]
 
 

@@ -2,25 +2,28 @@
 
 The change of each state over a few rows is predicted by the states and the actions. What the states
 explain is taken out of both, log by log; the rest of the change answers the rest of the actions.
-The response of all other logs predicts each log, as it is and with its actions shifted, inverted or
-exchanged. A log in which such a change predicts much better is suspicious.
+The response of all other logs predicts each log, as it is, with its actions inverted or exchanged,
+and with all or one of them shifted. A log in which such a change predicts much better is
+suspicious.
 
-Symbols: n rows, a actions, s states, m shifts in rows; `uu` (m, a, a), `uy` (m, a, s) and `yy` (s)
-mean products of the rests.
+Symbols: r logs, n rows, a actions, s states, m shifts in rows; `uu` (m, a, a), `uy` (m, a, s) and
+`yy` (s) mean products of the rests; `beside` (m, a, a) those of shifted with usual actions.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from kinemill.task import Task
 from kinemill.validate.action_responses import (
-    Products,
     ResponseReference,
-    action_changes,
+    best_changes,
     changed,
+    describe_change,
     explained,
     own_responses,
     responses_without,
@@ -36,8 +39,10 @@ MIN_OTHERS = 4  # logs that make a response
 MOST_ROWS = 4000  # of a log
 MIN_EXPLAINED = 0.1  # share of the rest that the others must explain after the change
 MIN_GAIN = 0.1  # additional share that the change must explain
-MIN_OF_ITSELF = 0.5  # least ratio to the share that the log's response explains of itself
+MIN_OF_ITSELF = 0.5  # of what the log's response explains of itself more, least part of the change
 TINY = 1e-12
+
+FitProducts = tuple[Array, Array, Array, Array]
 
 
 @dataclass(frozen=True)
@@ -57,52 +62,108 @@ def find_action_faults(logs: Mapping[str, Mapping[str, Array]], task: Task) -> l
     """
     if not (task.states and task.actions):
         return []
-    shifts = min(round(LONGEST / task.dt), MOST_SHIFTS)
-    fitted = {name: _products(values, task, shifts) for name, values in logs.items()}
-    products = {name: item for name, item in fitted.items() if item is not None}
-    if len(products) <= MIN_OTHERS:
+    shifts = usual = min(round(LONGEST / task.dt), MOST_SHIFTS)
+    names, products = _all_products(logs, task, shifts, usual)
+    if len(names) <= MIN_OTHERS:
         return []
-    uu, uy, yy = (np.stack(parts) for parts in zip(*products.values(), strict=True))
+    uu, uy, yy, beside = products
     # The share of the rest that the response of a log explains of itself, by log and shift.
     itself = np.stack(
         [explained(own_responses(item), *item) for item in zip(uu, uy, yy[:, None], strict=True)]
     )
     usual = int(np.argmax(itself.sum(axis=0)))
-    now = uu[:, usual], uy[:, usual], yy
-    reference = ResponseReference(frozenset(products), *sums_of(now))
-    responses = responses_without(now, np.ones(len(products), dtype=np.bool_), reference)
-    as_it_is = explained(responses, *now)
-    most = np.maximum(as_it_is + MIN_GAIN, MIN_EXPLAINED)
-    most = np.maximum(most, MIN_OF_ITSELF * itself.max(axis=1))
-    changes = dict[str, Array]()
-    for at in range(uu.shape[1]):
-        late = (at - usual) * task.dt
-        if abs(at - usual) >= LEAST_SHIFT:
-            when = f"{abs(late):.3g} s {'late' if late > 0.0 else 'early'}"
-            changes[f"as if its actions were {when}"] = explained(
-                responses, uu[:, at], uy[:, at], yy
-            )
-    for names, change in action_changes(task):
-        how = "inverted" if len(names) == 1 else "exchanged"
-        text = f"as if {' and '.join(names)} were {how}"
-        changes[text] = explained(responses, *changed(now, change))
-    shares = np.stack([*changes.values()])
-    best = shares.argmax(axis=0)
-    texts = [*changes]
-    return [
-        ActionFault(
-            name,
-            f"{texts[best[at]]}: the response of the other logs then explains "
-            f"{shares[best[at], at]:.0%} of its motion, "
-            f"and now {max(float(as_it_is[at]), 0.0):.0%}",
+    if usual != shifts:
+        *_, beside = _all_products(logs, task, shifts, usual)[1]
+    members = np.ones(len(names), dtype=np.bool_)
+    faults = list[ActionFault]()
+    while members.sum() > MIN_OTHERS:
+        fit = _fit_changes((uu, uy, yy, beside), members, usual)
+        shares = np.maximum(fit.turned, fit.late.max(axis=(0, 1)))
+        least = MIN_OF_ITSELF * (itself.max(axis=1) + np.maximum(fit.now, 0.0))
+        least = np.maximum(least, np.maximum(fit.now + MIN_GAIN, MIN_EXPLAINED))
+        gains = np.where(members & (shares > least), shares - fit.now, 0.0)
+        worst = int(gains.argmax())
+        if not gains[worst]:
+            break
+        members[worst] = False  # it no longer disturbs the response of the others
+        what = (
+            f"{_describe(fit, worst, usual, task)}: the response of the other logs then explains "
+            f"{shares[worst]:.0%} of its motion, and now {max(float(fit.now[worst]), 0.0):.0%}"
         )
-        for at, name in enumerate(products)
-        if shares[best[at], at] > most[at]
-    ]
+        faults.append(ActionFault(names[worst], what))
+    return faults
 
 
-def _products(values: Mapping[str, Array], task: Task, shifts: int) -> Products | None:
-    """Return `uu`, `uy` and `yy` of a log at all shifts; None if it is short, or nothing moves."""
+class _Fit(NamedTuple):
+    """Share of the rest of each log that the response of the other members explains.
+
+    Attributes:
+        now: as it is, (r,).
+        changes: best exchange and inversion, (r, a, a).
+        turned: after it, (r,).
+        late: after a shift of all actions, or of one, (1 + a, m, r).
+    """
+
+    now: Array
+    changes: Array
+    turned: Array
+    late: Array
+
+
+def _fit_changes(products: FitProducts, members: NDArray[np.bool_], usual: int) -> _Fit:
+    uu, uy, yy, _ = products
+    usual_products = uu[:, usual], uy[:, usual], yy
+    sums = sums_of((uu[members, usual], uy[members, usual], yy[members]))
+    responses = responses_without(usual_products, members, ResponseReference(frozenset(), *sums))
+    now = explained(responses, *usual_products)
+    changes = best_changes(responses, usual_products)
+    shifted = [explained(responses, uu[:, at], uy[:, at], yy) for at in range(uu.shape[1])]
+    late = np.stack([shifted, *(now + _gains_of_shifts(responses, products, usual))])
+    late[:, max(0, usual - LEAST_SHIFT + 1) : usual + LEAST_SHIFT] = -np.inf
+    return _Fit(now, changes, explained(responses, *changed(usual_products, changes)), late)
+
+
+def _describe(fit: _Fit, log: int, usual: int, task: Task) -> str:
+    late = fit.late[:, :, log]
+    if fit.turned[log] >= late.max():
+        return describe_change(fit.changes[log], task.actions)[1]
+    action, shift = divmod(int(late.argmax()), late.shape[1])
+    seconds = (shift - usual) * task.dt
+    when = f"{abs(seconds):.3g} s {'late' if seconds > 0.0 else 'early'}"
+    return f"as if {['its actions', *task.actions][action]} were {when}"
+
+
+def _gains_of_shifts(responses: Array, products: FitProducts, usual: int) -> Array:
+    """Return how much more is explained with one action shifted, and not without it, (a, m, r)."""
+    yy = products[2]
+    uu, uy, beside = (  # the last shift is that of an action that is 0
+        np.pad(product, [(0, 0), (0, 1), (0, 0), (0, 0)])
+        for product in (*products[:2], products[3])
+    )
+    # The shift changes an action by d; e is what the usual actions do not explain.
+    d_usual = beside - beside[:, [usual]]
+    d_e = uy - uy[:, [usual]] - d_usual @ responses.transpose(0, 2, 1)[:, None]  # (r, m, a, s)
+    size = np.einsum("rmaa->rma", uu)
+    d_d = size + size[:, [usual]] - 2.0 * np.einsum("rmaa->rma", beside)
+    linear = 2.0 * np.einsum("rsa,rmas,rs->amr", responses, d_e, 1.0 / yy)
+    square = np.einsum("rsa,rma,rs->amr", responses**2, d_d, 1.0 / yy)
+    gains = (linear - square) / yy.shape[1]
+    return gains[:, :-1] - np.maximum(gains[:, [-1]], 0.0)
+
+
+def _all_products(
+    logs: Mapping[str, Mapping[str, Array]], task: Task, shifts: int, usual: int
+) -> tuple[list[str], list[Array]]:
+    """Return the logs that have products, and `uu`, `uy`, `yy` and `beside` of these logs."""
+    fitted = {name: _products(values, task, shifts, usual) for name, values in logs.items()}
+    products = {name: product for name, product in fitted.items() if product is not None}
+    return [*products], [np.stack(parts) for parts in zip(*products.values(), strict=True)]
+
+
+def _products(
+    values: Mapping[str, Array], task: Task, shifts: int, usual: int
+) -> FitProducts | None:
+    """Return `uu`, `uy`, `yy` and `beside` of a log; None if it is short, or nothing moves."""
     states = np.stack([values[name][:MOST_ROWS] for name in task.states], axis=1)
     actions = np.stack([values[name][:MOST_ROWS] for name in task.actions], axis=1)
     window = max(1, round(WINDOW / task.dt))
@@ -126,4 +187,5 @@ def _products(values: Mapping[str, Array], task: Task, shifts: int) -> Products 
         (np.stack([part @ part.T for part in later]) - inside @ inside.transpose(0, 2, 1)) / rows,
         later @ change / rows,
         np.maximum(np.mean(change**2, axis=0), TINY),
+        (later @ later[usual].T - inside @ inside[usual].T) / rows,
     )

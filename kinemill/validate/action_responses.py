@@ -3,9 +3,9 @@
 One log alone does not show in which direction its robot should move. Each recording is therefore
 reduced to the products of its accelerations and its actions, without what its own states explain.
 For each recording, the response of all others predicts its accelerations. The recording is an
-outlier if this prediction is better with the sign of one action inverted, or with two actions
-exchanged. Joints are not tested in this way: the sign of a pole's response to the force on its cart
-depends on the direction in which the pole points.
+outlier if this prediction is better with some actions inverted or exchanged. Joints are not tested
+in this way: the sign of a pole's response to the force on its cart depends on the direction in
+which the pole points.
 
 Symbols: r recordings, a actions, v velocities; u actions and y accelerations less what the states
 explain, `uu` (r, a, a) and `uy` (r, a, v) their mean products, `yy` (r, v) the mean square of the
@@ -13,13 +13,13 @@ accelerations; G (r, v, a) the response of a sample of recordings without the ow
 squares.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from kinemill.task import Task
 from kinemill.validate.check_results import Outlier
@@ -31,7 +31,8 @@ MIN_OTHERS = 4  # other recordings that make a reference
 MIN_SECONDS = 2.0  # of an episode; shorter ones respond by chance
 MIN_EXPLAINED = 0.05  # share of the accelerations that the others must explain after the change
 MIN_GAIN = 0.05  # additional share that the change must explain; correct logs stay below 0.02
-MIN_OF_OWN = 0.5  # minimum ratio to the share that the recording's own response explains
+MIN_PART = 0.02  # about the share that each inversion and each exchange must explain
+MIN_OF_OWN = 0.5  # of what the recording's own response explains more, least part that they explain
 COMPARE = (
     "compare wiring, clocks and columns with the other logs, and set `source` "
     "({name: ..., scale: -1} inverts), or reject the recording"
@@ -113,33 +114,26 @@ def find_action_outliers(
     members = np.array([recording.hash in reference.members for recording in recordings])
     responses = responses_without(products, members, reference)
     as_it_is = explained(responses, *products)
-    least = np.maximum(MIN_EXPLAINED, MIN_OF_OWN * explained(own_responses(products), *products))
-    best = np.maximum(as_it_is + MIN_GAIN, least)
-    which = np.full(len(recordings), -1)
-    units = {name: task.channels[name].unit for name in task.actions}
-    changes = [
-        (names, change)
-        for names, change in action_changes(task)
-        if len({units[name] for name in names}) == 1
-    ]
-    for number, (_, change) in enumerate(changes):
-        share = explained(responses, *changed(products, change))
-        better = share > best
-        best = np.where(better, share, best)
-        which = np.where(better, number, which)
+    itself = explained(own_responses(products), *products)
+    least = np.maximum(MIN_EXPLAINED, MIN_OF_OWN * (itself + np.maximum(as_it_is, 0.0)))
+    changes = best_changes(responses, products)
+    shares = explained(responses, *changed(products, changes))
+    described = [describe_change(change, task.actions) for change in changes]
     return [
         (
-            recordings[at].hash,
+            recording.hash,
             Outlier(
-                recordings[at].name,
-                changes[which[at]][0],
-                f"{_spell(changes[which[at]][0])}: the response of the other recordings then "
-                f"explains {best[at]:.0%} of its accelerations, "
-                f"and now {max(0.0, float(as_it_is[at])):.0%}",
+                recording.name,
+                names,
+                f"{text}: the response of the other recordings then explains {share:.0%} of its "
+                f"accelerations, and now {max(0.0, float(now)):.0%}",
                 COMPARE,
             ),
         )
-        for at in np.flatnonzero(which >= 0).tolist()
+        for recording, (names, text), share, now, limit in zip(
+            recordings, described, shares, as_it_is, least, strict=True
+        )
+        if share > max(now + MIN_GAIN, limit)
     ]
 
 
@@ -192,26 +186,39 @@ def explained(responses: Array, uu: Array, uy: Array, yy: Array) -> Array:
     return np.mean((linear - square) / yy, axis=1)
 
 
-def changed(products: Products, change: Array) -> Products:
-    """Return products of actions that are corrected by (a, a)."""
+def changed(products: Products, changes: Array) -> Products:
+    """Return products of actions that are corrected by (r, a, a)."""
     uu, uy, yy = products
-    return change.T @ uu @ change, change.T @ uy, yy
+    turned = changes.transpose(0, 2, 1)
+    return turned @ uu @ changes, turned @ uy, yy
 
 
-def action_changes(task: Task) -> Iterator[tuple[list[str], Array]]:
-    """Yield the correction of the actions, (a, a), for an inverted one or two exchanged ones."""
-    same = np.eye(len(task.actions))
-    for at, name in enumerate(task.actions):
-        signs = np.ones(len(task.actions))
-        signs[at] = -1.0
-        yield [name], np.diag(signs)
-    for first, second in combinations(range(len(task.actions)), 2):
-        order = list(range(len(task.actions)))
-        order[first], order[second] = second, first
-        yield [task.actions[first], task.actions[second]], same[order]
+def best_changes(responses: Array, products: Products) -> Array:
+    """Return the corrections (r, a, a) that fit logged actions best to responses (r, v, a).
+
+    Each one exchanges actions and changes signs. An assignment finds it: of each action to the
+    logged action, with a sign, to which the recording itself responds most alike.
+    """
+    uu, _, yy = products
+    weighted = responses / yy[:, :, None] / yy.shape[1]
+    alike = np.einsum("rvi,rvj->rji", weighted, own_responses(products))
+    size = np.einsum("rjj->rj", uu)[:, :, None]
+    same = np.eye(uu.shape[1])
+    as_it_is = size * 2.0 * alike + MIN_PART
+    inverted = -size * 2.0 * alike
+    gain = np.maximum(as_it_is, inverted) + 0.5 * MIN_PART * same
+    gain -= size * np.sum(weighted * responses, axis=1)[:, None]
+    order = [linear_sum_assignment(part, maximize=True)[1] for part in gain]
+    return np.where(as_it_is >= inverted, 1.0, -1.0) * same[np.array(order)]
 
 
-def _spell(names: list[str]) -> str:
-    if len(names) == 1:
-        return f"as if {names[0]}, or its actuator, were inverted"
-    return f"as if {' and '.join(names)} were exchanged"
+def describe_change(change: Array, actions: Sequence[str]) -> tuple[list[str], str]:
+    """Return the actions that a correction (a, a) changes, and how."""
+    exchanged = [name for name, same in zip(actions, np.diag(change), strict=True) if not same]
+    inverted = [name for name, sign in zip(actions, change.sum(axis=1), strict=True) if sign < 0.0]
+    parts = [
+        f"{', '.join(names[:-1])}{' and ' if names[1:] else ''}{names[-1]} were {how}"
+        for names, how in ((exchanged, "exchanged"), (inverted, "inverted"))
+        if names
+    ]
+    return list(dict.fromkeys(exchanged + inverted)), f"as if {', and '.join(parts)}"

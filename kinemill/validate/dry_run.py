@@ -1,7 +1,8 @@
 """Dry run of logs: the same code as ingest and validation, without writing into the home."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,8 +22,9 @@ from kinemill.ingest.rows import read_rows
 from kinemill.store import Home, Json
 from kinemill.store.json_io import valid_text
 from kinemill.task import Task
-from kinemill.validate.action_fit import MOST_ROWS
+from kinemill.validate.action_fit import MOST_ROWS, find_action_faults
 from kinemill.validate.episodes import RecordingResult, evaluate_into
+from kinemill.validate.results import find_unit_outliers, usual_stds
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,41 @@ def dry_run(
     return [
         dry_run_log(task, home, file_stat.path, file_stat.label, accepted) for file_stat in logs
     ]
+
+
+def compare_logs(accepted: Sequence[AcceptedEpisode], task: Task) -> list[str]:
+    """Return how logs differ from the others: in their actions, or in their units."""
+    first = {episode.name: episode.first_rows for episode in reversed(accepted)}
+    faults = [f"{fault.log}: {fault.what}" for fault in find_action_faults(first, task)]
+    statistics = {
+        name: {f"{channel}:std": [float(np.nanstd(values))] for channel, values in rows.items()}
+        for name, rows in first.items()
+    }
+    usual = usual_stds([*statistics.values()], task)
+    outliers = [
+        outlier
+        for name, stds in statistics.items()
+        for outlier in find_unit_outliers(name, stds, usual, task)
+    ]
+    return [
+        *faults,
+        *(f"{item.recording}: {' and '.join(item.channels)}: {item.actual}" for item in outliers),
+    ]
+
+
+def list_contents(
+    entries: Sequence[Json], accepted: Sequence[AcceptedEpisode]
+) -> list[tuple[object, ...]]:
+    """Return what is equal for logs of the same rows, in any format; without rows, of same bytes.
+
+    Only the first rows of an episode are compared one by one.
+    """
+    rows = dict[str, tuple[object, ...]]()
+    for episode in accepted:
+        first = sha256(np.stack([*episode.first_rows.values()]).tobytes()).digest()
+        before = rows.get(episode.recording, ())
+        rows[episode.recording] = (*before, episode.rows, episode.extent.tobytes(), first)
+    return [rows.get(entry["hash"] or "", (entry["hash"],)) for entry in entries]
 
 
 def gives_nothing(entry: Json) -> bool:

@@ -146,3 +146,27 @@ def test_what_a_check_finds_in_many_logs_is_spelled_out_for_the_first(capsys):
         *(sentence, sentence, counted, counted),
         sentence,  # why a log is refused is always told
     ]
+
+
+def test_a_log_of_the_same_rows_in_other_bytes_is_a_copy(swing, log, kinemill):
+    path = log("a.csv")
+    (path.parent / "b.csv").write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    swing()
+    compared = kinemill("data", "check", path.parent, "--task", "swing", "--json")["compared"]
+    assert compared == [f"{path.parent / 'b.csv'}: an exact copy of {path}"]
+
+
+def test_a_log_in_degrees_among_logs_in_rad_is_reported(swing, log, kinemill):
+    def in_degrees(rows):
+        rows[:, 1:3] *= 57.3
+
+    swing("limits", "observed_range")
+    for number in range(4):
+        path = log(
+            f"{number}b.csv" if number == 3 else f"{number}.csv",
+            float(number),
+            in_degrees if number == 2 else None,
+        )
+    compared = kinemill("data", "check", path.parent, "--task", "swing", "--json")["compared"]
+    assert [fault.partition(": ")[0] for fault in compared] == ["2.csv"]
+    assert compared[0].endswith("as if in degrees")

@@ -97,6 +97,24 @@ def test_a_range_of_one_turn_is_an_angle_and_of_360_is_degrees(tmp_path, time):
     assert task.channels["pos2"].source[0].unit == "deg"
 
 
+@pytest.mark.parametrize("names", [("joint1_pos", "joint2_pos"), ("left_hip", "right_knee")])
+def test_angles_of_one_family_have_one_doubt(tmp_path, time, names):
+    angles = dict(zip(names, (70.0 * np.sin(time), 2.0 * np.cos(time)), strict=True))
+    draft = build("arm", table(tmp_path / "a.csv", time=time, **angles, u=time % 3))
+    notes = [column.notes for column in draft.columns if column.channel in names]
+    assert notes[0] == notes[1]
+    assert "reach 70" in notes[0][0]
+
+
+def test_the_log_whose_angles_are_in_degrees_is_named(tmp_path, time):
+    for run in range(3):
+        size = 57.3 if run == 1 else 1.0
+        waves = {"joint1_pos": size * np.sin(time + run), "joint1_torque": np.cos(3 * time)}
+        table(tmp_path / f"run{run}.csv", time=time, **waves)
+    (angle, _) = build("arm", tmp_path).columns
+    assert "the values reach 57.3 in run1.csv alone: in deg?" in angle.notes
+
+
 @pytest.mark.parametrize(
     ("largest", "unit", "reads"),
     [(90, "rad", "unit: deg"), (11663, "1", "whole numbers to 11663: counts of a sensor?")],

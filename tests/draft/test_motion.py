@@ -288,6 +288,14 @@ def test_joints_are_named_by_the_texts_of_the_file(tmp_path, task_of):
         build_motion("walk", tmp_path / "walk.npz")
 
 
+def test_columns_of_a_csv_called_after_joints_have_targets(tmp_path, task_of):
+    header = ",".join(SERVOS)
+    rows = retargeted()[:, 7:]
+    np.savetxt(tmp_path / "walk.csv", rows, delimiter=",", fmt="%.6f", header=header, comments="")
+    task = task_of(build_motion("walk", tmp_path / "walk.csv", 30.0))
+    assert task.actions == [f"{joint}_target" for joint in SERVOS]
+
+
 def test_a_rising_position_of_the_root_is_no_clock(tmp_path):
     robot = write_robot(tmp_path / "robot.xml")
     rows = retargeted()

@@ -45,6 +45,13 @@ def test_flags_modes_and_counters_are_left_out_with_the_reason(tmp_path):
     assert "gripper_gripped" in checked.text
 
 
+def test_an_unnamed_column_that_rises_with_the_clock_is_a_clock(tmp_path):
+    ramp = {"states[0]": 4.0 + TIME, "states[1]": 4.0 + 0.5 * TIME}
+    draft = draft_of(tmp_path, TIME, **arm() | ramp)
+    assert draft.left_out["states[0]"] == "another clock: it rises with time"
+    assert "states[1]" not in draft.left_out
+
+
 @pytest.mark.parametrize("name", ["valve", "relay_1", "command_mode", "pwm"])
 def test_a_switched_command_is_an_action(tmp_path, name):
     draft = draft_of(tmp_path, TIME, **arm() | {name: switched(0, 1, every=70)})

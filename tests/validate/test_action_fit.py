@@ -10,7 +10,7 @@ from kinemill.validate.action_fit import find_action_faults
 from kinemill.validate.stage import load_checks
 from tests.conftest import learning_task
 
-NAMES = ["tank", "pipe", "pump", "heater"]
+NAMES = ["tank", "pipe", "pump", "heater", "valve"]
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +21,12 @@ def task():
 
 
 def run(seed, rows=1200, gain=1.0):
-    """Return a log of two states that lag behind two held actions, with noise."""
+    """Return a log of two states that lag behind three held actions, with noise."""
     random = np.random.default_rng(seed)
-    actions = np.repeat(random.normal(size=(rows // 15, 2)), 15, axis=0)
+    actions = np.repeat(random.normal(size=(rows // 15, 3)), 15, axis=0)
     states = np.zeros((rows, 2))
     for k in range(rows - 1):
-        push = np.array([[0.05, 0.01], [-0.01, 0.03]]) @ actions[k]
+        push = np.array([[0.05, 0.01, 0.02], [-0.01, 0.03, -0.02]]) @ actions[k]
         states[k + 1] = 0.98 * states[k] + gain * push + 0.002 * random.normal(size=2)
     return dict(zip(NAMES, np.concatenate([states, actions], axis=1).T, strict=True))
 
@@ -43,21 +43,28 @@ def test_sound_logs_have_no_fault(task, logs):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda log: log | {"pump": np.roll(log["pump"], 10), "heater": np.roll(log["heater"], 10)},
+        (lambda log: log | {name: np.roll(log[name], 10) for name in NAMES[2:]},
          "as if its actions were 0.1 s late"),
+        (lambda log: log | {"pump": np.roll(log["pump"], -10)}, "as if pump were 0.1 s early"),
         (lambda log: log | {"pump": -log["pump"]}, "as if pump were inverted"),
         (lambda log: log | {"pump": log["heater"], "heater": log["pump"]},
          "as if pump and heater were exchanged"),
+        (lambda log: log | {name: -log[name] for name in NAMES[2:]},
+         "as if pump, heater and valve were inverted"),
+        (lambda log: log | {"pump": log["valve"], "heater": log["pump"], "valve": log["heater"]},
+         "as if pump, heater and valve were exchanged"),
+        (lambda log: log | {"pump": -log["valve"], "valve": log["pump"]},
+         "as if pump and valve were exchanged, and pump were inverted"),
     ],
 )  # fmt: skip
-def test_a_changed_action_is_named_with_its_log(task, logs, change, words):
+def test_changed_actions_are_named_with_their_log(task, logs, change, words):
     (fault,) = find_action_faults(logs | {"run3": change(logs["run3"])}, task)
     assert fault.log == "run3"
     assert fault.what.startswith(words)
 
 
 def test_a_dead_time_of_all_logs_is_no_fault(task, logs):
-    late = {name: log | {"pump": np.roll(log["pump"], -6), "heater": np.roll(log["heater"], -6)}
+    late = {name: log | {action: np.roll(log[action], -6) for action in NAMES[2:]}
             for name, log in logs.items()}  # fmt: skip
     assert find_action_faults(late, task) == []
 

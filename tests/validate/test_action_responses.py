@@ -153,4 +153,4 @@ def test_validation_warns_of_a_log_with_a_flipped_torque_and_takes_it(home, shar
     assert (check.passed, check.blocking, check.values["found"]) == (False, False, 1)
     (item,) = check.values["failing"]
     assert (item["recording"], item["channels"]) == (wrong.name, ["elbow_torque"])
-    assert item["found"].startswith("as if elbow_torque, or its actuator, were inverted")
+    assert item["found"].startswith("as if elbow_torque were inverted")

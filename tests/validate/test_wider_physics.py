@@ -81,6 +81,15 @@ def test_a_spike_is_found_in_its_own_row_alone(arm):
     assert all(fault.repairable for fault in faults(arm, "spike", values))
 
 
+def test_a_motion_that_starts_after_a_pause_is_no_spike(arm):
+    values = make_arm()
+    moving = 0.01 * np.arange(len(values["upper"])) - 4.0
+    rest = np.exp(-moving / 0.05)
+    values["upper_velocity"] = np.where(moving < 0.0, 0.0, 20.0 - 14.0 * rest)
+    values["upper"] = np.where(moving < 0.0, 0.0, 20.0 * moving - 0.7 * (1.0 - rest))
+    assert locations(arm, "spike", values) == []
+
+
 def test_a_slipped_encoder_is_a_step_and_no_spike(arm):
     values = make_arm()
     values["upper"][400:] += 0.3

@@ -187,14 +187,18 @@ class MotionSettings(Demonstrated):
     def joints(self, channels: Mapping[str, Channel]) -> dict[str, str]:
         """Return by action the joint whose next value it is."""
         by_source = {
-            tuple(source.name for source in channels[name].source): name
+            _columns(name, channels[name]): name
             for name in self.observed_channels(channels)
-            if name in channels and channels[name].source
+            if name in channels
         }
         joints: dict[str, str] = {}
         for name, channel in channels.items():
             if channel.role == "action":
-                source_joint = by_source.get(tuple(source.name for source in channel.source))
-                joint = self.action_joints.get(name, source_joint)
+                joint = self.action_joints.get(name, by_source.get(_columns(name, channel)))
                 joints |= {name: joint} if joint else {}
         return joints
+
+
+def _columns(name: str, channel: Channel) -> tuple[str, ...]:
+    """Return the columns of a log that hold a channel; without `source`, its name."""
+    return tuple(source.name for source in channel.source) or (name,)

@@ -23,6 +23,7 @@ from kinemill.validate.motion import (
 _REACH = (1, 2)  # rows to each side: for spikes of one and two rows
 _PEAK = 0.7  # fraction of the largest surrounding error: a spike gives its neighbors half its error
 _NOISE = 12.0  # minimum height, as a multiple of the surrounding noise; clean logs stay below 11
+_BEND = 0.6  # largest error of the line from one side, as a fraction of that of both sides
 _SHARE = 0.04  # minimum height, as a fraction of the channel's range (limits, or its span)
 _TURN = 0.25  # share of a peak that a turn leaves
 
@@ -46,7 +47,8 @@ class Spike(CheckSettings):
                 floor = max(floor, resolution(values, position) / task.dt)
                 unlike = slope_error(v, x, task.dt)
                 errors = [np.minimum(_out_of_line(v, reach), unlike) for reach in _REACH]
-                faults += self._find(velocity, errors, floor, task)
+                spikes = self._find(velocity, errors, floor, task)
+                faults += [spike for spike in spikes if not _bends(v, spike)]
             floor = self._floor(position, values, task)
             if floor is not None:
                 errors = [_bent(x, v, reach, task.dt) for reach in _REACH]
@@ -122,6 +124,19 @@ def _moves(x: Array, v: Array, fault: Fault, dt: float) -> bool:
     is_step = abs(x[later] - x[earlier] - half * (v[earlier] + v[later])) > largest
     turn = 0.5 * half * (v[earlier] - v[later])
     return bool(is_step or np.abs(off - turn).max() < _TURN * largest)
+
+
+def _bends(v: Array, fault: Fault) -> bool:
+    """Return whether the slope changes at the rows: the line from one side alone fits better."""
+    start, stop = fault.start, fault.stop
+    if start < 2 or stop + 1 >= len(v):
+        return False
+    rows = np.arange(start, stop)
+    earlier = v[start - 1] + (rows - start + 1) * (v[start - 1] - v[start - 2])
+    later = v[stop] + (rows - stop) * (v[stop + 1] - v[stop])
+    between = np.interp(rows, [start - 1, stop], v[[start - 1, stop]])
+    *sides, off = (np.abs(v[start:stop] - line).max() for line in (earlier, later, between))
+    return bool(min(sides) < _BEND * off)
 
 
 def _around(error: Array) -> Array:
