@@ -20,7 +20,7 @@ PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")  # names that YAML reads as text
 _LAST_NUMBER = re.compile(r"(.*?)(\d{1,9})(\D*)")
 # Words that one YAML or another reads as something else than text.
 YAML_WORDS = {"true", "false", "null", "yes", "no", "on", "off"}
-_PLACES = STRAIGHT | TURNING | {"left", "right", "l", "r", "fl", "fr", "rl", "rr"}
+_AXES = STRAIGHT | TURNING | {"left", "right", "l", "r", "fl", "fr", "rl", "rr"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Column:
         """Name without element, number, joint, side and axis: that of columns of one sensor."""
         vector, bracket, _ = self.names[0].partition("[")
         words = split_words(self.full_name)
-        rest = (word for word in words if not word.isdigit() and word not in _PLACES)
+        rest = (word for word in words if not word.isdigit() and word not in _AXES)
         return vector if bracket else " ".join(rest)
 
     @property

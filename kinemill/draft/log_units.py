@@ -21,14 +21,16 @@ def without_mixed_units(
     used = list[ChosenTable]()
     mixed = dict[str, str]()
     for (table, choice), units in zip(choices, stated, strict=True):
-        found = [
+        conflicts = [
             f"{name} in {unit}, and other logs in {usual[name]}"
             for name, unit in units.items()
             if unit != usual[name]
         ]
-        if found:
+        if conflicts:
             name = table.path.name if table.path == source else table.path.relative_to(source)
-            mixed[f"{name}/{table.part}" if table.part else f"{name}"] = f"has {', '.join(found)}"
+            mixed[f"{name}/{table.part}" if table.part else f"{name}"] = (
+                f"has {', '.join(conflicts)}"
+            )
         else:
             used.append((table, choice))
     return used, mixed

@@ -7,7 +7,7 @@ and with all or one of them shifted. A log in which such a change predicts much 
 suspicious.
 
 Symbols: r logs, n rows, a actions, s states, m shifts in rows; `uu` (m, a, a), `uy` (m, a, s) and
-`yy` (s) mean products of the rests; `beside` (m, a, a) those of shifted with usual actions.
+`yy` (s) mean products of the rests; `crossed` (m, a, a) those of shifted with usual actions.
 """
 
 from collections.abc import Mapping
@@ -66,18 +66,18 @@ def find_action_faults(logs: Mapping[str, Mapping[str, Array]], task: Task) -> l
     names, products = _all_products(logs, task, shifts, usual)
     if len(names) <= MIN_OTHERS:
         return []
-    uu, uy, yy, beside = products
+    uu, uy, yy, crossed = products
     # The share of the rest that the response of a log explains of itself, by log and shift.
     itself = np.stack(
         [explained(own_responses(item), *item) for item in zip(uu, uy, yy[:, None], strict=True)]
     )
     usual = int(np.argmax(itself.sum(axis=0)))
     if usual != shifts:
-        *_, beside = _all_products(logs, task, shifts, usual)[1]
+        *_, crossed = _all_products(logs, task, shifts, usual)[1]
     members = np.ones(len(names), dtype=np.bool_)
     faults = list[ActionFault]()
     while members.sum() > MIN_OTHERS:
-        fit = _fit_changes((uu, uy, yy, beside), members, usual)
+        fit = _fit_changes((uu, uy, yy, crossed), members, usual)
         shares = np.maximum(fit.turned, fit.late.max(axis=(0, 1)))
         least = MIN_OF_ITSELF * (itself.max(axis=1) + np.maximum(fit.now, 0.0))
         least = np.maximum(least, np.maximum(fit.now + MIN_GAIN, MIN_EXPLAINED))
@@ -136,15 +136,15 @@ def _describe(fit: _Fit, log: int, usual: int, task: Task) -> str:
 def _gains_of_shifts(responses: Array, products: FitProducts, usual: int) -> Array:
     """Return how much more is explained with one action shifted, and not without it, (a, m, r)."""
     yy = products[2]
-    uu, uy, beside = (  # the last shift is that of an action that is 0
+    uu, uy, crossed = (  # the last shift is that of an action that is 0
         np.pad(product, [(0, 0), (0, 1), (0, 0), (0, 0)])
         for product in (*products[:2], products[3])
     )
     # The shift changes an action by d; e is what the usual actions do not explain.
-    d_usual = beside - beside[:, [usual]]
+    d_usual = crossed - crossed[:, [usual]]
     d_e = uy - uy[:, [usual]] - d_usual @ responses.transpose(0, 2, 1)[:, None]  # (r, m, a, s)
     size = np.einsum("rmaa->rma", uu)
-    d_d = size + size[:, [usual]] - 2.0 * np.einsum("rmaa->rma", beside)
+    d_d = size + size[:, [usual]] - 2.0 * np.einsum("rmaa->rma", crossed)
     linear = 2.0 * np.einsum("rsa,rmas,rs->amr", responses, d_e, 1.0 / yy)
     square = np.einsum("rsa,rma,rs->amr", responses**2, d_d, 1.0 / yy)
     gains = (linear - square) / yy.shape[1]
@@ -154,7 +154,7 @@ def _gains_of_shifts(responses: Array, products: FitProducts, usual: int) -> Arr
 def _all_products(
     logs: Mapping[str, Mapping[str, Array]], task: Task, shifts: int, usual: int
 ) -> tuple[list[str], list[Array]]:
-    """Return the logs that have products, and `uu`, `uy`, `yy` and `beside` of these logs."""
+    """Return the logs that have products, and `uu`, `uy`, `yy` and `crossed` of these logs."""
     fitted = {name: _products(values, task, shifts, usual) for name, values in logs.items()}
     products = {name: product for name, product in fitted.items() if product is not None}
     return [*products], [np.stack(parts) for parts in zip(*products.values(), strict=True)]
@@ -163,7 +163,7 @@ def _all_products(
 def _products(
     values: Mapping[str, Array], task: Task, shifts: int, usual: int
 ) -> FitProducts | None:
-    """Return `uu`, `uy`, `yy` and `beside` of a log; None if it is short, or nothing moves."""
+    """Return `uu`, `uy`, `yy` and `crossed` of a log; None if it is short, or nothing moves."""
     states = np.stack([values[name][:MOST_ROWS] for name in task.states], axis=1)
     actions = np.stack([values[name][:MOST_ROWS] for name in task.actions], axis=1)
     window = max(1, round(WINDOW / task.dt))

@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from kinemill.task import Task
 from kinemill.validate.check_results import Outlier
@@ -199,13 +198,15 @@ def best_changes(responses: Array, products: Products) -> Array:
     Each one exchanges actions and changes signs. An assignment finds it: of each action to the
     logged action, with a sign, to which the recording itself responds most alike.
     """
+    from scipy.optimize import linear_sum_assignment  # imported only to compare recordings
+
     uu, _, yy = products
     weighted = responses / yy[:, :, None] / yy.shape[1]
-    alike = np.einsum("rvi,rvj->rji", weighted, own_responses(products))
+    similarity = np.einsum("rvi,rvj->rji", weighted, own_responses(products))
     size = np.einsum("rjj->rj", uu)[:, :, None]
     same = np.eye(uu.shape[1])
-    as_it_is = size * 2.0 * alike + MIN_PART
-    inverted = -size * 2.0 * alike
+    as_it_is = size * 2.0 * similarity + MIN_PART
+    inverted = -size * 2.0 * similarity
     gain = np.maximum(as_it_is, inverted) + 0.5 * MIN_PART * same
     gain -= size * np.sum(weighted * responses, axis=1)[:, None]
     order = [linear_sum_assignment(part, maximize=True)[1] for part in gain]

@@ -107,8 +107,8 @@ def list_contents(
     rows = dict[str, tuple[object, ...]]()
     for episode in accepted:
         first = sha256(np.stack([*episode.first_rows.values()]).tobytes()).digest()
-        before = rows.get(episode.recording, ())
-        rows[episode.recording] = (*before, episode.rows, episode.extent.tobytes(), first)
+        earlier = rows.get(episode.recording, ())
+        rows[episode.recording] = (*earlier, episode.rows, episode.extent.tobytes(), first)
     return [rows.get(entry["hash"] or "", (entry["hash"],)) for entry in entries]
 
 

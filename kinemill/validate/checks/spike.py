@@ -135,8 +135,8 @@ def _bends(v: Array, fault: Fault) -> bool:
     earlier = v[start - 1] + (rows - start + 1) * (v[start - 1] - v[start - 2])
     later = v[stop] + (rows - stop) * (v[stop + 1] - v[stop])
     between = np.interp(rows, [start - 1, stop], v[[start - 1, stop]])
-    *sides, off = (np.abs(v[start:stop] - line).max() for line in (earlier, later, between))
-    return bool(min(sides) < _BEND * off)
+    *misfits, off = (np.abs(v[start:stop] - line).max() for line in (earlier, later, between))
+    return bool(min(misfits) < _BEND * off)
 
 
 def _around(error: Array) -> Array:
