@@ -5,6 +5,7 @@ import re
 import numpy as np
 import polars as pl
 
+from kinemill.ingest.terms import word_set
 from kinemill.task.units import read_unit
 
 _TIME = (
@@ -40,7 +41,9 @@ _AMERICAN = ("second", "first", "last")
 _ORDERS = (("first", "second", "last"), _AMERICAN, ("last", "second", "first"))
 _DAY_NS = 86_400_000_000_000
 _FAST = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ")
-_BOOLEANS = {"true": "1", "false": "0", "on": "1", "off": "0", "yes": "1", "no": "0"}
+_TRUE = word_set("true on yes ein an wahr ja vrai marche oui vero verdadero si sí aan")
+_FALSE = word_set("false off no aus falsch nein faux arrêt arret non falso uit nee")
+_BOOLEANS = dict.fromkeys(_TRUE, "1") | dict.fromkeys(_FALSE, "0")
 MISSING = (
     *("-", "--", "---", "NA", "N/A", "na", "n/a", "#N/A", "null", "NULL", "None", "none"),
     *("#DIV/0!", "#NUM!", "#VALUE!", "#REF!", "#NAME?", "#NULL!"),  # errors of a spreadsheet

@@ -131,6 +131,7 @@ def test_a_fourth_number_of_a_time_counts_ms_us_or_ns(texts, step):
 
 def test_switches_are_1_and_0():
     assert spell_booleans(pl.Series(["on", "OFF", None])).to_list() == ["1", "0", None]
+    assert spell_booleans(pl.Series(["EIN", "AUS", "Arrêt"])).to_list() == ["1", "0", "0"]
 
 
 @pytest.mark.parametrize(
