@@ -119,29 +119,23 @@ def check(
     """
     from kinemill.dataset.dry_run import dataset_problem
     from kinemill.task import load_task
-    from kinemill.validate.dry_run import (
-        AcceptedEpisode,
-        compare_logs,
-        dry_run,
-        gives_nothing,
-        list_contents,
-    )
+    from kinemill.validate import dry_run as dry
 
     loaded = load_task(task)
     home = Home.resolve()
-    accepted: list[AcceptedEpisode] = []
-    entries = [entry for path in files for entry in dry_run(loaded, home, path, accepted)]
+    accepted: list[dry.AcceptedEpisode] = []
+    entries = [entry for path in files for entry in dry.dry_run(loaded, home, path, accepted)]
     folders = any(path.is_dir() for path in files)
     problem = dataset_problem(loaded, home, accepted, split=folders)
-    faults = compare_logs(accepted, loaded)
-    contents = list_contents(entries, accepted)
+    faults = dry.compare_logs(accepted, loaded)
+    contents = dry.list_contents(entries, accepted)
     originals = dict(zip(reversed(contents), reversed(entries), strict=True))
     faults += [
         f"{entry['file']}: an exact copy of {originals[content]['file']}"
         for entry, content in zip(entries, contents, strict=True)
         if entry["hash"] and originals[content] is not entry
     ]
-    failed = bool(problem) or any(gives_nothing(entry) for entry in entries)
+    failed = bool(problem) or any(dry.gives_nothing(entry) for entry in entries)
     if problem:
         notify(f"no model can be trained on these logs: {escape_controls(problem)}")
     return Output(

@@ -12,7 +12,6 @@ Symbols: r logs, n rows, a actions, s states, m shifts in rows; `uu` (m, a, a), 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -77,40 +76,32 @@ def find_action_faults(logs: Mapping[str, Mapping[str, Array]], task: Task) -> l
     members = np.ones(len(names), dtype=np.bool_)
     faults = list[ActionFault]()
     while members.sum() > MIN_OTHERS:
-        fit = _fit_changes((uu, uy, yy, crossed), members, usual)
-        shares = np.maximum(fit.turned, fit.late.max(axis=(0, 1)))
-        least = MIN_OF_ITSELF * (itself.max(axis=1) + np.maximum(fit.now, 0.0))
-        least = np.maximum(least, np.maximum(fit.now + MIN_GAIN, MIN_EXPLAINED))
-        gains = np.where(members & (shares > least), shares - fit.now, 0.0)
+        now, changes, turned, late = _fit_changes((uu, uy, yy, crossed), members, usual)
+        shares = np.maximum(turned, late.max(axis=(0, 1)))
+        least = MIN_OF_ITSELF * (itself.max(axis=1) + np.maximum(now, 0.0))
+        least = np.maximum(least, np.maximum(now + MIN_GAIN, MIN_EXPLAINED))
+        gains = np.where(members & (shares > least), shares - now, 0.0)
         worst = int(gains.argmax())
         if not gains[worst]:
             break
         members[worst] = False  # it no longer disturbs the response of the others
+        how = describe_change(changes[worst], task.actions)[1]
+        if shares[worst] > turned[worst]:
+            how = _when(late[:, :, worst], usual, task)
         what = (
-            f"{_describe(fit, worst, usual, task)}: the response of the other logs then explains "
-            f"{shares[worst]:.0%} of its motion, and now {max(float(fit.now[worst]), 0.0):.0%}"
+            f"{how}: the response of the other logs then explains {shares[worst]:.0%} of its "
+            f"motion, and now {max(float(now[worst]), 0.0):.0%}"
         )
         faults.append(ActionFault(names[worst], what))
     return faults
 
 
-class _Fit(NamedTuple):
-    """Share of the rest of each log that the response of the other members explains.
+def _fit_changes(products: FitProducts, members: NDArray[np.bool_], usual: int) -> FitProducts:
+    """Return what the other members explain of each log, (r,) and after changes.
 
-    Attributes:
-        now: as it is, (r,).
-        changes: best exchange and inversion, (r, a, a).
-        turned: after it, (r,).
-        late: after a shift of all actions, or of one, (1 + a, m, r).
+    They are the share as it is, the best exchange and inversion, the share after it, and shares
+    after a shift of all actions or of one, (1 + a, m, r).
     """
-
-    now: Array
-    changes: Array
-    turned: Array
-    late: Array
-
-
-def _fit_changes(products: FitProducts, members: NDArray[np.bool_], usual: int) -> _Fit:
     uu, uy, yy, _ = products
     usual_products = uu[:, usual], uy[:, usual], yy
     sums = sums_of((uu[members, usual], uy[members, usual], yy[members]))
@@ -120,13 +111,10 @@ def _fit_changes(products: FitProducts, members: NDArray[np.bool_], usual: int) 
     shifted = [explained(responses, uu[:, at], uy[:, at], yy) for at in range(uu.shape[1])]
     late = np.stack([shifted, *(now + _gains_of_shifts(responses, products, usual))])
     late[:, max(0, usual - LEAST_SHIFT + 1) : usual + LEAST_SHIFT] = -np.inf
-    return _Fit(now, changes, explained(responses, *changed(usual_products, changes)), late)
+    return now, changes, explained(responses, *changed(usual_products, changes)), late
 
 
-def _describe(fit: _Fit, log: int, usual: int, task: Task) -> str:
-    late = fit.late[:, :, log]
-    if fit.turned[log] >= late.max():
-        return describe_change(fit.changes[log], task.actions)[1]
+def _when(late: Array, usual: int, task: Task) -> str:
     action, shift = divmod(int(late.argmax()), late.shape[1])
     seconds = (shift - usual) * task.dt
     when = f"{abs(seconds):.3g} s {'late' if seconds > 0.0 else 'early'}"

@@ -208,7 +208,7 @@ def test_a_measured_effort_next_to_a_reference_is_an_action_with_a_question(tmp_
 
 
 def test_names_without_a_letter_are_columns(tmp_path, time):
-    columns = {"_": np.sin(time), "°": time, "%": np.cos(time), "u": time % 3}
+    columns = {"_": np.sin(time), "°": time**2, "%": np.cos(time), "u": time % 3}
     draft = build("signs", table(tmp_path / "a.csv", time=time, **columns))
     assert [column.names for column in draft.columns] == [["_"], ["°"], ["%"], ["u"]]
 
