@@ -454,6 +454,23 @@ ROLES = [
     loop("tags alone", "t", "SP", "PV", "OP"),
     loop("tags in front", "time", "SP_Tank1", "PV_Tank1", "MV_Tank1"),
     loop("Finnish", "aika", "asetusarvo", "pinta", "venttiili"),
+    loop("Siemens FB41", "time", "SP_INT", "PV_IN", "LMN"),
+    loop("Portuguese output", "tempo", "referência", "nível", "Saída do controlador"),
+    loop("actual", "Timestamp", "Setpoint", "Actual", "Output"),
+    *(
+        Sample("role", f"{reading} of {command}",
+               lambda folder, command=command, reading=reading: csv(
+                   folder, {"time": TIME, "omega": SPEED, command: TORQUE,
+                            reading: np.roll(TORQUE, 1)}),
+               DT, {"omega": ("state", None), command: ("action", None),
+                    reading: ("no action", None)})
+        for command, reading in (
+            ("Valve Demand (%)", "Valve Actual (%)"), ("ThrottleReq", "ThrottleAct"),
+            ("Ventil Ansteuerung", "Ventil Rückmeldung"), ("Torque Setpoint", "Torque Actual"),
+            ("Couple demandé", "Couple mesuré"), ("EM_MomentSoll [Nm]", "EM_MomentIst [Nm]"),
+            ("StrWhlAngReq", "StrWhlAngAct"), ("current_cmd", "torque_measured"),
+        )
+    ),
     Sample("role", "force of the tool, targets of the joints",
            lambda folder: csv(folder, {"time": TIME, "actual_q_0": ANGLE, "actual_qd_0": SPEED,
                                        "tcp_force_0": np.roll(3 * TORQUE, 1),
