@@ -4,9 +4,9 @@ With p and r, q is a turning rate, and u, v and w are velocities. Alone, q is th
 and u an input. Of an inertial sensor, ax, ay and az are accelerations, and gx, gy and gz next to
 them angular velocities. Next to a measured qm that follows it, qg is a reference, and tq next to q.
 A column e that is the difference of two others is their error, and one of them with the letter r is
-a reference. Next to n_set, n_act is measured, and input and output are those of a controller. Uyaw
-is the command of a turn, and Ux next to it that of a motion along x. With de and da, dr and dt are
-rudder and throttle of an aircraft.
+a reference. Next to n_set, n_act is measured, and input and output are those of a controller; so
+are PV and CO or MV next to SP or SV. Uyaw is the command of a turn, and Ux next to it that of a
+motion along x. With de and da, dr and dt are rudder and throttle of an aircraft.
 """
 
 import re
