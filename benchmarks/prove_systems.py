@@ -214,6 +214,8 @@ def verdict(cell: dict[str, Any]) -> str:
         return f"diverges in {cell['diverged']} of {FRESH}"
     if served is None:
         return "nothing served"
+    if cell["served_free_run"] is None:  # of whole episodes from another row than `free_runs`
+        return "diverges in free run"
     wrong = list[str]()
     if not served <= max(FALSE_SERVED * cell["simple_error"], cell["simple_error"] + TOLERANCE):
         wrong.append("worse than a simple model")
