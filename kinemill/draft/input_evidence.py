@@ -220,14 +220,11 @@ def _gains(scaled: Floats) -> Floats:
         past = np.column_stack([*(_past(column, rows) for column in scaled.T), np.ones(rows)])
         changes = scaled[INPUT_LAGS - 1 + horizon :] - scaled[INPUT_LAGS - 1 :][:rows]
         errors_with = _left_out_errors(past, changes)
-        every = errors_with(np.arange(count))
+        least = np.maximum(errors_with(np.arange(count)), INPUT_PREDICTABLE)
         for at in range(count):
             without = errors_with(np.delete(np.arange(count), at))
             without[at] = errors_with(np.array([at]))[at]
-            gain = 1.0 - np.maximum(every, INPUT_PREDICTABLE) / np.maximum(
-                without, INPUT_PREDICTABLE
-            )
-            gains[at] = np.maximum(gains[at], gain)
+            gains[at] = np.maximum(gains[at], 1.0 - least / np.maximum(without, INPUT_PREDICTABLE))
     return gains
 
 

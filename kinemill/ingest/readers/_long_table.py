@@ -76,7 +76,7 @@ class LongTable:
         names: columns whose values, joined by a point, name the signal.
         value: column of the values.
         unit: column of their units; None without one.
-        quality: column that tells bad values; None without one.
+        quality: column with the quality of the values; None without one.
     """
 
     times: list[str]

@@ -128,7 +128,8 @@ def _moves(x: Array, v: Array, fault: Fault, dt: float) -> bool:
 
 def _bends(v: Array, fault: Fault) -> bool:
     """Return whether the slope changes at the rows: the line from one side alone fits better."""
-    start, stop = fault.start, fault.stop
+    start = fault.start
+    stop = fault.stop
     if start < 2 or stop + 1 >= len(v):
         return False
     rows = np.arange(start, stop)
