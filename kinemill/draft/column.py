@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.draft.table import Samples, usual_step
+from kinemill.draft.table import Samples, usual_step, without_restarts
 from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.header_units import without_unit
@@ -122,6 +122,7 @@ class Column:
     def motion(self, log: tuple[Path, str], rows: int | None = None) -> Samples:
         """Return the finite samples among the first rows of a log, angles unwrapped in rad."""
         seconds, values = (samples[:rows] for samples in self.samples[log])
+        seconds = without_restarts(seconds)
         usable = np.isfinite(values) & (np.diff(seconds, prepend=-np.inf) > 0.0)
         values = values[usable]
         if self.kind == "angle":

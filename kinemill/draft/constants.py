@@ -222,6 +222,9 @@ SPLIT_EPISODES = 5  # of a test, `promote.min_test_episodes`
 SPLIT_LAGS = 100
 SPLIT_MANY_LOGS = 20  # with fewer logs, shares by hash may leave a side of the split empty
 
+# table.py: a setting
+RESTART_GAP = 10.0  # usual steps between stretches of a clock that starts again
+
 # text_table.py: set by a LeRobot set that states 30 Hz and has 15
 RATE_MISMATCH = 0.1  # relative difference between the rates of metadata and timestamps
 

@@ -24,6 +24,7 @@ from kinemill.draft.constants import (
     HORIZON_ROWS,
     HORIZON_SHARE,
 )
+from kinemill.draft.table import Samples, without_restarts
 from kinemill.ingest.clock import EXACT, Floats
 from kinemill.runtime.window_metrics import nonzero_std
 from kinemill.tracking.throughput import duration
@@ -69,7 +70,10 @@ def _spell(seconds: float) -> str:
 
 
 def _recordings(columns: Sequence[Column], dt: float) -> list[Floats]:
-    """Return the rows of each log at the time step: states, then actions."""
+    """Return the rows of each log at the time step: states, then actions.
+
+    A log whose clock starts again gives a recording for each stretch.
+    """
     signals = [
         column
         for role in ("state", "action")
@@ -78,17 +82,27 @@ def _recordings(columns: Sequence[Column], dt: float) -> list[Floats]:
     ]
     logs = dict.fromkeys(log for column in signals for log in column.samples)
     shared = [log for log in logs if all(log in column.samples for column in signals)]
-    return [_rows([column.motion(log) for column in signals], dt) for log in shared]
+    return [
+        rows
+        for log in shared
+        for rows in _rows([column.motion(log) for column in signals], dt, signals[0].samples[log][0])
+    ]
 
 
-def _rows(samples: Sequence[tuple[Floats, Floats]], dt: float) -> Floats:
-    """Return the first rows (n, columns) of a log in which all columns have samples."""
+def _rows(samples: Sequence[Samples], dt: float, clock: Floats) -> list[Floats]:
+    """Return the first rows (n, columns) of a log in which all columns have samples.
+
+    Rows are split where the clock (N,) s starts again.
+    """
     if min(len(seconds) for seconds, _ in samples) < 2:
-        return np.zeros((0, len(samples)))
+        return []
     start = max(float(seconds[0]) for seconds, _ in samples)
     stop = min(float(seconds[-1]) for seconds, _ in samples)
     grid = start + dt * np.arange(min(int((stop - start) / dt + EXACT) + 1, HORIZON_LONGEST))
-    return np.stack([np.interp(grid, seconds, values) for seconds, values in samples], axis=1)
+    rows = np.stack([np.interp(grid, seconds, values) for seconds, values in samples], axis=1)
+    last = np.flatnonzero(np.diff(clock) < 0.0)
+    edges = without_restarts(clock)[np.stack([last, last + 1], axis=1).ravel()]
+    return np.split(rows, np.searchsorted(grid, edges, side="right"))[::2]
 
 
 def _time_constants(states: Floats) -> Floats:

@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 
+from kinemill.draft.constants import RESTART_GAP
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.raw import ColumnAttributes, split_index
 
@@ -118,6 +119,15 @@ def usual_step(seconds: Floats) -> float:
     steps = np.diff(seconds)
     steps = steps[steps > 0.0]
     return float(np.median(steps)) if len(steps) else np.inf
+
+
+def without_restarts(seconds: Floats) -> Floats:
+    """Return timestamps (n,) s with a short gap in place of each step back of the clock."""
+    steps = np.diff(seconds)
+    if not (steps < 0.0).any():
+        return seconds
+    shifts = np.where(steps < 0.0, RESTART_GAP * usual_step(seconds) - steps, 0.0)
+    return seconds + np.concatenate([[0.0], np.cumsum(shifts)])
 
 
 def attributes_by_column(

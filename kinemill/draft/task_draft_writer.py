@@ -349,10 +349,15 @@ def pattern_of(name: str) -> str:
 
 
 def _rows(table: Table, dt: float) -> int:
-    """Return the number of time steps of a log, without jumps of its clock."""
+    """Return the number of time steps of a log, without jumps of its clock.
+
+    If the clock starts again, these are the most until it does: each stretch starts at row 0.
+    """
     seconds = max((seconds for seconds, _ in table.values.values()), key=len)
     steps = np.diff(seconds)
-    return int(steps[(steps > 0.0) & (steps < len(steps) * table.step)].sum() / dt) + 1
+    lengths = np.where((steps > 0.0) & (steps < len(steps) * table.step), steps, 0.0)
+    stretches = np.split(lengths, np.flatnonzero(steps < 0.0))
+    return int(max(stretch.sum() for stretch in stretches) / dt) + 1
 
 
 def quote(name: str) -> str:

@@ -29,7 +29,7 @@ from kinemill.draft.rates import meet
 from kinemill.draft.table import Reason, Table, usual_step
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats, is_newest_first, repair_stamps
-from kinemill.ingest.raw import ColumnAttributes, is_rest, rest_of_seconds
+from kinemill.ingest.raw import TICKS, ColumnAttributes, is_rest, rest_of_seconds
 from kinemill.ingest.readers._csv_layout import (
     COLUMN,
     COMMENTS,
@@ -219,17 +219,17 @@ def _dated(
     """Return columns (n,) on dates (n,), or on another clock if most rows repeat the last date."""
     stamps = parse_dates(dates)
     first = int(cast(int, stamps.drop_nulls().first() or 0))
-    seconds = (stamps - first).cast(pl.Float64).fill_null(np.nan).to_numpy() / 1e9
-    if not (stamps.count() and advances(seconds)):
+    elapsed = (stamps - first).cast(pl.Float64).fill_null(np.nan).to_numpy()
+    if not (stamps.count() and advances(elapsed)):
         text = f"holds no dates, but texts such as {dates.drop_nulls()[0]!r}"
         why = COARSE if stamps.count() else Reason(text, "text")
         if rate is not None or choose_clock(numbers) is not None:
             return table_of(path, numbers, left_out | {dates.name: why}, rate)
         if not stamps.count():
             raise BadLog(path, f"{dates.name} {text}", expected="2024-05-01 12:00:00, or seconds")
-        raise coarse_clock(path, dates.name, seconds)
-    table = on_clock(path, seconds, 1.0, numbers, left_out)
-    origin = table.origin + first / 1e9
+        raise coarse_clock(path, dates.name, elapsed / TICKS["ns"])
+    table = on_clock(path, elapsed, TICKS["ns"], numbers, left_out)
+    origin = table.origin + first / TICKS["ns"]
     meeting = 1.0 / rate if rate else None
     rule = "it holds dates"
     return replace(table, time=dates.name, origin=origin, clock_rule=rule, meeting=meeting)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.raw import MAX_LISTED, Reason, reason, stretches
+from kinemill.ingest.raw import MAX_LISTED, TICKS, Reason, reason, stretches
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
@@ -22,6 +22,8 @@ EXACT = 1e-6  # of a time step: rounding error of equal timestamps
 # Ticks: us or ms may be logged in s, and s or ms of the day or of the GPS week.
 WRAPS = (2.0**32, 2.0**24, 2.0**20, 2.0**16, 2.0**32 * 1e-6, 2.0**32 * 1e-3,
          86_400.0, 86_400_000.0, 604_800.0, 604_800_000.0)  # fmt: skip
+# s, of dates: the end of summer time, and an hour or half a day that a text leaves out.
+HOURS = (3_600.0, 43_200.0)
 LONGEST_WRAP = 5.0  # usual steps between the rows before and after a wrap
 FEWEST_STAMPS = 10  # different stamps that show a constant rate
 COARSER = 0.98  # largest mean distance of rounded stamps, relative to their resolution
@@ -145,7 +147,8 @@ def repair_stamps(
     change = np.diff(seconds)
     rising = change[change > 0.0]
     usual = float(np.median(rising)) if len(rising) else 0.0
-    for period in (size / ticks for size in WRAPS):
+    periods = [size / ticks for size in WRAPS] + [*HOURS] * (ticks == TICKS["ns"])
+    for period in periods:
         wraps = np.flatnonzero((change + period > 0.0) & (change + period <= LONGEST_WRAP * usual))
         wraps = wraps[change[wraps] < 0.0]
         if len(wraps):
