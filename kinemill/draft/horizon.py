@@ -85,7 +85,9 @@ def _recordings(columns: Sequence[Column], dt: float) -> list[Floats]:
     return [
         rows
         for log in shared
-        for rows in _rows([column.motion(log) for column in signals], dt, signals[0].samples[log][0])
+        for rows in _rows(
+            [column.motion(log) for column in signals], dt, signals[0].samples[log][0]
+        )
     ]
 
 

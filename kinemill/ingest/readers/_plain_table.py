@@ -19,7 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from kinemill.ingest.file_stat import StatKey, stat_key
-from kinemill.ingest.name_heuristics import is_stamp, split_words
+from kinemill.ingest.name_heuristics import is_stamp, plain_letters, split_words
 from kinemill.ingest.raw import Unreadable, elements
 from kinemill.ingest.readers._csv_layout import (
     BOM,
@@ -46,6 +46,7 @@ from kinemill.ingest.readers._csv_layout import (
 )
 from kinemill.ingest.readers._header_block import CLOCK, names_and_units, stated_rate
 from kinemill.ingest.readers._limits import check_lines
+from kinemill.ingest.terms import word_set
 from kinemill.ingest.text_values import is_date, parse_dates, plain_digits
 
 BLOCK = 1 << 20  # bytes
@@ -72,14 +73,23 @@ _CELL = re.compile(
     rf"[\[({{<]+\s*{_ELEMENT}([\s,;\[\](){{}}]+{_ELEMENT})+[\s,\])}}>]*|{_POINT}(\s*[\s,;|:/]\s*{_POINT})+"
 )
 _COMMAS = r"\d,\d{3,}\s*;"  # of decimals, in `[0,3000; 0,1500]`
-# Names of columns that hold parts of a date.
+# Names of columns that hold parts of a date, without accents.
 _DATE_PARTS = {
-    "year": {"year", "yyyy", "jahr"}, "month": {"month", "mon", "monat"}, "day": {"day", "tag"},
-    "hour": {"hour", "hours", "hr", "hh", "h", "stunde"},
-    "minute": {"minute", "minutes", "min", "mm", "m"},
-    "second": {"second", "seconds", "sec", "ss", "s", "sekunde"},
-    "millisecond": {"millisecond", "milliseconds", "millis", "msec", "ms", "millisekunden"},
-}  # fmt: skip
+    part: word_set(words)
+    for part, words in {
+        "year": "year yyyy jahr annee ano anno jaar rok ar 年",
+        "month": "month mon monat mois mes mese maand miesiac manad 月",
+        "day": "day tag jour dia giorno dag dzien 日",
+        "hour": "hour hours hr hh h stunde heure hora ora uur godzina timme 时 時",
+        "minute": "minute minutes min mm m minuto minuut minuta minut 分",
+        "second": "second seconds sec ss s sekunde seconde segundo secondo sekunda sekund 秒",
+        "millisecond": "millisecond milliseconds millis millitm msec ms millisekunde "
+        "millisekunden milliseconde milisegundo millisecondo milisekunda 毫秒",
+        "microsecond": "microsecond microseconds micros usec us mikrosekunde",
+    }.items()
+}
+_DIGITS = {"millisecond": 3, "microsecond": 6}  # of the parts of a second
+_FRACTION = re.compile(r"\d:\d\d:\d\d[.,:;]\d")  # a date with parts of a second
 _WORD = re.compile(rb"[^\W\d_]{2}")
 _SEPARATORS = (b";", b"\t", b",", b"|", None)  # None: spaces
 
@@ -308,18 +318,20 @@ def _on_shared_clock(content: bytes) -> bytes:
 def _date_columns(names: list[str], cells: list[str]) -> dict[str, str]:
     """Return the columns of the parts of a date by part; empty if one column holds whole dates.
 
-    These are hours, minutes and seconds, or dates in whole seconds next to their milliseconds.
+    These are hours, minutes and seconds, or dates in whole seconds next to parts of a second.
     """
     parts = {
-        part: name for name in names for part, words in _DATE_PARTS.items() if name.lower() in words
+        part: name
+        for name in names
+        for part, words in _DATE_PARTS.items()
+        if plain_letters(name).lower() in words
     }
     if {"hour", "minute", "second"} <= parts.keys():
         return parts
-    dates = (n for n, cell in zip(names, cells, strict=False) if is_date(cell) and "." not in cell)
-    date = next(dates, None)
-    if date is None or "millisecond" not in parts:
-        return {}
-    return {"date": date, "millisecond": parts["millisecond"]}
+    pairs = zip(names, cells, strict=False)
+    date = next((n for n, cell in pairs if is_date(cell) and not _FRACTION.search(cell)), None)
+    rest = next((part for part in _DIGITS if part in parts), None)
+    return {} if date is None or rest is None else {"date": date, rest: parts[rest]}
 
 
 def _with_dates(content: bytes) -> bytes:
@@ -328,9 +340,10 @@ def _with_dates(content: bytes) -> bytes:
     frame = _as_text(content)
     frame = frame.rename({name: name.strip() for name in frame.columns})
     parts = {part: pl.col(name).str.strip_chars() for part, name in columns.items()}
-    fraction = parts["millisecond"].str.zfill(3) if "millisecond" in parts else pl.lit(None)
-    if "date" in parts:
-        if frame[columns["millisecond"]].str.strip_chars().str.len_chars().max() != 3:
+    rest = next((part for part in _DIGITS if part in parts), None)
+    fraction = pl.lit(None) if rest is None else parts[rest].str.zfill(_DIGITS[rest])
+    if "date" in parts and rest is not None:
+        if frame.select(parts[rest].str.len_chars().max()).item() != _DIGITS[rest]:
             return content
         stamp = parts["date"]
     else:
@@ -341,8 +354,8 @@ def _with_dates(content: bytes) -> bytes:
         day = pl.concat_str(days, separator="-") if len(days) == 3 else None
         stamp = stamp if day is None else pl.concat_str(day, stamp, separator=" ")
     stamp = pl.when(fraction.is_null()).then(stamp).otherwise(stamp + "." + fraction)
-    rest = [name for name in frame.columns if name not in columns.values()]
-    frame = frame.select(stamp.alias(columns.get("date", CLOCK)), *rest)
+    others = [name for name in frame.columns if name not in columns.values()]
+    frame = frame.select(stamp.alias(columns.get("date", CLOCK)), *others)
     return frame.write_csv(separator=";").encode()
 
 
