@@ -8,21 +8,24 @@ import polars as pl
 from kinemill.ingest.terms import word_set
 from kinemill.task.units import read_unit
 
+_AM = "上午|午前|오전"
+_PM = "下午|午後|오후"
 _TIME = (
-    r"(?P<H>\d\d?):(?P<M>\d\d)(?::(?P<S>\d\d)(?:(?P<sign>[.,:;])(?P<fraction>\d{1,9}))?)?"
-    r"\s*(?P<half>[AaPp])?(?:\.?[Mm]\.?)?\s*(?P<zone>Z|[A-Z]{3,4}|[+-]\d\d:?\d\d)?"
+    r"(?P<H>\d{1,3}):(?P<M>\d\d?)(?::(?P<S>\d\d?)(?:(?P<sign>[.,:;])(?P<fraction>\d{1,9}))?)?"
+    rf"\s*(?P<half>[AaPp]|{_AM}|{_PM})?(?:\.?\s?[Mm]\.?)?"
+    r"\s*(?P<zone>Z|[A-Z]{3,4}|[+-]\d\d:?\d\d)?"
 )
 _DAY = (
     r"(?:(?P<year>\d{4})[-/.](?P<month>\d\d?)[-/.](?P<day>\d\d?)"
     r"|(?P<first>\d\d?)(?:(?P<mark>[-/.])[ ]?|[ ](?:de[ ])?)"
-    r"(?P<second>\d\d?|[^\W\d_]{3,10}\.?)(?:[-/.][ ]?|[ ](?:de[ ])?)"
+    r"(?P<second>\d\d?|[^\W\d_]{3,12}\.?)(?:[-/.][ ]?|[ ](?:de[ ])?)"
     r"(?P<last>\d{4}|\d\d))[T ,;]+"
 )
 _STAMP = rf"^(?:{_DAY}|(?P<days>\d+) ?d(?:ays?)?,? )?{_TIME}(?:\s*\[[^\]]*\])?$"
 _IS_STAMP = re.compile(_STAMP)
 # The same without signs between the numbers: `20240501T120000.25Z`, `20240501120000`.
 _COMPACT = (
-    r"^((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])[T ]?([01]\d|2[0-3])([0-5]\d)([0-5]\d)"
+    r"^((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])[T _-]?([01]\d|2[0-3])([0-5]\d)([0-5]\d)"
     r"(?:[.,]?(\d{3}|\d{6})|[.,](\d+))?(Z|[+-]\d\d:?\d\d)?$"
 )
 _IS_COMPACT = re.compile(_COMPACT)
@@ -31,8 +34,9 @@ _COUNTED_DIGITS = (3, 6, 9)  # of a fourth number of a time: ms, us or ns withou
 _MONTHS = {
     spelling: f"{number:02d}"
     for number, spellings in enumerate(
-        ("jan gen ene", "feb fev", "mar mrz mrt maa", "apr abr avr", "may mai mag mei",
-         "jun giu", "jul lug", "aug ago aou", "sep set", "oct okt ott out", "nov", "dec dez dic"),
+        ("jan gen ene sty янв", "feb fev lut фев", "mar mrz mrt maa мар", "apr abr avr kwi апр",
+         "may mai mag mei maj маи мая", "jun giu cze июн", "jul lug lip июл", "aug ago aou sie авг",
+         "sep set wrz сен", "oct okt ott out paz окт", "nov lis ноя", "dec dez dic des gru дек"),
         start=1)
     for spelling in spellings.split()
 }  # fmt: skip
@@ -81,10 +85,20 @@ _ZERO = r"^[+-]?0$"  # also one of the numbers with three decimals
 # Other layouts of dates and times, and the usual one.
 _LAYOUTS = {
     r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? +": "",
+    r"^(?:L?DT|DTL|L?TOD|DATE_AND_TIME|TIME_OF_DAY)#": "",  # of PLCs
+    r"^(\d{4})[年.] ?(\d\d?)[月.] ?(\d\d?)[日.]? *": "${1}-${2}-${3} ",
+    rf"({_AM}|{_PM}) ?(\d.*)$": "${2} ${1}",
+    r"(\d\d?)[h時时시] ?(\d\d?)[m分분](?:in)? ?(\d\d?(?:[.,]\d+)?)[s秒초]?": "${1}:${2}:${3}",
+    r"^([A-Z][a-z]{2}) (\d\d) (\d{4}) ([\d:]+) GMT([+-]\d{4}).*$": "${2} ${1} ${3} ${4} ${5}",
+    r"^(\d\d?:\d\d:\d\d\S*(?: ?[AaPp][Mm])?)[ ,;]+(\d+[-./]\d\d?[-./]\d+)$": "${2} ${1}",
+    r"^(\d\d?[-./]\d\d?[-./]\d{2,4}[ ,]+\d\d?)\.(\d\d)\.(\d\d)": "${1}:${2}:${3}",
+    r"^(?:\d{4}[-:/ ])?(\d{3})[:T ](\d\d:\d\d:\d\d)": "${1} days ${2}",  # day of the year
+    r",? (?:at|à|um) (\d)": " ${1}",
+    r" Uhr$": "",
     r"^([A-Z][a-z]{2}) +(\d\d?) ([\d:.,]+) (?:[A-Z]{3,4} )?(\d{4})$": "${2} ${1} ${4} ${3}",
     r"^([A-Z][a-z]{2,8}) (\d\d?), (\d{4}),? ": "${2} ${1} ${3} ",
     r"^\[?(\d\d)/([A-Z][a-z]{2})/(\d{4}):": "${1}-${2}-${3} ",
-    r"^(\d{4}-\d\d-\d\d)[_ T-](\d\d)([-_.])(\d\d)[-_.](\d\d)": "${1} ${2}:${4}:${5}",
+    r"^(\d{4}-\d\d-\d\d)[_ T-](\d\d)([-_.:])(\d\d)[-_.:](\d\d)": "${1} ${2}:${4}:${5}",
     r"^(\d\d?:\d\d[.,]\d+)$": "0:${1}",  # minutes, seconds
     r"^(\d+)\.(\d\d:\d\d:\d\d)": "${1} days ${2}",
 }
@@ -173,11 +187,11 @@ def _time_of_day(parts: pl.DataFrame) -> pl.Series:
     fraction = pl.when(pl.col("sign").is_in([":", ";"])).then(
         pl.col("fraction").str.zfill(digits)).otherwise("fraction")  # fmt: skip
     hours = pl.col("H").cast(pl.Int64)
-    half = pl.col("half").str.to_lowercase()
+    is_afternoon = pl.col("half").is_in(["p", "P", *_PM.split("|")])
     # 12 AM is midnight, 12 PM noon.
     hours = (
-        pl.when(half.is_null()).then(hours)
-        .otherwise(hours % 12 + pl.when(half == "p").then(12).otherwise(0))
+        pl.when(pl.col("half").is_null()).then(hours)
+        .otherwise(hours % 12 + pl.when(is_afternoon).then(12).otherwise(0))
     )  # fmt: skip
     offset = pl.col("zone").str.extract_groups(r"^(?P<sign>[+-])(?P<h>\d\d):?(?P<m>\d\d)$")
     minutes = 60 * offset.struct["h"].cast(pl.Int64) + offset.struct["m"].cast(pl.Int64)
@@ -187,7 +201,8 @@ def _time_of_day(parts: pl.DataFrame) -> pl.Series:
     rest = pl.when(pl.lit(frames > 0)).then(
         pl.col("fraction").cast(pl.Int64) * 1_000_000_000 // max(frames, 1)
     ).otherwise(fraction.str.pad_end(9, "0").cast(pl.Int64)).fill_null(0)  # fmt: skip
-    is_time = (hours < 24) & (pl.col("M").cast(pl.Int64) < 60)
+    is_elapsed = pl.col("year").is_null() & pl.col("last").is_null()  # 75:12.5, 100:00:00
+    is_time = is_elapsed | ((hours < 24) & (pl.col("M").cast(pl.Int64) < 60))
     return parts.select(pl.when(is_time).then(1_000_000_000 * seconds + rest)).to_series()
 
 
