@@ -9,12 +9,13 @@ of positions under that unit.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
 import numpy as np
 
 from kinemill.draft.constants import (
+    CLOCK_ABSURD,
     CLOCK_BURSTS,
     CLOCK_DATE_DOUBT,
     CLOCK_DATES,
@@ -35,7 +36,7 @@ from kinemill.draft.constants import (
 )
 from kinemill.draft.table import UNIT_WORDS
 from kinemill.draft.velocity_fit import fit_line, integrals_of
-from kinemill.ingest.clock import Floats, is_newest_first
+from kinemill.ingest.clock import Floats, is_newest_first, unpack_times
 from kinemill.ingest.name_heuristics import (
     PHYSICAL,
     STEP,
@@ -69,7 +70,8 @@ _UNITS = {
     7.0 * DAY: "week weeks",
 }
 SPELLINGS = {word: length for length, words in _UNITS.items() for word in words.split()}
-SCALED = re.compile(r"(?:(\d*\.?\d+)|(\d+)/([1-9]\d*))\s*[*x]?\s*([a-z]+)")  # 0.1 ms, 1/100 s
+# 0.1 ms, 1/100 s, x10 ms
+SCALED = re.compile(r"[*x×]?\s*(?:(\d*\.?\d+)|(\d+)/([1-9]\d*))\s*[*x×]?\s*([a-z]+)")
 # Words after the unit of a clock: sec_since_boot, ms_today.
 STARTS = word_set("today midnight since boot start power on epoch elapsed total running")
 UNIT_NAMES = {1.0: "s", 1e-3: "ms", 1e-6: "us", 1e-9: "ns"}
@@ -195,13 +197,27 @@ def with_unit(
     stamps = numbers[name][np.isfinite(numbers[name])]
     stamps = stamps[::-1] if is_newest_first(stamps) else stamps
     stated = _length_of(unit) or _length_in(name)
+    doubt = list[str]()
+    if stated and (length := _dated_length(stamps, stated)):
+        doubt = [f"{name} states {_spell(stated)}, but holds dates of our time in {_spell(length)}"]
+        stated = None
     motion = list(islice(_integrals(name, numbers), 1 if stated else None))
     is_guess = why == EVENLY and not name.startswith(COLUMN)  # s may be a path in m
-    doubt = [f"{name} is taken for the clock, as {why}; if it is none: --rate HZ"] * is_guess
+    if is_guess:
+        doubt.append(f"{name} is taken for the clock, as {why}; if it is none: --rate HZ")
     if stated:
         rule = f"{why}, unit by {'unit' if unit else 'name'}"
         remarks = (*_contradicted_unit(name, stated, motion), *doubt)
         return ClockChoice(name, stated, rule, remarks, is_stated=why != EVENLY)
+    if unpack_times(stamps) is not None:
+        rule = f"{why}, times of the day as hhmmss"
+        return ClockChoice(name, 1.0, rule, tuple(doubt), is_stated=why != EVENLY)
+    likely = _likely_unit(name, stamps, motion, why)
+    return replace(likely, remarks=(*likely.remarks, *doubt))
+
+
+def _likely_unit(name: str, stamps: Floats, motion: list[float], why: str) -> ClockChoice:
+    """Return a clock (n,) without a stated unit, with the unit of the highest score."""
     steps = np.diff(stamps)
     rising = steps[steps > 0.0]
     usual = float(np.median(rising)) if len(rising) else 1.0
@@ -232,7 +248,17 @@ def with_unit(
             f"{name} is taken for {_spell(length)}, and its rows are {apart:.3g} s apart; if that "
             f"is wrong, set ingest.time_unit to the s of a unit, as 86400 for days"
         )
-    return ClockChoice(name, length, rule, (*remarks, *doubt), is_stated=why != EVENLY)
+    return ClockChoice(name, length, rule, tuple(remarks), is_stated=why != EVENLY)
+
+
+def _dated_length(stamps: Floats, stated: float) -> float | None:
+    """Return the length of the unit in which stamps (n,) are dates, if they are absurd in `stated`.
+
+    An example are epoch nanoseconds under the name `time_us`.
+    """
+    if _date(stated, stamps) or float(stamps[0]) * stated < CLOCK_ABSURD:
+        return None
+    return next((length for length in UNIT_NAMES if _date(length, stamps)), None)
 
 
 def _contradicted_unit(name: str, stated: float, motion: list[float]) -> Iterator[str]:
@@ -327,8 +353,9 @@ def _date(length: float, stamps: Floats) -> str | None:
 
 
 def _bracketed(name: str) -> str:
-    match = re.search(r"[(\[]([^()\[\]]*)[)\]]\s*\Z", name)
-    return match[1] if match and not match[1].isdigit() else ""
+    match = re.search(r"[(\[]([^()\[\]]*)[)\]]\s*\Z|\bin (\d.*)\Z", name)
+    text = match[match.lastindex or 0] if match else ""
+    return "" if text.isdigit() else text
 
 
 def _length_of(text: str) -> float | None:

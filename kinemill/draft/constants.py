@@ -31,6 +31,7 @@ CLIP_UNIT = 0.02  # largest deviation of the norm of a quaternion
 
 # clock.py: set by the clocks of the corpus, with and without velocities
 CLOCK_DATES = (788_918_400.0, 2_366_841_600.0)  # s since 1970: 1995 to 2045
+CLOCK_ABSURD = 1e10  # s: 317 years since any zero that has no name here
 CLOCK_USUAL_STEP = 0.01  # s
 CLOCK_STEPS = (5e-5, 2.0)  # s, usual time steps of robots
 CLOCK_RARE = 4.0  # score against these without dates

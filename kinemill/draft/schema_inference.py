@@ -336,7 +336,11 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
         try:
             logs = read_parts(reader, path, _asking(names, clock))
         except Unreadable as error:
-            bad = {names[int(r["channel"])]: str(r["found"]) for r in error.reasons if r["channel"]}
+            bad = {
+                names[int(r["channel"])]: str(r["found"])
+                for r in error.reasons
+                if r["channel"] not in {None, "time"}
+            }
             bad = bad or _odd_lengths(reader, path, names, clock)
             if not bad or len(bad) == len(names):
                 raise

@@ -22,8 +22,8 @@ EXACT = 1e-6  # of a time step: rounding error of equal timestamps
 # Ticks: us or ms may be logged in s, and s or ms of the day or of the GPS week.
 WRAPS = (2.0**32, 2.0**24, 2.0**20, 2.0**16, 2.0**32 * 1e-6, 2.0**32 * 1e-3,
          86_400.0, 86_400_000.0, 604_800.0, 604_800_000.0)  # fmt: skip
-# s, of dates: the end of summer time, and an hour or half a day that a text leaves out.
-HOURS = (3_600.0, 43_200.0)
+# s, of dates: the end of summer time, and hours, halves of the day or days that are left out.
+HOURS = (3_600.0, 43_200.0, 86_400.0)
 LONGEST_WRAP = 5.0  # usual steps between the rows before and after a wrap
 FEWEST_STAMPS = 10  # different stamps that show a constant rate
 COARSER = 0.98  # largest mean distance of rounded stamps, relative to their resolution
@@ -140,7 +140,7 @@ def repair_stamps(
         first: the first timestamp, s.
     """
     reasons = list[Reason]()
-    if (day_seconds := _unpack_times(first - seconds[0] + seconds)) is not None:
+    if (day_seconds := unpack_times(first - seconds[0] + seconds)) is not None:
         seconds = day_seconds - day_seconds[0] + seconds[0]
         problem = "timestamps are times of the day, written as hhmmss"
         reasons.append(_reason("packed_time", "whole log", problem))
@@ -176,7 +176,7 @@ def repair_stamps(
     ]
 
 
-def _unpack_times(stamps: Floats) -> Floats | None:
+def unpack_times(stamps: Floats) -> Floats | None:
     """Return times of the day (n,), written as hhmmss.sss, in s; None for other stamps.
 
     Their minutes and seconds are below 60, and the next minute follows within a usual step.

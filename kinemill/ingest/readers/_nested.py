@@ -175,7 +175,7 @@ def _refuse_text(columns: Mapping[str, TableColumn]) -> None:
     reasons = [
         reason(
             "number",
-            "column",
+            f"column {column.name}",
             f"holds {_type_name(column.kind)}",
             channel=channel,
             expected="numbers",
@@ -228,6 +228,8 @@ def _timestamps(column: TableColumn, task: Task) -> tuple[pl.Expr, float]:
     expression = column.expression
     if isinstance(kind, pl.Datetime | pl.Duration):
         return expression.cast(pl.Int64), TICKS[kind.time_unit or "us"]
+    if kind == pl.Time:
+        return expression.cast(pl.Int64), TICKS["ns"]
     if kind == pl.String:
         return expression.map_batches(parse_dates, return_dtype=pl.Int64), TICKS["ns"]
     _refuse_text({"time": column})

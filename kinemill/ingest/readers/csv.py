@@ -84,10 +84,7 @@ def read_as_text(path: Path) -> tuple[pl.DataFrame, Layout]:
     source = source_of(path)
     layout = inspect(source)
     indices = {name: at for at, name in enumerate(layout.names) if name}
-    try:
-        return _as_text(source, layout, indices, MOST), layout
-    except (pl.exceptions.PolarsError, csv.Error) as error:
-        raise _no_csv(error) from error
+    return _as_text(source, layout, indices, MOST), layout
 
 
 def read(path: Path, task: Task) -> RawLog | list[RawLog]:
@@ -145,11 +142,11 @@ def is_wide(path: Path) -> bool:
         source = source_of(path)
         layout = inspect(source)
         marks = _marks(source, layout)
-    except (Unreadable, pl.exceptions.PolarsError):
+        if marks and episode_starts(marks, len(next(iter(marks.values())))):
+            return False
+        return _long_table(source, layout) is None
+    except Unreadable:
         return True
-    if marks and episode_starts(marks, len(next(iter(marks.values())))):
-        return False
-    return _long_table(source, layout) is None
 
 
 def _marks(
@@ -405,12 +402,16 @@ def _read_leniently(
 def _as_text(
     source: Path | bytes, layout: Layout, indices: Mapping[str, int], rows: int | None = None
 ) -> pl.DataFrame:
-    """Read columns as text, null for empty fields; of the first rows, by default of all."""
+    """Read columns as text, null for empty fields; of the first rows, by default of all.
+
+    Raises:
+        Unreadable: Its quotes or its fields make no rows.
+    """
     skipped = 0
     if isinstance(source, Path):
         with source.open("rb") as file:
             skipped = file.read(layout.start).count(b"\n")
-    return (
+    query = (
         pl.scan_csv(
             source if isinstance(source, Path) else source[layout.start :],
             has_header=False,
@@ -428,8 +429,11 @@ def _as_text(
         )
         .select(pl.col(str(at)).str.strip_chars().alias(name) for name, at in indices.items())
         .select(pl.all().replace([*MISSING, ""], None))
-        .collect()
     )
+    try:
+        return query.collect()
+    except pl.exceptions.PolarsError as error:
+        raise _no_csv(error) from error
 
 
 def _stamps(text: pl.Series, plain: pl.Series, first: str) -> pl.Series:
