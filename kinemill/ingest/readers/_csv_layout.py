@@ -49,12 +49,21 @@ _LATIN = r"(?<![^\x00-\x7f])[À-ÖØ-öø-ž°µ²³·–—±€«»“”„�
 _ENCODINGS = {
     "cp1252": _LATIN,
     "cp1250": _LATIN,
-    "cp1251": "[Ѐ-ӿ№°µ²³·–±]+",
+    "cp1251": "[А-яЁёІіЇїЄє№°µ²³·–±]+",
     "euc_kr": "[가-힣、-〟！-～°℃㎜·]+",
-    "gb2312": "[一-鿿、-〟！-～°℃·±²³]+",
+    "gb2312": "[一-鿿、-〟！-～°℃·・±²³]+",
     "cp932": "[぀-ヿ一-鿿、-〟！-～°℃㎜]+",
+    "big5": "[一-鿿、-〟！-～°℃·±]+",
+    "euc_jp": "[぀-ヿ一-鿿、-〟！-～°℃]+",
+    "koi8_r": "[Ѐ-ӿ°·²]+",
+    "cp866": "[Ѐ-ӿ№°·]+",
+    "mac_roman": _LATIN,
 }
-_MIXED = re.compile("[A-Za-z][Ѐ-ӿ぀-鿿가-힣]|[Ѐ-ӿ぀-鿿가-힣][A-Za-z]")
+# Letters that are odd next to each other: of two alphabets, around signs, a capital after others.
+_MIXED = re.compile(
+    "[A-Za-z][Ѐ-ӿぁ-ヺ㐀-鿿가-힣]|[Ѐ-ӿぁ-ヺ㐀-鿿가-힣][A-Za-z]|[а-я][А-Я]|[А-я][±№°µ][А-я]"
+    "|[a-zà-ÿ][À-ÖØ-ÞĄĆĘŁŃŒŚŠŸŹŻŽ]"
+)
 
 
 @dataclass(frozen=True)
