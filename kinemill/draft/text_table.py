@@ -307,7 +307,8 @@ def table_of(
     if clock is None and row_rate is not None:
         seconds = np.arange(max(map(len, numbers.values()), default=0)) / row_rate
         samples = {name: (seconds, values) for name, values in numbers.items()}
-        return Table(path, None, "s", samples, left_out, rate=row_rate)
+        rule = f"rows at {row_rate:g} Hz, stated in the log" if rate is None else ""
+        return Table(path, None, "s", samples, left_out, rate=row_rate, clock_rule=rule)
     if clock is None and (steps := step_column(numbers)):
         total = {**numbers, steps: np.nancumsum(numbers[steps])}
         table = stamped(path, with_unit(steps, total), total, left_out)

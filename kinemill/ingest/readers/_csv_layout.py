@@ -127,7 +127,9 @@ def whole_file(problem: str, expected: str, fix: str) -> Reason:
 
 def decode(content: bytes) -> str:
     """Return a line, or a whole text, in UTF-8 or else in its most likely encoding."""
-    return content.decode(encoding_of(content), errors="replace")
+    encoding = encoding_of(content)
+    # GBK has more signs, but would fit other texts as well.
+    return content.decode("gbk" if encoding == "gb2312" else encoding, errors="replace")
 
 
 def encoding_of(content: bytes) -> str:

@@ -9,7 +9,7 @@ such as its sampling rate.
 import re
 from collections.abc import Mapping, Sequence
 
-from kinemill.ingest.name_heuristics import is_stamp
+from kinemill.ingest.name_heuristics import is_stamp, plain_letters
 from kinemill.ingest.readers._csv_layout import is_value
 from kinemill.ingest.terms import word_set
 from kinemill.task.units import read_unit
@@ -21,13 +21,30 @@ _TYPES = word_set("""double single float float32 float64 real lreal int int16 in
     uint16 uint32 f4 f8 dint bool string text object""", {""})  # fmt: skip
 _X = {"x_value"}  # of LabVIEW
 # Words before a stated rate, Hz, and a stated time step, s. Nexus writes the rate below a title.
-_RATES = {"fs", "fps", "hz", "ratehz", "sampleratehz", "samplingratehz", "frequency",
-          "samplerate", "samplingrate", "samplingfrequency", "framerate",
-          "captureframerate", "abtastrate", "trajectories", "devices"}  # fmt: skip
-_STEPS = {"deltat", "deltax", "dt", "sampleinterval", "samplinginterval", "sampleperiod",
-          "samplingperiod", "sampletime", "samplingtime", "abtastzeit"}  # fmt: skip
-_SCALES = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "khz": 1e3, "mhz": 1e6}
-_NUMBER = re.compile(r"(\d+[.,]?\d*(?:[eE][-+]?\d+)?)\s*([A-Za-zµ]*)")
+_RATES = word_set("fs fps hz ratehz frequency framerate captureframerate trajectories devices")
+_STEPS = word_set("""deltat deltax dt timestep xincrement raster cycletime zykluszeit taktzeit
+    zeitschritt tempsdecycle pasdetemps tiempodeciclo tempodiciclo tempodeciclo cyclustijd
+    czascyklu cykeltid 时间步长""")
+# The same of compound words without accents, as in `Abtastintervall`. `Messzeit` is a duration.
+_SAMPLING = (
+    "sampl|abtast|echantillon|muestreo|campionament|amostrag|bemonster|probkowan|дискретизац|опрос"
+    "|采样|取样|採樣|サンフリンク"
+)
+_LOGGING = f"{_SAMPLING}|acqui|aufzeichnung|logg|scan|record|mess|meet|measure"
+_RATE = "rate|frequen|frecuen|frekven|taxa|czestotliwosc|частот|率|周波数"
+_INTERVAL = "interval|интервал|间隔|間隔"
+_PERIOD = f"{_INTERVAL}|period|zeit|time|temps|tiempo|tempo|tid|okres|период|周期"
+_SCALES = {
+    **{unit: ("Hz", 1.0) for unit in ("hz", "гц", "s/s", "sa/s", "scans/s", "1/s", "/s", "sps")},
+    **{unit: ("Hz", 1e3) for unit in ("khz", "кгц", "ks/s", "ksps")},
+    **{unit: ("Hz", 1e6) for unit in ("mhz", "ms/s")},
+    **{unit: ("s", 1.0) for unit in ("s", "sec", "с", "秒")},
+    **{unit: ("s", 1e-3) for unit in ("ms", "msec", "мс", "毫秒")},
+    **{unit: ("s", 1e-6) for unit in ("us", "µs", "мкс")},
+    "min": ("s", 60.0),
+}  # what a unit measures, and its factor
+_NUMBER = re.compile(r"(\d+[.,]?\d*(?:[eE][-+]?\d+)?)\s*(1?[^\W\d_]*(?:/s)?)")
+_AMBIGUOUS = re.compile(r"[1-9]\d*,\d{3}(?!\d)")  # 1,000 Hz may be 1 kHz
 
 Row = Sequence[str]
 
@@ -144,13 +161,24 @@ def stated_rate(lines: Sequence[Row]) -> float | None:
     """Return the rate, Hz, that lines of cells above a table state, or None."""
     cells = [cell.strip(' ":\r') for line in lines for cell in line if cell.strip()]
     for key, value, following in zip(cells, cells[1:], [*cells[2:], ""], strict=False):
-        word, _, bracketed = key.lower().partition("[")
-        word = re.sub(r"[\W_]", "", word)
+        word, *bracketed = re.split(r"[\[(\])]", plain_letters(key).lower())
+        measures = _stated_by(re.sub(r"[\W_]", "", word))
         match = _NUMBER.fullmatch(value)
-        if match is None or word not in _RATES | _STEPS:
+        if match is None or not measures or _AMBIGUOUS.match(value):
             continue
-        unit = match[2] or bracketed.strip("]") or following
-        number = float(match[1].replace(",", ".")) * _SCALES.get(unit.lower(), 1.0)
+        unit = match[2] or "".join(bracketed[:1]) or following
+        # A rate in ms is a time step.
+        measures, factor = _SCALES.get(unit.lower().replace("μ", "µ"), (measures, 1.0))
+        number = float(match[1].replace(",", ".")) * factor
         if number > 0.0:
-            return number if word in _RATES else 1.0 / number
+            return number if measures == "Hz" else 1.0 / number
     return None
+
+
+def _stated_by(word: str) -> str:
+    """Return the unit of what a word without spaces announces: Hz, s, or "" for neither."""
+    if word in _RATES or (re.search(_LOGGING, word) and re.search(_RATE, word)):
+        return "Hz"
+    is_step = re.search(_SAMPLING, word) and re.search(_PERIOD, word)
+    is_interval = re.search(_LOGGING, word) and re.search(_INTERVAL, word)
+    return "s" if word in _STEPS or is_step or is_interval else ""

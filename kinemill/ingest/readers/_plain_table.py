@@ -90,7 +90,7 @@ _DATE_PARTS = {
 }
 _DIGITS = {"millisecond": 3, "microsecond": 6}  # of the parts of a second
 _FRACTION = re.compile(r"\d:\d\d:\d\d[.,:;]\d")  # a date with parts of a second
-_WORD = re.compile(rb"[^\W\d_]{2}")
+_WORD = re.compile(r"[^\W\d_]{2}")
 _SEPARATORS = (b";", b"\t", b",", b"|", None)  # None: spaces
 
 
@@ -517,14 +517,17 @@ def _cells(
 
 def rate_above(head: bytes) -> float | None:
     """Return the rate, Hz, that the lines above a table state, or None."""
-    above = as_utf8(head).split(b"\n")[:PREAMBLE]
+    above = decode(as_utf8(head)).split("\n")[:PREAMBLE]
     last = max((at for at, line in enumerate(above) if _WORD.search(line)), default=-1)
-    lines = [decode(line) for line in above[: last + 2]]  # no rows
-    signs = [next((sign for sign in SEPARATORS[1:] if sign in line), ",") for line in lines]
-    marks = [rf"[{sign}=]|:\s" for sign in signs]
-    return stated_rate(
-        [re.split(mark, line.lstrip("#% ")) for line, mark in zip(lines, marks, strict=True)]
-    )
+    lines = above[: last + 2]  # no rows
+    return stated_rate([_split_remark(line.lstrip("#% ")) for line in lines])
+
+
+def _split_remark(line: str) -> list[str]:
+    """Return the cells of a line above a table; `Rate: 1,5 kHz` has a decimal comma."""
+    sign = next((sign for sign in SEPARATORS[1:] if sign in line), ",")
+    sign = r",\s" if sign == "," and re.search(r"=|:\s|：", line) else rf"[{sign}]"
+    return re.split(rf"{sign}|=|:\s|：", line)
 
 
 def _names_above(lines: Sequence[bytes], separator: bytes, width: int) -> list[str] | None:
