@@ -60,8 +60,11 @@ PHYSICAL = word_set("""latitude longitude lat lon lng altitude alt elevation nor
     chainage""", MEASURED | LENGTH)  # fmt: skip
 STAMP = word_set("time timestamp t ts stamp sec secs seconds datetime ipoc hhmmss tout")
 # A number of these names is the rate or the step of all rows.
-PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "hz", "sampling_rate", "sample_rate")  # Hz
-STEP = ("Ts", "dt", "timestep", "time_step", "sample_time")  # s
+PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "hz", "sampling_rate", "sample_rate", "fs_hz",
+              "rate_hz", "sample_rate_hz", "sampling_rate_hz", "sampling_frequency")  # fmt: skip
+STEP = ("Ts", "dt", "timestep", "time_step", "sample_time", "sampling_time", "sample_period",
+        "sampling_period", "sample_interval", "sampling_interval", "dt_s")  # fmt: skip
+STEP_MS = ("dt_ms", "sample_time_ms", "sampling_period_ms", "sampling_interval_ms")
 CIRCULAR = {"sin", "sine", "cos", "cosine"}  # of an angle: its values are no angles
 # Preferred variants of a quantity, best first: plain names, then measured or commanded values.
 _READINGS = {
@@ -501,10 +504,11 @@ def rate_by(number: Callable[[str], float | None]) -> float | None:
 
     `number` returns the number under a name.
     """
-    for name in (*PER_SECOND, *STEP):
+    for name in (*PER_SECOND, *STEP, *STEP_MS):
         value = number(name)
         if value is not None and 0.0 < value < 1e9:
-            return value if name in PER_SECOND else 1.0 / value
+            second = 1000.0 if name in STEP_MS else 1.0
+            return value if name in PER_SECOND else second / value
     return None
 
 
