@@ -186,7 +186,7 @@ class Hdf5:
             shape = shape[::-1]
 
         def load() -> Values:
-            values = cast(Values, item[...])
+            values = _unpacked(item, cast(Values, item[...]))
             return values.reshape(shape) if vector or not self.columns_first else values.T
 
         def rows(start: int, stop: int) -> Values:
@@ -195,6 +195,23 @@ class Hdf5:
         name = str(item.name)
         stored = int(item.id.get_storage_size())
         return Array(shape, item.dtype, load, stored, rows=None if self.columns_first else rows)
+
+
+def _unpacked(item: Any, values: Values) -> Values:
+    """Return numbers that attributes of the CF conventions state as packed, else `values`."""
+    stated = {
+        key: np.asarray(item.attrs[key]).reshape(-1)[0]
+        for key in ("scale_factor", "add_offset", "_FillValue")
+        if key in item.attrs and item.attrs.get_id(key).dtype.kind in "iuf"
+    }
+    if values.dtype.kind not in "iuf" or not {"scale_factor", "add_offset"} & stated.keys():
+        return values
+    numbers = values * float(stated.get("scale_factor", 1.0)) + float(stated.get("add_offset", 0.0))
+    return (
+        np.where(values == stated["_FillValue"], np.nan, numbers)
+        if "_FillValue" in stated
+        else numbers
+    )
 
 
 def _rows(path: Path, name: str, start: int, stop: int) -> Values:
