@@ -398,12 +398,16 @@ def is_marked(header: bytes, separator: str) -> bool:
 
 
 def is_table(head: bytes) -> bool:
-    """Return whether text begins with a header and a row of numbers."""
+    """Return whether text begins with a header and a row of numbers, below units or not."""
     head = as_utf8(head)
     lines = head.split(b"\n")
     try:
         header, number = _header(lines)
-        row = next((line.strip(b"\r") for line in lines[number + 1 : -1] if is_content(line)), b"")
+        below = (line.strip(b"\r") for line in lines[number + 1 : -1] if is_content(line))
+        row = next(below, b"")
+        units = header_names(row, find_separator(header, row))
+        if are_units([unit.strip("()[]") for unit in units]):
+            row = next(below, b"")
         return b"\0" not in head and not _YAML.match(header) and is_row(row, header)
     except Unreadable:
         return False

@@ -16,7 +16,7 @@ _FRAMES = re.compile(rb"^base (hex|dec)\b", re.MULTILINE)  # of a CAN trace of V
 
 READERS.register("text")(
     Reader(
-        (".txt", ".dat", ".log", ".lvm", ".asc", ".ascii", ".tab", ".prn", ".out"),
+        (".txt", ".dat", ".log", ".lvm", ".asc", ".ascii", ".tab", ".prn", ".out", ".mot", ".sto"),
         lambda head: not _FRAMES.search(head) and (is_table(head) or is_plain(head)),
         read,
         shared=True,
