@@ -339,7 +339,7 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
             bad = {
                 names[int(r["channel"])]: str(r["found"])
                 for r in error.reasons
-                if r["channel"] not in {None, "time"}
+                if r["channel"] and r["channel"] != "time"
             }
             bad = bad or _odd_lengths(reader, path, names, clock)
             if not bad or len(bad) == len(names):

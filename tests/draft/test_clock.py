@@ -65,3 +65,27 @@ def test_rising_column_behind_settings_of_few_rows_is_the_clock_of_a_table_witho
     choice = choose_clock(numbers)
     assert choice is not None
     assert choice.name == "column_4"
+
+
+def test_dates_of_another_unit_than_the_stated_one_are_in_it():
+    choice = choose_clock({"time_us": 1.7e18 + 1e7 * K, "u": np.sin(K)})
+    assert choice is not None
+    assert choice.spelled_unit == "ns"
+    assert choice.remarks == ("time_us states us, but holds dates of our time in ns",)
+
+
+def test_whole_numbers_that_skip_from_59_to_100_are_times_of_the_day():
+    seconds = 43_170.0 + np.arange(60.0)
+    packed = 10_000 * (seconds // 3600) + 100 * (seconds // 60 % 60) + seconds % 60
+    choice = choose_clock({"Time": packed, "u": np.sin(seconds)})
+    assert choice is not None
+    assert (choice.spelled_unit, choice.rule) == ("s", "name, times of the day as hhmmss")
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("Time (x10 ms)", 0.01), ("Zeit in 1/10 ms", 1e-4), ("time in ms", 1e-3)]
+)
+def test_unit_of_a_clock_may_have_a_factor(name, unit):
+    choice = choose_clock({name: 10.0 * K, "u": np.sin(K)})
+    assert choice is not None
+    assert choice.unit == unit

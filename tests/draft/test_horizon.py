@@ -77,3 +77,15 @@ def test_horizon_is_a_tenth_of_short_logs_and_bounded(tmp_path):
     horizon = build("lag", long).horizon
     assert horizon.steps == HORIZON_MOST
     assert "50 steps are the most" in horizon.why
+
+
+def test_clock_that_starts_again_gives_a_draft_of_its_stretches(tmp_path):
+    """Stretches on one clock have the step, and the test rows, of one of them."""
+    rows = np.concatenate([lag(seed, rows=200) for seed in range(5)])
+    clock = 20.0 * DT * (np.arange(1000) % 200)  # slow, so that a step may be coarser
+    lines = [f"{t:.2f},{x:.5f},{u:.5f}" for t, (x, u) in zip(clock, rows, strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join(["time [s],x,u", *lines, ""]))
+    built = build("lag", tmp_path / "a.csv")
+    assert built.dt == pytest.approx(20.0 * DT)
+    assert built.horizon.steps <= 20
+    assert "test: [{rows: [160, null]}]" in draft("lag", tmp_path / "a.csv")

@@ -54,3 +54,17 @@ def test_row_with_the_stamp_of_a_neighbor_is_put_into_the_gap_beside_it(late):
 def test_falling_stamps_show_the_newest_row_first():
     assert is_newest_first(TIME[::-1])
     assert not is_newest_first(np.tile(TIME[:5], 100))
+
+
+@pytest.mark.parametrize("period", [3_600.0, 43_200.0])
+def test_dates_that_go_back_by_an_hour_or_half_a_day_continue(period):
+    stamps = np.where(np.arange(500) < 250, TIME, TIME - period)
+    seconds, (reason,) = repair_stamps(stamps, 1e9, np.inf)
+    assert np.diff(seconds) == pytest.approx(0.004, abs=1e-9)
+    assert (reason["check"], reason["where"]) == ("clock_wrap", "row 251")
+
+
+def test_number_that_goes_back_by_an_hour_starts_again():
+    stamps = np.where(np.arange(500) < 250, TIME, TIME - 3_600.0)
+    seconds, reasons = repair_stamps(stamps, 1.0, np.inf)
+    assert (seconds is stamps, reasons) == (True, [])

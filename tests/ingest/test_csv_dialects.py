@@ -9,7 +9,7 @@ import pytest
 from kinemill.draft.text_table import read_text
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers._csv_layout import decode
-from kinemill.ingest.readers.csv import read
+from kinemill.ingest.readers.csv import is_wide, read
 from kinemill.ingest.tracks import make_tracks
 from tests.ingest.conftest import refusals
 
@@ -19,6 +19,11 @@ ENCODED = {
     "cp1251": "Время, с;Угол, град;Момент, Н·м",
     "euc_kr": "시간(ms),각도(deg),토크(Nm)",
     "gb2312": "时间(s),角度(°),角速度(rad/s)",
+    "big5": "時間(s),關節角度(deg),電壓(V)",
+    "euc_jp": "時刻,位置(mm),モータトルク[N・m]",
+    "koi8_r": "Время, с;Угол, град",
+    "cp866": "Время, с;Угол, град",
+    "mac_roman": "Längswinkel [°];Drehmoment für Rad",
     "cp932": "時刻,位置(mm),速度(mm/s),電流(A)",
 }
 HEADER = "time,position,velocity,torque\n"
@@ -174,3 +179,11 @@ def test_fields_between_bars_with_commas_in_their_names(write, make_task):
     )
     log = read(write("a.csv", "\n".join(rows)), task)
     assert log.frame.rows() == [(0.0, 1.0, 2.0, 3.0), (0.01, 4.0, 5.0, 6.0)]
+
+
+def test_quotes_that_swallow_the_rows_are_refused(write):
+    rows = [f'"5/1/2024, 12:00:{k // 60:02d}","{k}.5"' for k in range(400)]
+    path = write("a.csv", "\n".join(["Time,value", rows[0][1:], *rows[1:], '"']))
+    assert is_wide(path)
+    with pytest.raises(Unreadable, match="cannot be read as CSV"):
+        read_text(path)

@@ -163,3 +163,28 @@ def test_whole_numbers_below_a_thousand_show_groups_of_digits():
 def test_points_group_digits_before_a_decimal_comma():
     plain = plain_digits(pl.Series(["1.234,5", "0,5", "-2"]), decimal_comma=True)
     assert plain.to_list() == ["1234.5", "0.5", "-2"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("5/1/2024 12:00:00 p. m.", "2024/05/01 下午12:00:00", "2024. 5. 1. 오후 12:00:00"),
+        *("2024年5月1日 12時00分00秒", "1.5.2024 12.00.00", "01/05/2024 à 12:00:00"),
+        *("1.5.2024, 12:00:00 Uhr", "12:00:00 01/05/2024", "20240501_120000.000000"),
+        *("Wed May 01 2024 14:00:00 GMT+0200 (CEST)", "DT#2024-05-01-12:00:00.000"),
+        *("1 мая 2024 12:00:00", "1 maj 2024 12:0:0"),
+    ],
+)
+def test_dates_of_other_languages_and_tools_are_one_moment(text):
+    assert is_date(text)
+    assert parse_dates(pl.Series([text])).to_list() == [NOON]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [("23:59:59", "24:00:00"), ("9:59.0", "10:00.0"), ("121:23:59:59.0", "122:00:00:00.0")],
+)
+def test_elapsed_time_and_days_of_the_year_rise(texts):
+    assert all(map(is_date, texts))
+    first, second = parse_dates(pl.Series(texts)).to_list()
+    assert second - first == 1_000_000_000

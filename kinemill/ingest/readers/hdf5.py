@@ -186,7 +186,7 @@ class Hdf5:
             shape = shape[::-1]
 
         def load() -> Values:
-            values = _unpacked(item, cast(Values, item[...]))
+            values = _apply_scale(item, cast(Values, item[...]))
             return values.reshape(shape) if vector or not self.columns_first else values.T
 
         def rows(start: int, stop: int) -> Values:
@@ -197,7 +197,7 @@ class Hdf5:
         return Array(shape, item.dtype, load, stored, rows=None if self.columns_first else rows)
 
 
-def _unpacked(item: Any, values: Values) -> Values:
+def _apply_scale(item: Any, values: Values) -> Values:
     """Return numbers that attributes of the CF conventions state as packed, else `values`."""
     stated = {
         key: np.asarray(item.attrs[key]).reshape(-1)[0]

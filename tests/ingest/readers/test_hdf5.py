@@ -205,3 +205,16 @@ def test_demonstrations_state_the_control_rate_of_their_environment(logs, make_t
         file["data"].attrs["env_args"] = text
     (log,) = read(logs / "a.hdf5", task)
     assert (log.ticks, not log.reasons) == (rate or 1.0, rate is not None)
+
+
+def test_packed_numbers_are_unpacked_by_their_attributes(logs, task):
+    with h5py.File(logs / "a.h5", "w") as file:
+        for name in ("time", "position", "velocity", "torque"):
+            file[name] = 0.01 * np.arange(3)
+        del file["position"]
+        file["position"] = np.array([100, -32768, 300], dtype=np.int16)
+        stated = {"scale_factor": 0.01, "add_offset": 1.0, "_FillValue": np.int16(-32768)}
+        file["position"].attrs.update(stated)
+    log = read(logs / "a.h5", task)
+    assert isinstance(log, RawLog)
+    assert log.frame["angle"].to_numpy() == pytest.approx([2.0, np.nan, 4.0], nan_ok=True)

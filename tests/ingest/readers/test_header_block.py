@@ -40,6 +40,16 @@ def test_plain_headers_are_left_to_the_reader_of_csv(lines):
         ("Trajectories;100", 100.0),
         ("Delta_X;0,01", 100.0),
         ("Samples;400", None),
+        ("Messzeit;10 s", None),
+        ("Abtastrate;10 ms", 100.0),
+        ("Sample Rate;1,000 Hz", None),
+        ("Zykluszeit [ms];10", 100.0),
+        ("Abtastfrequenz;0,1 kHz", 100.0),
+        ("Intervalle d'échantillonnage;10 ms", 100.0),
+        ("Periodo de muestreo (ms);10", 100.0),
+        ("Частота дискретизации;100 Гц", 100.0),
+        ("采样频率;100 Hz", 100.0),
+        ("サンプリング周期;10 ms", 100.0),
     ],
 )
 def test_rates_are_stated_in_many_ways(line, rate):

@@ -1,6 +1,6 @@
 """Reading Parquet: columns by name, times of any kind, damage refused."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import polars as pl
 import pytest
@@ -110,3 +110,11 @@ def test_a_column_separates_the_episodes_of_a_table(logs, task, frame, column):
     parts = read(logs / "a.parquet", task)
     expected = [("episode 0", [0.0]), ("episode 1", [0.01, 0.02])]
     assert [(log.part, log.frame["time_s"].to_list()) for log in parts] == expected
+
+
+def test_times_of_the_day_are_nanoseconds(logs, task, frame):
+    times = pl.Series([time(23, 59, 59, 990_000), time(0), time(0, 0, 0, 10_000)])
+    frame.with_columns(time=times).write_parquet(logs / "a.pq")
+    log = read(logs / "a.pq", task)
+    assert log.frame["time_s"].to_list() == [86_399_990_000_000, 0, 10_000_000]
+    assert log.ticks == 1e9

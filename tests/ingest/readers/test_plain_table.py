@@ -5,8 +5,10 @@ import pytest
 
 from kinemill.draft.builder import build
 from kinemill.draft.schema_inference import columns_of
+from kinemill.draft.text_table import read_text
 from kinemill.ingest.files import recognize, scan
 from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers._plain_table import rate_above
 from kinemill.ingest.readers.csv import read
 
 ROWS = np.column_stack(
@@ -199,3 +201,32 @@ def test_a_clock_of_another_start_does_not_shift_the_columns_behind_it(write, ta
     rows = [f"{k / 100},{k},{-k},{5 + k / 100},{2 * k}" for k in range(50)]
     log = read(write("a.csv", "\n".join(["time,position,velocity,time_1,torque", *rows, ""])), task)
     assert log.frame["torque"].to_list()[:3] == [0.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("names", "cells"),
+    [
+        ("date;usec", "1.5.2024 12:00:0{};{}0000"),
+        ("Timestamp;Millitm", "1.5.2024 12:00:0{};{}0"),
+        ("Jahr;Monat;Tag;Stunde;Minute;Sekunde;Millisekunde", "2024;5;1;12;0;{};{}0"),
+        ("año;mes;día;hora;minuto;segundo;milisegundo", "2024;5;1;12;0;{};{}0"),
+    ],
+)
+def test_date_in_several_columns_is_one_clock(write, names, cells):
+    rows = [f"{cells.format(*divmod(k, 100))};{k % 7};{k % 5}" for k in range(90, 210)]
+    table = read_text(write("a.csv", "\n".join([f"{names};q;u", *rows, ""])))
+    seconds, _ = table.values["q"]
+    assert np.diff(seconds) == pytest.approx(0.01, abs=1e-9)
+
+
+def test_units_below_names_with_one_space_are_no_row(write, task):
+    path = write("a.txt", "time position velocity torque\ns rad rad/s Nm\n" + plain(" "))
+    assert recognize(task, path) == "text"
+    check(read(path, task))
+
+
+@pytest.mark.parametrize(
+    "line", ["# Abtastrate: 1,5 kHz", "Abtastrate = 1,5 kHz", "采样率：1500Hz"]
+)
+def test_rate_above_a_table_may_have_a_decimal_comma(line):
+    assert rate_above(f"{line}\nangle;torque\n0,1;0,2\n".encode()) == pytest.approx(1500.0)
