@@ -24,11 +24,12 @@ from kinemill.draft.clock import (
     ticks_of,
     with_unit,
 )
-from kinemill.draft.constants import RATE_MISMATCH
+from kinemill.draft.constants import CLOCK_RISING, RATE_MISMATCH
 from kinemill.draft.rates import meet
 from kinemill.draft.table import Reason, Table, usual_step
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats, is_newest_first, repair_stamps
+from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.raw import TICKS, ColumnAttributes, is_rest, rest_of_seconds
 from kinemill.ingest.readers._csv_layout import (
     COLUMN,
@@ -42,6 +43,7 @@ from kinemill.ingest.readers._csv_layout import (
 from kinemill.ingest.readers._plain_table import count_damaged, rate_above
 from kinemill.ingest.readers.csv import FEW_TEXTS, read_as_text
 from kinemill.ingest.slow_columns import is_slower
+from kinemill.ingest.terms import word_set
 from kinemill.ingest.text_values import (
     is_date,
     parse_dates,
@@ -55,6 +57,8 @@ HEAD = 1 << 18  # bytes that show whether a file is text
 FEWEST_ROWS = 3  # of a recording
 MOST_HEADERS = 3  # lines between rows that are named
 PICKLE = b"\x80"  # first byte of a pickle of protocol 2 or later
+# Words of a column that counts rows.
+ROWS = word_set("frame frames sample samples number nr no index idx seq sequence count counter n k")
 COARSE = Reason("most rows repeat its last date", "clock")
 NEWEST_FIRST = "the newest row is first: rows are read from the last one to the first"
 
@@ -184,6 +188,10 @@ def _texts_in(text: pl.DataFrame, numbers: Mapping[str, Floats], layout: Layout)
                     f"{name}: {len(texts)} of {len(plain)} values are texts such as {texts[0]!r}: "
                     f"{'the log is quarantined' if is_refused else 'read as missing'}"
                 )
+        if name in text and _may_group(text[name], layout):
+            grouped = text[name].filter(text[name].str.contains(".", literal=True))[0]
+            number = plain_digits(pl.Series([grouped]), decimal_comma=True)[0]
+            yield f"{name}: {grouped!r} is read as {number}, as other numbers have decimal commas"
 
 
 def read_numbers(path: Path) -> tuple[dict[str, Floats], list[str]]:
@@ -249,12 +257,12 @@ def _stamped_by_pair(
 
 
 def _dates(frame: pl.DataFrame) -> str | None:
-    """Return the first column of dates, the clock of the log; None without one."""
-    for column in frame:
-        first = column.drop_nulls().head(1).str.strip_chars()
-        if len(first) and is_date(first[0]):
-            return column.name
-    return None
+    """Return the first column of dates that change, the clock of the log; None without dates."""
+    firsts = ((column, column.drop_nulls().head(1).str.strip_chars()) for column in frame)
+    dated = [column for column, first in firsts if len(first) and is_date(first[0])]
+    changing = (column for column in dated if (column != column.drop_nulls()[0]).any())
+    column = next(changing, next(iter(dated), None))
+    return None if column is None else column.name
 
 
 def _binary(path: Path, head: bytes) -> BadLog:
@@ -270,7 +278,7 @@ def _numbers(column: pl.Series, layout: Layout) -> Floats | None:
     """Return a column as numbers with NaN for missing ones; None if it is not numeric."""
     numbers = column.cast(pl.Float64, strict=False)
     filled = column.count()
-    if numbers.count() < filled:
+    if numbers.count() < filled or _may_group(column, layout):
         text = plain_digits(spell_booleans(column), decimal_comma=layout.decimal_comma)
         numbers = text.cast(pl.Float64, strict=False)
         filled = text.count()
@@ -279,6 +287,11 @@ def _numbers(column: pl.Series, layout: Layout) -> Floats | None:
     values = numbers.fill_null(np.nan).to_numpy().copy()
     values[np.isinf(values)] = np.nan
     return values
+
+
+def _may_group(column: pl.Series, layout: Layout) -> bool:
+    """Return whether points may group digits, as in 1.234 next to 0,5."""
+    return layout.decimal_comma is True and column.str.contains(".", literal=True).any()
 
 
 def table_of(
@@ -304,6 +317,9 @@ def table_of(
     ):
         clock = None
     row_rate = rate or stated_rate(numbers) or stated
+    if clock is None and row_rate is not None and (frames := _frames_with_gaps(numbers)):
+        rule = f"it counts rows at {row_rate:g} Hz, and skips some"
+        return stamped(path, ClockChoice(frames, 1.0 / row_rate, rule), numbers, left_out)
     if clock is None and row_rate is not None:
         seconds = np.arange(max(map(len, numbers.values()), default=0)) / row_rate
         samples = {name: (seconds, values) for name, values in numbers.items()}
@@ -412,6 +428,16 @@ def coarse_clock(path: Path, name: str, seconds: Floats) -> BadLog:
 def _counts_rows(values: Floats) -> bool:
     """Return whether (n,) numbers rise by 1 in each row, as those of rows do."""
     return len(values) > 1 and bool(np.all(np.diff(values) == 1.0))
+
+
+def _frames_with_gaps(numbers: Mapping[str, Floats]) -> str | None:
+    """Return the column that counts the rows and skips those that are lost; None without one."""
+    for name, values in numbers.items():
+        steps = np.diff(values)
+        is_rising = len(steps) > 1 and bool(np.all(steps >= 1.0)) and not np.mod(steps, 1.0).any()
+        if is_rising and CLOCK_RISING < np.mean(steps == 1.0) < 1.0 and {*split_words(name)} & ROWS:
+            return name
+    return None
 
 
 def _states_steps(numbers: Mapping[str, Floats]) -> bool:

@@ -273,7 +273,8 @@ def _numbers(
     try:
         is_doubtful = layout.decimal_comma is None
         is_quoted = layout.decimal_comma and layout.separator == ","
-        is_lenient = layout.comments or is_doubtful or is_quoted
+        is_grouped = layout.decimal_comma and _holds(b".", source, layout)  # 1.234 is 1234
+        is_lenient = layout.comments or is_doubtful or is_quoted or is_grouped
         for kind in [] if is_lenient else _time_kinds(layout, columns):
             try:
                 frame = _read_fast(source, layout, columns, kind)
@@ -365,6 +366,13 @@ def _has_every_field(source: Path | bytes, layout: Layout, rows: int) -> bool:
         while size := cast(io.BufferedReader, file).readinto(block):
             n_separators += int(np.count_nonzero(window[:size] == sign))
     return n_separators == (rows - layout.blank_end) * (len(layout.names) - 1)
+
+
+def _holds(sign: bytes, source: Path | bytes, layout: Layout) -> bool:
+    """Return whether a sign is below the header."""
+    with open_source(source) as file:
+        file.seek(layout.start)
+        return any(sign in block for block in iter(lambda: file.read(LARGE), b""))
 
 
 def _read_leniently(
