@@ -189,9 +189,11 @@ def _texts_in(text: pl.DataFrame, numbers: Mapping[str, Floats], layout: Layout)
                     f"{'the log is quarantined' if is_refused else 'read as missing'}"
                 )
         if name in text and _may_group(text[name], layout):
-            grouped = text[name].filter(text[name].str.contains(".", literal=True))[0]
-            number = plain_digits(pl.Series([grouped]), decimal_comma=True)[0]
-            yield f"{name}: {grouped!r} is read as {number}, as other numbers have decimal commas"
+            at = text[name].str.contains(".", literal=True).arg_true()[0]
+            yield (
+                f"{name}: {text[name][at]!r} is read as {values[at]:.10g}, as other numbers of the "
+                f"table have decimal commas"
+            )
 
 
 def read_numbers(path: Path) -> tuple[dict[str, Floats], list[str]]:

@@ -277,3 +277,18 @@ def test_demonstrations_keep_their_rate(tmp_path):
     seconds = 0.001 * np.arange(8000)
     path = table(tmp_path / "a.csv", time=seconds, position=np.sin(seconds), force=np.cos(seconds))
     assert build("arm", path, is_policy=True).dt == pytest.approx(0.001)
+
+
+def test_frame_numbers_that_skip_rows_are_the_clock_at_the_stated_rate(tmp_path):
+    rows = [f"{k},{np.sin(0.1 * k):.4f},{k % 3}" for k in range(300) if not 100 <= k < 120]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["fps: 50", "frame,y,u", *rows, ""]))
+    task, _ = load(tmp_path, "frames", path)
+    assert (task.dt, task.ingest.time, task.ingest.time_unit) == (0.02, ["frame"], 0.02)
+
+
+def test_date_that_never_changes_is_no_clock_next_to_another(tmp_path, time):
+    rows = [f"2020-01-01 00:00:00,2024-05-01 12:00:0{k / 100:.2f},{k % 7}" for k in range(300)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["since,stamp,y", *rows, ""]))
+    assert load(tmp_path, "dated", path)[0].ingest.time == ["stamp"]

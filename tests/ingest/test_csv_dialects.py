@@ -187,3 +187,15 @@ def test_quotes_that_swallow_the_rows_are_refused(write):
     assert is_wide(path)
     with pytest.raises(Unreadable, match="cannot be read as CSV"):
         read_text(path)
+
+
+def test_points_group_digits_in_a_table_with_decimal_commas(write, task):
+    rows = [f"0,0{k};{k + 1}.500;-1.23{k};{100 + k}" for k in range(9)]
+    path = write("a.csv", "\n".join(["time;position;velocity;torque", *rows, ""]))
+    assert read(path, task).frame.row(8) == (0.08, 9500.0, -1238.0, 108.0)
+    table = read_text(path)
+    assert table.values["position"][1][8] == 9500.0
+    assert table.remarks == (
+        "position: '1.500' is read as 1500, as other numbers of the table have decimal commas",
+        "velocity: '-1.230' is read as -1230, as other numbers of the table have decimal commas",
+    )
