@@ -30,7 +30,7 @@ _SAMPLING = (
     "sampl|abtast|echantillon|muestreo|campionament|amostrag|bemonster|probkowan|дискретизац|опрос"
     "|采样|取样|採樣|サンフリンク"
 )
-_LOGGING = f"{_SAMPLING}|acqui|aufzeichnung|logg|scan|record|mess|meet|measure"
+_LOGGING = f"{_SAMPLING}|acqui|aufzeichnung|logg|scan(?!n)|record|mess|meet|measure"
 _RATE = "rate|frequen|frecuen|frekven|taxa|czestotliwosc|частот|率|周波数"
 _INTERVAL = "interval|интервал|间隔|間隔"
 _PERIOD = f"{_INTERVAL}|period|zeit|time|temps|tiempo|tempo|tid|okres|период|周期"
