@@ -40,6 +40,7 @@ from kinemill.ingest.clock import Floats, is_newest_first, unpack_times
 from kinemill.ingest.name_heuristics import (
     PHYSICAL,
     STEP,
+    STEP_MS,
     guess,
     is_stamp,
     plain_letters,
@@ -453,7 +454,9 @@ def stated_rate(numbers: Mapping[str, Floats]) -> float | None:
     """Return the rate, Hz, that a column such as `fs` or `Ts` states by its only number, if any."""
 
     def only(name: str) -> float | None:
-        values = np.unique(numbers[name][np.isfinite(numbers[name])]) if name in numbers else []
+        is_summed = name in STEP_MS  # by `step_column`
+        values = numbers.get(name, np.empty(0))[: 0 if is_summed else None]
+        values = np.unique(values[np.isfinite(values)])
         return float(values[0]) if len(values) == 1 else None
 
     return rate_by(only)
