@@ -28,6 +28,7 @@ from kinemill.draft.task_draft_writer import Draft, LearnPart, pattern_of, split
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import COMMAND
+from kinemill.ingest.raw import vectors_of
 
 VALIDATION = ("valid", "validation", "val")  # names of a split
 _CHUNK = re.compile(r"(.+?)\[(\d+)\](.*)\Z")  # array, row of a chunk, and element of the action
@@ -110,7 +111,13 @@ def _with_actions(draft: Draft) -> Draft:
     copies = [column.channel for column in columns if column.lead and column.role == "action"]
     names = ", ".join(fold_names(copies))
     remark = f"no command, as they repeat a state in all rows: {names}; learned is the next state"
-    remarks = [*draft.remarks, *([remark] if copies else [])]
+    arrays = [vector for vector, elements in vectors_of(actions).items() if len(elements) > 1]
+    several = f"actions of {len(arrays)} arrays, {', '.join(arrays)}: keep what the robot takes"
+    remarks = [
+        *draft.remarks,
+        *([remark] if copies else []),
+        *([several] if len(arrays) > 1 and not later else []),
+    ]
     return replace(draft, columns=columns, left_out=draft.left_out | later, remarks=remarks)
 
 

@@ -347,3 +347,13 @@ def test_joint_torque_makes_no_angle_of_a_cartesian_position(tmp_path, task_of):
     channels = task_of(build_imitation("arm", folder)).channels
     kinds = [channels[f"{name}_position_1"].kind for name in ("joint", "cartesian")]
     assert kinds == ["angle", "linear"]
+
+
+def test_actions_of_several_arrays_are_named(tmp_path):
+    columns = {f"{array}[{at}]": at for array in ("actions", "actions_abs") for at in range(2)}
+    folder = demonstrations(
+        tmp_path / "demos",
+        lambda q: {name: (at + len(name)) * q - q**2 for name, at in columns.items()},
+    )
+    remarks = build_imitation("arm", folder).remarks
+    assert "actions of 2 arrays, actions, actions_abs: keep what the robot takes" in remarks
