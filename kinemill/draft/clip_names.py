@@ -141,9 +141,12 @@ def _rows(table: Table) -> list[list[str]]:
     """Return the columns of rows without names, in their order."""
     numbered = {int(match[1]): name for name in table.values if (match := _NUMBERED.match(name))}
     vectors = vectors_of(table.values)
+    rows = [vectors[name] for name in _ROWS if name in vectors]
     return [
         *([[numbered[at] for at in sorted(numbered)]] if numbered else []),
-        *(vectors[name] for name in _ROWS if name in vectors),
+        *rows,
+        # Frames of DeepMimic begin with their duration.
+        *(columns[1:] for columns in rows if np.ptp(table.values[columns[0]][1][:-1]) == 0.0),
         *(columns for name, columns in vectors.items() if _ANGLES.match(name)),
     ]
 

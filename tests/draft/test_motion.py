@@ -372,3 +372,15 @@ def test_clips_of_several_rates_have_the_signs_of_a_mirror_image(tmp_path):
     draft = build_motion("walk", tmp_path)
     signs = "mirror: 2 pairs; opposite signs, by the clips: left_hip_roll, right_hip_roll"
     assert signs in draft.remarks
+
+
+def test_frames_that_begin_with_their_duration_have_its_rate(tmp_path, task_of):
+    robot = write_robot(tmp_path / "robot.xml")
+    rows = retargeted(turn=0.3)
+    rows[:, 3:7] = rows[:, [6, 3, 4, 5]]
+    frames = np.hstack([np.full((len(rows), 1), 0.04), rows])
+    frames[-1, 0] = 0.0
+    (tmp_path / "walk.json").write_text(json.dumps({"Loop": "wrap", "Frames": frames.tolist()}))
+    task = task_of(build_motion("walk", tmp_path / "walk.json", None, robot))
+    assert task.dt == pytest.approx(0.04)
+    assert task.channels["left_hip"].source[0].name == "Frames[8]"
