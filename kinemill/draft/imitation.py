@@ -112,11 +112,11 @@ def _with_actions(draft: Draft) -> Draft:
     names = ", ".join(fold_names(copies))
     remark = f"no command, as they repeat a state in all rows: {names}; learned is the next state"
     arrays = [vector for vector, elements in vectors_of(actions).items() if len(elements) > 1]
-    several = f"actions of {len(arrays)} arrays, {', '.join(arrays)}: keep what the robot takes"
+    question = f"actions of {len(arrays)} arrays, {', '.join(arrays)}: keep what the robot takes"
     remarks = [
         *draft.remarks,
         *([remark] if copies else []),
-        *([several] if len(arrays) > 1 and not later else []),
+        *([question] if len(arrays) > 1 and not later else []),
     ]
     return replace(draft, columns=columns, left_out=draft.left_out | later, remarks=remarks)
 
