@@ -165,6 +165,12 @@ def _angles(columns: list[Column]) -> list[Column]:
         for column in columns
         if {"tau", "torque", "torques", "effort"} & set(column.guess.family.split())
     }
+    # A torque acts on one joint: next to joint_position[0], cartesian_position[0] is none.
+    torques -= {
+        column.guess.index
+        for column in columns
+        if column.guess.what == "position" and column.guess.turning and column.role == "state"
+    }
     angles = [
         column if column.kind == "quaternion" else _counted(column) or _angle(column, torques)
         for column in columns

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kinemill.draft.column import PLAIN, identifier
-from kinemill.draft.constants import CLIP_UNIT
+from kinemill.draft.constants import CLIP_UNIT, CLIP_UPRIGHT
 from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.schema_inference import form_of
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.name_heuristics import guess
+from kinemill.ingest.name_heuristics import guess, suffix_unit
 from kinemill.ingest.raw import split_index, vectors_of
 from kinemill.ingest.readers import json_arrays, npz
 from kinemill.ingest.readers._csv_layout import COLUMN
@@ -26,6 +26,8 @@ ROOT = 7  # numbers of a row before its joints: position and quaternion
 _NAMED_JOINT = re.compile(r"joints_pos\[(?!\d+\])(.+)\]\Z")
 _ANGLES = re.compile(r"(?:\w+_)?(?:dof|joints?)_?(?:pos|positions|angles)\Z")
 _NAMES = ("dof_names", "joint_names", "joints")  # texts of a file
+_ATTITUDE = re.compile(r"(?:root|base|trunk|pelvis)_?(?:rot|rotation|quat|orientation)_?(\w*)\Z")
+_ORDERS = ("xyzw", "wxyz")  # of the numbers of a quaternion
 _NUMBERED = re.compile(rf"{COLUMN}(\d+)\Z")
 _ROWS = ("Frames", "arr_0")  # arrays of whole rows
 
@@ -62,25 +64,37 @@ def clip_columns(
         for column in table.values
         if (match := _NAMED_JOINT.match(column))
     }
+    trunk, order_of_root = _named_attitude(table) if robot else ({}, "")
     if named:
-        return _as_in_robot(ClipColumns(named), robot)
+        return _as_in_robot(ClipColumns(named, trunk, order_of_root), robot)
     hinges = [joint.name for joint in robot.joints.values() if joint.unit == "rad"] if robot else []
     source = "--joints" if order or robot is None else robot.path.name
     columns = _by_texts(table) or _by_order(table, order or hinges, source)
-    return _as_in_robot(columns or ClipColumns(_by_guess(table, commands)), robot)
+    columns = columns or ClipColumns(_by_guess(table, commands))
+    if trunk and not columns.trunk:
+        conclusion = "; ".join(filter(None, (columns.conclusion, order_of_root)))
+        columns = replace(columns, trunk=trunk, conclusion=conclusion)
+    return _as_in_robot(columns, robot)
 
 
 def _as_in_robot(columns: ClipColumns, robot: RobotFile | None) -> ClipColumns:
-    """Spell joints as the robot file does: its simulation has channels of these names."""
-    joint_names = {identifier(name): name for name in robot.joints} if robot else {}
+    """Spell joints as the robot file does: its simulation has channels of these names.
+
+    Clips and robot files differ in suffixes, `left_knee_dof` and `left_knee_joint`.
+    """
+    joint_names = {_bare(identifier(name)): name for name in robot.joints} if robot else {}
     spelled = {name: joint for name, joint in joint_names.items() if PLAIN.match(joint)}
-    joints = {spelled.get(name, name): column for name, column in columns.joints.items()}
+    joints = {spelled.get(_bare(name), name): column for name, column in columns.joints.items()}
     return replace(columns, joints=joints)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"(_joint|_dof)+\Z", "", name)
 
 
 def _by_guess(table: Table, commands: set[str]) -> dict[str, str]:
     return {
-        identifier(column): column
+        identifier(suffix_unit(column)[0]): column
         for column in table.values
         if (estimate := guess(column)).role == "state" and estimate.what == "position"
         and estimate.turning
@@ -108,7 +122,9 @@ def _by_texts(table: Table) -> ClipColumns | None:
 def _by_order(table: Table, hinges: Sequence[str], source: str) -> ClipColumns | None:
     """Name the columns of rows without names by the hinges of a source, in its order."""
     for columns in _rows(table) if hinges else []:
-        attitude = _attitude(table, columns) if len(columns) >= ROOT + len(hinges) else {}
+        attitude, order_of_root = {}, ""
+        if len(columns) >= ROOT + len(hinges):
+            attitude, order_of_root = _attitude(table, columns[3:ROOT])
         if not attitude and len(columns) != len(hinges):
             continue
         first = ROOT if attitude else 0
@@ -116,9 +132,8 @@ def _by_order(table: Table, hinges: Sequence[str], source: str) -> ClipColumns |
         order = f"joints: {columns[first]} on, in the order of {source}: check it"
         if not attitude:
             return ClipColumns(joints, conclusion=order)
-        axes = ", ".join(name[-1] for name in attitude)
         trunk = {"root_x": columns[0], "root_y": columns[1], **attitude}
-        return ClipColumns(joints, trunk, f"{order}; quaternion of the root: {axes}")
+        return ClipColumns(joints, trunk, f"{order}; {order_of_root}")
     return None
 
 
@@ -126,22 +141,43 @@ def _rows(table: Table) -> list[list[str]]:
     """Return the columns of rows without names, in their order."""
     numbered = {int(match[1]): name for name in table.values if (match := _NUMBERED.match(name))}
     vectors = vectors_of(table.values)
+    rows = [vectors[name] for name in _ROWS if name in vectors]
     return [
         *([[numbered[at] for at in sorted(numbered)]] if numbered else []),
-        *(vectors[name] for name in _ROWS if name in vectors),
+        *rows,
+        # Frames of DeepMimic begin with their duration.
+        *(columns[1:] for columns in rows if np.ptp(table.values[columns[0]][1][:-1]) == 0.0),
+        *(columns for name, columns in vectors.items() if _ANGLES.match(name)),
     ]
 
 
-def _attitude(table: Table, columns: list[str]) -> dict[str, str]:
-    """Return the columns of `trunk_x` to `trunk_w`; {} if the fourth to seventh are not a rotation.
+def _named_attitude(table: Table) -> tuple[dict[str, str], str]:
+    """Return the result of `_attitude` for an array that is the quaternion of the root by name."""
+    for vector, columns in vectors_of(table.values).items():
+        if (match := _ATTITUDE.match(vector)) and len(columns) == len(_ORDERS[0]):
+            return _attitude(table, columns, match[1])
+    return {}, ""
 
-    The scalar part is first or last: the trunk of a robot is upright most of the time.
+
+def _attitude(table: Table, columns: list[str], stated: str = "") -> tuple[dict[str, str], str]:
+    """Return the columns of `trunk_x` to `trunk_w`, and a conclusion; {} if they are no rotation.
+
+    The scalar part is first or last: the trunk of a robot is upright most of the time. Both are
+    upright for (0, 0, 0, 1), which more likely is no rotation than one of half a turn.
+
+    Args:
+        table: the clip.
+        columns: columns of the quaternion.
+        stated: order of its numbers, if the name states it.
     """
-    quaternion = columns[3:ROOT]
-    values: Floats = np.stack([table.values[name][1] for name in quaternion], axis=1)
+    values: Floats = np.stack([table.values[name][1] for name in columns], axis=1)
     if np.abs(np.linalg.norm(values, axis=1) - 1.0).max() > CLIP_UNIT:
-        return {}
+        return {}, ""
     last = float(np.mean(values[:, 0] ** 2 + values[:, 1] ** 2))
     first = float(np.mean(values[:, 1] ** 2 + values[:, 2] ** 2))
-    axes = "xyzw" if last <= first else "wxyz"
-    return {f"trunk_{axis}": name for axis, name in zip(axes, quaternion, strict=True)}
+    is_clear = stated in _ORDERS or abs(last - first) > CLIP_UPRIGHT
+    axes = _ORDERS[last > first] if is_clear else _ORDERS[0]
+    axes = stated if stated in _ORDERS else axes
+    doubt = "" if is_clear else ", or w, x, y, z after half a turn: check it"
+    trunk = {f"trunk_{axis}": name for axis, name in zip(axes, columns, strict=True)}
+    return trunk, f"quaternion of the root: {', '.join(axes)}{doubt}"

@@ -28,6 +28,7 @@ ANGLE_RARE = 0.05  # largest share of rows in which an angle jumps by a turn
 
 # clip_names.py: set by retargeted clips without a header, of DeepMimic and of npz
 CLIP_UNIT = 0.02  # largest deviation of the norm of a quaternion
+CLIP_UPRIGHT = 0.05  # least difference of the mean tilts of two orders of its numbers
 
 # clock.py: set by the clocks of the corpus, with and without velocities
 CLOCK_DATES = (788_918_400.0, 2_366_841_600.0)  # s since 1970: 1995 to 2045

@@ -5,6 +5,7 @@ The network, its encoders and its head follow from the content of the demonstrat
 several actions per step if the demonstrations follow plans (`plan_evidence.py`).
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.draft.builder import build
-from kinemill.draft.column import Column
+from kinemill.draft.column import Column, fold_names
 from kinemill.draft.constants import (
     DEMONSTRATION_LEAST_ROWS,
     DEMONSTRATION_SHARES_FROM,
@@ -22,12 +23,15 @@ from kinemill.draft.constants import (
 from kinemill.draft.media import Medium, find_media
 from kinemill.draft.plan_evidence import Plans, find_plans
 from kinemill.draft.robot_file import RobotFile
+from kinemill.draft.table import Reason
 from kinemill.draft.task_draft_writer import Draft, LearnPart, pattern_of, split_units
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import COMMAND
+from kinemill.ingest.raw import vectors_of
 
 VALIDATION = ("valid", "validation", "val")  # names of a split
+_CHUNK = re.compile(r"(.+?)\[(\d+)\](.*)\Z")  # array, row of a chunk, and element of the action
 
 
 def build_imitation(
@@ -44,7 +48,7 @@ def build_imitation(
         BadInput: There is no log, no action, or nothing to observe.
         BadLog: The only log cannot be read.
     """
-    draft = build(name, source, rate, robot, is_policy=True, names=names)
+    draft = _with_actions(build(name, source, rate, robot, is_policy=True, names=names))
     actions = [column for column in draft.columns if column.role == "action"]
     if not actions:
         names = ", ".join(column.channel for column in draft.columns) or "none"
@@ -70,6 +74,11 @@ def build_imitation(
         draft,
         media=found_media.media,
         left_out=left_out | found_media.left_out,
+        unused={
+            log: why
+            for log, why in draft.unused.items()
+            if not any(f"/{name}/" in f"/{log}" for name in sources)  # videos that a channel reads
+        },
         text=found_media.instruction,
         remarks=[*draft.remarks, f"plans: {plans.why}"],
         part=LearnPart(
@@ -78,6 +87,71 @@ def build_imitation(
             validate=tuple(_validate(draft)),
         ),
     )
+
+
+def _with_actions(draft: Draft) -> Draft:
+    """Return a draft whose actions are demonstrated in a row, and not known from its states.
+
+    An array of chunks (rows, length, A) holds actions of the following rows as well. An action that
+    repeats a state in all rows is no command: the robot was moved by hand, or the command was not
+    logged. The policy learns the state of the next row instead.
+    """
+    actions = {column.names[0]: column for column in draft.columns if column.role == "action"}
+    later = {
+        name: Reason("an action of a later row, which `learn.chunk` can predict", "later row")
+        for name, column in actions.items()
+        if (match := _CHUNK.match(name)) and (row := int(match[2]))
+        if (first := actions.get(f"{match[1]}[0]{match[3]}")) and _is_later(column, first, row)
+    }
+    columns = [
+        _next_state(column, draft.columns) if column.names[0] in actions else column
+        for column in draft.columns
+        if column.names[0] not in later
+    ]
+    copies = [column.channel for column in columns if column.lead and column.role == "action"]
+    names = ", ".join(fold_names(copies))
+    remark = f"no command, as they repeat a state in all rows: {names}; learned is the next state"
+    arrays = [vector for vector, elements in vectors_of(actions).items() if len(elements) > 1]
+    question = f"actions of {len(arrays)} arrays, {', '.join(arrays)}: keep what the robot takes"
+    remarks = [
+        *draft.remarks,
+        *([remark] if copies else []),
+        *([question] if len(arrays) > 1 and not later else []),
+    ]
+    return replace(draft, columns=columns, left_out=draft.left_out | later, remarks=remarks)
+
+
+def _is_later(column: Column, first: Column, rows: int) -> bool:
+    """Return whether a column moves, and is another one of that many rows later in all logs."""
+    return _moves(column) and all(
+        np.array_equal(values[:-rows], first.samples[log][1][rows:], equal_nan=True)
+        for log, (_, values) in column.samples.items()
+    )
+
+
+def _moves(column: Column) -> bool:
+    """Return whether a column changes within a demonstration, unlike that of an idle arm."""
+    return any(np.ptp(values) > 0.0 for _, values in column.samples.values())
+
+
+def _next_state(action: Column, columns: list[Column]) -> Column:
+    """Return an action one row ahead if it repeats a state in all rows."""
+    state = next(
+        (
+            column.channel
+            for column in columns
+            if column.role != "action" and column.samples.keys() == action.samples.keys()
+            if all(
+                np.array_equal(values, column.samples[log][1], equal_nan=True)
+                for log, (_, values) in action.samples.items()
+            )
+        ),
+        None,
+    )
+    if state is None or not _moves(action):
+        return action
+    note = f"the same numbers as {state}: no command, so its next row"
+    return replace(action, lead=1, notes=[*action.notes, note])
 
 
 def _arrays(columns: list[Column]) -> tuple[list[Floats], list[Floats]]:

@@ -19,7 +19,14 @@ from kinemill.draft.column import Column
 from kinemill.draft.constants import MIRROR_ROUNDED, MOTION_LEAST, MOTION_TEST, MOTION_VALIDATION
 from kinemill.draft.logs import log_names, read_tables
 from kinemill.draft.mirror_pairs import Mirror, find_mirror
-from kinemill.draft.motion_physics import MIRRORED, VALIDATE, Physics, clip_column, find_physics
+from kinemill.draft.motion_physics import (
+    MIRRORED,
+    VALIDATE,
+    Physics,
+    clip_column,
+    find_physics,
+    measured_rates,
+)
 from kinemill.draft.ranges import with_range
 from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.schema_inference import form_of
@@ -27,6 +34,7 @@ from kinemill.draft.stated_limits import LimitFinding, match_joints, with_stated
 from kinemill.draft.table import Table
 from kinemill.draft.task_draft_writer import Draft, LearnPart, pattern_of, quote
 from kinemill.errors import BadInput
+from kinemill.ingest.channels import TURN
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import guess
 from kinemill.ingest.raw import split_index
@@ -81,7 +89,7 @@ def build_motion(
     read = read_tables(source, rate, is_motion=True)
     tables = read.tables
     problems = read.problems
-    clips = _same_robot(tables, source, robot, joints)
+    clips, is_degrees = _in_radians(_same_robot(tables, source, robot, joints))
     tables = clips.tables
     physics = None
     conclusion = ""
@@ -98,7 +106,8 @@ def build_motion(
     columns = [replace(c, guess=replace(c.guess, what="position")) for c in clip_columns_ if c]
     columns, findings = _with_limits(columns, robot)
     limits = {column.channel: column.limits for column in columns}
-    angles, means = _arrays(columns, commands)
+    step, is_mixed = _usual_step(tables)
+    angles, means = _arrays(columns, commands, step)
     odd = [
         table.path
         for table, angle_columns in zip(tables, angles, strict=True)
@@ -108,7 +117,11 @@ def build_motion(
     columns, obstacle = _mirrored_limits(columns, mirror)
     if odd:
         obstacle = f"mirror: none, as {_spell_paths(odd)} have no cycle"
-    step, is_mixed = _usual_step(tables)
+    if is_degrees:
+        note = "deg, not rad, by the name or the values"
+        columns = [
+            replace(column, log_unit="deg", notes=[*column.notes, note]) for column in columns
+        ]
     observed = [*physics.trunk, *columns, *physics.velocities] if physics else columns
     inputs = physics.inputs if physics else []
     loops = sum(_loop_mode(table.path) == LOOP for table in tables)
@@ -217,6 +230,44 @@ def _same_robot(
     return _Clips(used, columns[is_used.index(True)], unused, names)
 
 
+def _in_radians(clips: _Clips) -> tuple[_Clips, bool]:
+    """Return clips with joint angles in rad, and whether they are in deg in the files.
+
+    Angles are in deg by the names of their columns, or if a joint would turn twice in rad. Clips
+    in another unit than most are left out. Joint velocities in deg/s are left out as well, as
+    they follow from the angles.
+    """
+    names = [*clips.joints.values()]
+    is_stated = any(guess(name).unit == "deg" for name in names)
+    are_degrees = [
+        is_stated or max(np.nanmax(np.abs(table.values[name][1])) for name in names) > 2.0 * TURN
+        for table in clips.tables
+    ]
+    is_degrees = 2 * sum(are_degrees) > len(are_degrees)
+    units = ("deg", "rad") if is_degrees else ("rad", "deg")
+    others = {
+        clips.names[table.path]: f"its joints are in {units[1]}, those of most clips in {units[0]}"
+        for table, in_degrees in zip(clips.tables, are_degrees, strict=True)
+        if in_degrees != is_degrees
+    }
+    rates = {rate for name in names for rate in measured_rates(name)}
+    tables = [
+        table
+        if not is_degrees
+        else replace(
+            table,
+            values={
+                name: (seconds, np.deg2rad(values) if name in names else values)
+                for name, (seconds, values) in table.values.items()
+                if name not in rates
+            },
+        )
+        for table, in_degrees in zip(clips.tables, are_degrees, strict=True)
+        if in_degrees == is_degrees
+    ]
+    return replace(clips, tables=tables, unused=clips.unused | others), is_degrees
+
+
 def _unnamed(source: Path, table: Table, robot: RobotFile | None) -> BadInput:
     """Return the error for clips whose joints nothing names."""
     names = ", ".join([*table.values][:6]) or "none"
@@ -262,10 +313,24 @@ def _commands(tables: list[Table]) -> list[Column]:
     ]
 
 
-def _arrays(columns: list[Column], commands: list[Column]) -> tuple[list[Floats], Floats]:
-    """Return the joint angles (n, J) of each clip, and its mean command (E, M)."""
+def _arrays(
+    columns: list[Column], commands: list[Column], step: float
+) -> tuple[list[Floats], Floats]:
+    """Return the joint angles (n, J) of each clip at the same step, s, and its mean command (E, M).
+
+    Without the same step, the clips would have cycles of different lengths.
+    """
     logs = [*columns[0].samples]
-    clips = [np.stack([column.samples[log][1] for column in columns], axis=1) for log in logs]
+    clips = list[Floats]()
+    for log in logs:
+        seconds = columns[0].samples[log][0]
+        times = np.arange(seconds[0], seconds[-1] + 1e-3 * step, step)
+        same = len(times) == len(seconds)
+        clip = [
+            values if same else np.interp(times, seconds, values)
+            for values in (column.samples[log][1] for column in columns)
+        ]
+        clips.append(np.stack(clip, axis=1))
     means = [[float(np.mean(column.samples[log][1])) for column in commands] for log in logs]
     return clips, np.array(means).reshape(len(logs), len(commands))
 

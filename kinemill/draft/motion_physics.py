@@ -182,7 +182,7 @@ def find_physics(
         commands, command_inputs = walked_commands(root, attitude, turn[-1])
         inputs = [*inputs, *command_inputs]
     rates = {
-        f"{name}_velocity": ((*_measured_rates(joints[name]), f"{name}_velocity"), "rad/s")
+        f"{name}_velocity": ((*measured_rates(joints[name]), f"{name}_velocity"), "rad/s")
         for name in body.joints
     }
     velocities = _columns(rates, tables)
@@ -206,7 +206,7 @@ def find_physics(
     return physics, f"physics: {len(body.joints)} servos; feet: {feet}{rest}"
 
 
-def _measured_rates(position: str) -> list[str]:
+def measured_rates(position: str) -> list[str]:
     """Return the possible columns of the rate of a joint, such as `joints_vel[3]`."""
     pairs = (("positions", "velocities"), ("pos", "vel"))
     vector, bracket, element = position.partition("[")

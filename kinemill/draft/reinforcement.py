@@ -29,7 +29,7 @@ from kinemill.draft.environment_writer import (
     write_environment_task,
 )
 from kinemill.draft.mechanism import is_legged, mechanism_draft
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, KinemillError
 from kinemill.ingest.file_stat import is_file
 from kinemill.policies.environments.evaluation import RandomPolicy, Trials, try_policy
 from kinemill.policies.environments.factory import make_environment
@@ -196,21 +196,41 @@ def _try(task: Task) -> Trials:
     """Run episodes of random actions.
 
     Raises:
-        BadInput: A return or an observation is not finite.
+        BadInput: The environment fails, or a return or an observation is not finite.
     """
+    where = f"environment of {task.name}"
     with closing(make_environment(task)) as environment:
         policy = RandomPolicy(environment.action_space)
         episodes = 1 if layout_of(task, environment).images else RANDOM_EPISODES  # drawing is slow
-    trials = try_policy(task, policy, range(episodes), record=episodes)
+    try:
+        trials = try_policy(task, policy, range(episodes), record=episodes)
+    except KinemillError:
+        raise
+    except Exception as error:
+        raise BadInput(
+            where,
+            f"`reset` or `step` fails with random actions: {type(error).__name__}: {error}",
+            expected="(observation, info), and (observation, reward, terminated, truncated, info)",
+            fix="correct it; gymnasium.utils.env_checker.check_env lists what is wrong",
+        ) from error
     numbers = [episode.observations.get("observation", np.zeros(1)) for episode in trials.episodes]
     if not np.isfinite(trials.returns).all() or not all(
         np.isfinite(number).all() for number in numbers
     ):
         raise BadInput(
-            f"environment of {task.name}",
+            where,
             "random actions lead to a reward or an observation that is not finite",
             expected="finite numbers",
             fix="correct what `step` returns",
+        )
+    names = trials.episodes[0].layout.observation
+    if any(number.shape[1:] != (len(names),) for number in numbers if names):
+        shapes = {number.shape[1:] for number in numbers}
+        raise BadInput(
+            where,
+            f"observations have the shape {', '.join(map(str, shapes))}",
+            expected=f"({len(names)},), as `observation_space` states",
+            fix="correct the space, or what `reset` and `step` return",
         )
     return trials
 
@@ -255,6 +275,7 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
         *([f"wrappers: {', '.join(map(dump_line, wrappers))}"] if wrappers else []),
         _spell_goal(target),
         _spell_trials(trials),
+        *_spell_exceeded(trials),
     ]
     return replace(
         draft, settings=settings, algorithm=algorithm, target=target, steps=steps, remarks=remarks
@@ -284,6 +305,24 @@ def _spell_trials(trials: Trials) -> str:
     return (
         f"random actions: mean return {trials.mean_return:.4g} in {count} episodes of "
         f"{length:.0f} steps{success}"
+    )
+
+
+def _spell_exceeded(trials: Trials) -> list[str]:
+    """Return a remark on the observations that leave their space in the trials, if any."""
+    layout = trials.episodes[0].layout
+    if not layout.observation:
+        return []
+    numbers = np.concatenate([episode.observations["observation"] for episode in trials.episodes])
+    lows, highs = numbers.min(axis=0), numbers.max(axis=0)
+    exceeded = [
+        f"{name} ({low:.4g} to {high:.4g})"
+        for name, low, high in zip(layout.observation, lows, highs, strict=True)
+        if (ends := layout.limits.get(name)) and (low < ends[0] or high > ends[1])
+    ]
+    rest = ", correct observation_space"
+    return [f"observations outside of their space: {', '.join(exceeded[:3])}{rest}"] * bool(
+        exceeded
     )
 
 

@@ -207,11 +207,16 @@ def _originals(table: Table) -> dict[str, str]:
     return originals
 
 
-def _rank(name: str) -> tuple[bool, bool, bool, bool]:
-    """Return the order in which columns of the same numbers are preferred: observations first."""
+def _rank(name: str) -> tuple[bool, bool, bool, bool, bool]:
+    """Return the order in which columns of the same numbers are preferred: observations first.
+
+    A goal that rests through an episode is equal in `observations` and `next_observations`.
+    """
+    is_next = "next" in split_words(name)
     is_observed = name.partition("/")[0] in OBSERVATIONS
     is_unknown = guess(name).what == "unknown"
-    return not is_observed, is_unknown, name.endswith("]"), split_index(name)[1] is not None
+    is_element = split_index(name)[1] is not None
+    return is_next, not is_observed, is_unknown, name.endswith("]"), is_element
 
 
 def status_columns(tables: Sequence[Table]) -> dict[str, str]:

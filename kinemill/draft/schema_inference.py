@@ -42,6 +42,7 @@ from kinemill.ingest.raw import (
     Reader,
     Unreadable,
     rest_of_seconds,
+    split_index,
 )
 from kinemill.ingest.readers._header_block import stated_rate
 from kinemill.ingest.readers.compressed import FORMAT, temporary_copy
@@ -372,12 +373,16 @@ def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) ->
     Most numbers are in columns of the usual length. Small matrices do not count: a workspace of
     MATLAB holds many of them in addition to the log.
     """
-    rows: dict[str, int] = {}
-    for name in names:
+
+    @cache  # a matrix may have thousands of columns, all of one length
+    def rows_of(vector: str) -> int:
+        name = next(name for name in names if split_index(name)[0] == vector)
         try:
-            rows[name] = read_parts(reader, path, _asking([name], clock))[0].frame.height
+            return read_parts(reader, path, _asking([name], clock))[0].frame.height
         except Unreadable:
-            rows[name] = 0
+            return 0
+
+    rows = {name: rows_of(split_index(name)[0]) for name in names}
     state_rows = [rows[name] for name in names if _role(name) == "state"] or [*rows.values()]
     long = [count for count in state_rows if count >= TOPIC_SHORT] or state_rows
     usual = max(Counter(long).items(), key=lambda item: (item[0] * item[1], item[0]))[0]

@@ -75,7 +75,7 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
         for name, (output, why) in find_set_points(table).items():
             unused = {**unused, name: Reason(why, "set point")}
             outputs.add(output)
-    copies = copies_in(tables)
+    copies = _copies(tables, is_policy=is_policy)
     choices = [_choose(table, {}, unused, set(), copies) for table in tables]
     roles = {column.role for selected, _ in choices for column in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
@@ -88,8 +88,23 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     elif is_policy:
         instead |= {"reference": "observation"}
     if instead or outputs:
-        choices = [_choose(table, instead, unused, outputs, copies) for table in tables]
+        choices = [
+            _choose(table, instead, unused, outputs, copies, is_policy=is_policy)
+            for table in tables
+        ]
     return [_observed(*choice) for choice in choices] if is_policy else choices
+
+
+def _copies(tables: list[Table], *, is_policy: bool) -> dict[str, str]:
+    """Return the columns that repeat another one, and that; a policy keeps copies of its states.
+
+    An action that repeats a state is one by name: what was demonstrated is its next row.
+    """
+    return {
+        name: original
+        for name, original in copies_in(tables).items()
+        if not is_policy or guess(name).role != "action" or guess(original).what == "action"
+    }
 
 
 def _observed(selected: dict[str, Guess], unused: dict[str, str]) -> Choice:
@@ -262,6 +277,8 @@ def _choose(
     unused: dict[str, str],
     outputs: set[str],
     copies: dict[str, str],
+    *,
+    is_policy: bool = False,
 ) -> Choice:
     """Choose the best variant of each quantity of a log; return reasons for the others.
 
@@ -271,6 +288,7 @@ def _choose(
         unused: columns that are not channels in any log, with reasons.
         outputs: columns that are the output of a controller by the data.
         copies: columns that repeat another one, and that.
+        is_policy: whether all references are demonstrated, also of motions that follow them.
     """
     selected: dict[str, Guess] = {}
     left_out = {name: unused[name] for name in table.values if name in unused}
@@ -279,7 +297,8 @@ def _choose(
     guesses = [_with_stated_unit(item.meaning, table) for item in facts if item.name not in unused]
     guesses = _doubted_readings(_with_cell_currents(_with_set_commands(guesses)))
     measured = _measured(guesses)
-    followed = _followed(guesses) if instead.get("reference") == "action" else set[str]()
+    is_driven = instead.get("reference") == "action" and not is_policy
+    followed = _followed(guesses) if is_driven else set[str]()
     for column in sorted(guesses, key=lambda item: item.preference):
         # Unknown columns without other words are separate quantities.
         is_unknown = column.what == "unknown"

@@ -45,8 +45,10 @@ _AMERICAN = ("second", "first", "last")
 _ORDERS = (("first", "second", "last"), _AMERICAN, ("last", "second", "first"))
 _DAY_NS = 86_400_000_000_000
 _FAST = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ")
-_TRUE = word_set("true on yes ein an wahr ja vrai marche oui vero verdadero si sí aan")
-_FALSE = word_set("false off no aus falsch nein faux arrêt arret non falso uit nee")
+_TRUE = word_set("""true on yes ein an wahr ja vrai marche oui vero verdadero si sí aan
+    open opened""")
+_FALSE = word_set("""false off no aus falsch nein faux arrêt arret non falso uit nee
+    close closed""")
 _BOOLEANS = dict.fromkeys(_TRUE, "1") | dict.fromkeys(_FALSE, "0")
 MISSING = (
     *("-", "--", "---", "NA", "N/A", "na", "n/a", "#N/A", "null", "NULL", "None", "none"),

@@ -28,6 +28,10 @@ _FORMATS = (  # suffixes, what it is, and how to convert it
      "record the topics: ros2 bag record -s mcap"),
     (".rrd", "a recording of Rerun", "write it as CSV: rerun rrd print, or the dataframe API"),
     (".c3d", "a motion capture file", "write it as CSV with ezc3d or Mokka"),
+    (".bvh", "motion capture of a skeleton",
+     "retarget it to the joints of the robot, and write CSV or .npz"),
+    (".tfrecord", "a data set of TensorFlow (RLDS)",
+     "write each episode as .npz: tfds.builder_from_directory(FOLDER).as_data_source('train')"),
 )  # fmt: skip
 _TABLES = {suffix: (what, fix) for suffixes, what, fix in _FORMATS for suffix in suffixes.split()}
 # First bytes of formats whose suffix does not show them.
@@ -58,12 +62,14 @@ def format_by_suffix(path: Path) -> tuple[str, str] | None:
     if path.name in _ZARR and not any((path.parent.parent / name).exists() for name in _ZARR):
         return (
             "a zarr store",
-            "write its arrays as .npz: np.savez(NEW, **zarr.open(FOLDER))",
+            "write its arrays as .npz: np.savez(NEW, **zarr.open(FOLDER)), or of groups: "
+            "np.savez(NEW, **store['data'], **store['meta'])",
         )
     if path.name == "metadata.yaml":
         return "metadata, as of a ROS 2 bag", ""
     is_archive = path.name.lower().endswith(_ARCHIVES)
-    return _ARCHIVE if is_archive else _TABLES.get(path.suffix.lower())
+    suffix = path.suffix.lower().partition("-")[0]  # .tfrecord-00000-of-00001
+    return _ARCHIVE if is_archive else _TABLES.get(suffix)
 
 
 def unsupported_format(path: Path) -> tuple[str, str] | None:

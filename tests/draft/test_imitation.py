@@ -109,6 +109,7 @@ def test_cameras_of_a_lerobot_data_set_are_drafted_and_scaled_down(
     camera = task.channels["top"]
     assert (camera.source[0].name, camera.shape) == ("observation.images.top", (24, 32, 3))
     assert draft.media[0].notes == ["video of 48 x 64 pixels, scaled down to 24 x 32"]
+    assert draft.unused == {}  # its videos are read
     checked = check_draft(draft)
     assert (checked.refused, checked.cut, checked.problem) == ([], [], "")
 
@@ -282,3 +283,77 @@ def test_a_late_velocity_cuts_no_demonstration(tmp_path, task_of):
     assert task_of(draft).channels["joint_vel"].derivative_of == "joint_pos"
     checked = check_draft(draft)
     assert (checked.refused, checked.cut, checked.problem) == ([], [], "")
+
+
+def demonstrations(folder, columns):
+    """Write three demonstrations; `columns(angle)` returns their columns next to `q1`."""
+    folder.mkdir()
+    seconds = 0.05 * np.arange(100)
+    for number in range(3):
+        angle = np.round(np.sin(seconds + number) + 0.1 * np.sin(7.0 * seconds), 6)
+        table(folder / f"{number}.csv", time=seconds, q1=angle, **columns(angle))
+    return folder
+
+
+def test_targets_without_commands_are_all_actions(tmp_path, task_of):
+    folder = demonstrations(
+        tmp_path / "demos", lambda q: {"target_q1": np.roll(q, -2), "target_gripper": np.sign(q)}
+    )
+    task = task_of(build_imitation("arm", folder))
+    assert (task.states, task.actions) == (["q1"], ["target_q1", "target_gripper"])
+
+
+def test_action_that_repeats_a_state_is_its_next_row(tmp_path, task_of):
+    folder = demonstrations(tmp_path / "demos", lambda q: {"action_q1": q, "action_grip": -q})
+    draft = build_imitation("arm", folder)
+    channels = task_of(draft).channels
+    assert [channels[name].resample.lead for name in ("action_q1", "action_grip")] == [1, 0]
+    assert any(remark.startswith("no command") for remark in draft.remarks)
+
+
+def test_actions_of_later_rows_of_a_chunk_are_left_out(tmp_path, task_of):
+    def chunk(q):
+        padded = np.concatenate([-q, np.full(2, -q[-1])])
+        return {f"action[{row}]": padded[row : row + len(q)] for row in range(3)}
+
+    draft = build_imitation("arm", demonstrations(tmp_path / "demos", chunk))
+    assert [task_of(draft).channels[name].role for name in ("q1", "action_0")] == [
+        "state",
+        "action",
+    ]
+    assert "a later row" in draft.left_out["action[2]"]
+
+
+def test_goal_that_rests_in_an_episode_is_observed_next_to_next_observations(tmp_path, task_of):
+    rng = np.random.default_rng(0)
+    goals = np.repeat(rng.normal(size=(4, 1)), 40, axis=0)
+    place = rng.normal(size=(160, 1))
+    np.savez(
+        tmp_path / "buffer.npz",
+        next_observations=np.hstack([np.roll(place, -1, axis=0), goals]),  # first, as in HDF5
+        observations=np.hstack([place, goals]),
+        actions=rng.normal(size=(160, 1)),
+        terminals=np.arange(160) % 40 == 39,
+    )
+    task = task_of(build_imitation("reach", tmp_path / "buffer.npz", 20.0))
+    assert task.states == ["observations_0", "observations_1"]
+
+
+def test_joint_torque_makes_no_angle_of_a_cartesian_position(tmp_path, task_of):
+    folder = demonstrations(
+        tmp_path / "demos",
+        lambda q: {"cartesian_position_1": 0.1 * q, "joint_position_1": 2 * q, "torque_1": -q},
+    )
+    channels = task_of(build_imitation("arm", folder)).channels
+    kinds = [channels[f"{name}_position_1"].kind for name in ("joint", "cartesian")]
+    assert kinds == ["angle", "linear"]
+
+
+def test_actions_of_several_arrays_are_named(tmp_path):
+    columns = {f"{array}[{at}]": at for array in ("actions", "actions_abs") for at in range(2)}
+    folder = demonstrations(
+        tmp_path / "demos",
+        lambda q: {name: (at + len(name)) * q - q**2 for name, at in columns.items()},
+    )
+    remarks = build_imitation("arm", folder).remarks
+    assert "actions of 2 arrays, actions, actions_abs: keep what the robot takes" in remarks

@@ -13,6 +13,7 @@ from kinemill.draft.task_draft_writer import write_task
 from kinemill.errors import BadInput
 from kinemill.task import load_task
 from tests.conftest import EXAMPLES
+from tests.draft.tables import table
 
 JOINTS = ["left_hip", "left_knee", "left_hip_yaw", "head_yaw", "right_hip", "right_knee"]
 JOINTS += ["right_hip_yaw"]
@@ -239,7 +240,8 @@ def test_rows_without_names_have_the_joints_of_the_robot_file_behind_the_root(tm
     assert task.states == SERVOS
     assert task.channels["left_hip"].source[0].name == "column_8"
     order = "joints: column_8 on, in the order of robot.xml: check it; quaternion of the root"
-    assert f"{order}: x, y, z, w" in draft.remarks
+    doubt = "or w, x, y, z after half a turn: check it"  # both are upright
+    assert f"{order}: x, y, z, w, {doubt}" in draft.remarks
 
 
 def test_joints_of_rows_without_names_are_stated_in_their_order(tmp_path):
@@ -318,3 +320,67 @@ def test_short_clips_are_split_by_name_and_joints_spelled_as_in_the_robot_file(t
     task = task_of(build_motion("walk", tmp_path / "clips", 30.0, robot))
     assert task.states[:2] == ["Left_hip", "Left_knee"]
     assert (task.dataset.validation, task.dataset.test) == (["*b.npy"], ["*c.npy"])
+
+
+@pytest.mark.parametrize(("name", "amplitude"), [("left_knee_deg", 5.0), ("left_knee", 40.0)])
+def test_joints_in_degrees_by_name_or_values_are_converted(tmp_path, task_of, name, amplitude):
+    time = np.arange(180) / 30
+    columns = [amplitude * np.sin(2.0 * np.pi * time + shift) for shift in (0.0, np.pi)]
+    names = [name, name.replace("left", "right")]
+    table(tmp_path / "walk.csv", time=time, **dict(zip(names, columns, strict=True)))
+    draft = build_motion("walk", tmp_path / "walk.csv")
+    channel = task_of(draft).channels["left_knee"]
+    assert (channel.unit, channel.source[0].unit) == ("rad", "deg")
+    assert channel.observed_range[1] < np.deg2rad(2.5 * amplitude)
+
+
+def test_clip_in_another_unit_than_most_is_left_out(tmp_path):
+    for name, factor in (("a", 1.0), ("b", 1.0), ("c", 180.0 / np.pi)):
+        positions = factor * retargeted()[:, 7:]
+        np.savez(tmp_path / f"{name}.npz", fps=30, dof_names=SERVOS, dof_pos=positions)
+    unused = build_motion("walk", tmp_path).unused
+    assert unused == {"c.npz": "its joints are in deg, those of most clips in rad"}
+
+
+def test_arrays_of_root_and_joints_have_the_order_of_the_robot_file(tmp_path, task_of):
+    robot = write_robot(tmp_path / "robot.xml")
+    rows = retargeted(turn=0.3)
+    quaternion = rows[:, [6, 3, 4, 5]]  # w, x, y, z, as of MuJoCo
+    np.savez(
+        tmp_path / "walk.npz",
+        fps=30,
+        root_pos=rows[:, :3],
+        root_rot=quaternion,
+        dof_pos=rows[:, 7:],
+    )
+    draft = build_motion("walk", tmp_path / "walk.npz", None, robot)
+    assert task_of(draft).channels["right_knee"].source[0].name == "dof_pos[4]"
+    assert any("quaternion of the root: w, x, y, z" in remark for remark in draft.remarks)
+
+
+def test_clips_of_several_rates_have_the_signs_of_a_mirror_image(tmp_path):
+    for rate in (30, 60, 120):
+        phase = 2.0 * np.pi * np.arange(6 * rate) / rate
+        columns = {
+            "left_hip_pitch": 0.3 * np.sin(phase) - 0.15,
+            "right_hip_pitch": -0.3 * np.sin(phase) - 0.15,
+            "left_hip_roll": 0.1 * np.cos(phase),
+            "right_hip_roll": 0.1 * np.cos(phase),
+        }
+        np.savez(tmp_path / f"{rate}.npz", fps=rate, dof_names=[*columns],
+                 dof_pos=np.stack([*columns.values()], axis=1))  # fmt: skip
+    draft = build_motion("walk", tmp_path)
+    signs = "mirror: 2 pairs; opposite signs, by the clips: left_hip_roll, right_hip_roll"
+    assert signs in draft.remarks
+
+
+def test_frames_that_begin_with_their_duration_have_its_rate(tmp_path, task_of):
+    robot = write_robot(tmp_path / "robot.xml")
+    rows = retargeted(turn=0.3)
+    rows[:, 3:7] = rows[:, [6, 3, 4, 5]]
+    frames = np.hstack([np.full((len(rows), 1), 0.04), rows])
+    frames[-1, 0] = 0.0
+    (tmp_path / "walk.json").write_text(json.dumps({"Loop": "wrap", "Frames": frames.tolist()}))
+    task = task_of(build_motion("walk", tmp_path / "walk.json", None, robot))
+    assert task.dt == pytest.approx(0.04)
+    assert task.channels["left_hip"].source[0].name == "Frames[8]"

@@ -90,6 +90,55 @@ class Uneven(gymnasium.Env):
     reward = 0.0
 
 
+class Broken(Uneven):
+    """Counts its steps, and fails after three."""
+
+    steps = 0
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps > 3:
+            raise RuntimeError("no license")
+        return super().step(action)
+
+
+class Wide(Uneven):
+    """Observes three numbers where its space has two."""
+
+    def observe(self):
+        return np.zeros(3, np.float32)
+
+
+class Outside(Uneven):
+    """Leaves its space."""
+
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+
+class WithoutSpaces(gymnasium.Env):
+    """States no spaces."""
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("Broken", "fails with random actions: RuntimeError: no license"),
+        ("Wide", r"have the shape \(3,\); expected \(2,\)"),
+        ("WithoutSpaces", "has no observation_space"),
+    ],
+)
+def test_faulty_environment_is_refused_with_its_fault(name, problem):
+    with pytest.raises(BadInput, match=problem):
+        build_reinforcement("own", f"{__name__}:{name}")
+
+
+def test_observations_outside_of_their_space_are_named():
+    remarks = build_reinforcement("own", f"{__name__}:Outside").draft.remarks
+    assert any(
+        remark.startswith("observations outside of their space: obs_0") for remark in remarks
+    )
+
+
 def test_an_environment_of_the_user_gets_a_limit_of_time_and_normalization(monkeypatch):
     draft = build_reinforcement("own", f"{__name__}:Uneven").draft
     assert draft.settings["steps"] == 1000

@@ -8,6 +8,7 @@ from scipy.io import savemat
 
 from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
+from kinemill.draft import schema_inference
 from kinemill.draft.builder import draft
 from kinemill.draft.schema_inference import survey
 from kinemill.errors import BadLog
@@ -222,3 +223,14 @@ def test_a_text_table_with_bytes_of_no_encoding_is_read(tmp_path):
     (tmp_path / "log.csv").write_bytes(b"time,gr\xf6\x9de\n" + rows)
     (table,) = survey(tmp_path / "log.csv")
     assert len(table.values) == 1
+
+
+def test_lengths_of_wide_arrays_are_read_once(tmp_path, monkeypatch):
+    reads = []
+    read = schema_inference.read_parts
+    monkeypatch.setattr(schema_inference, "read_parts", lambda *of: reads.append(of) or read(*of))
+    rows = np.random.default_rng(0).normal(size=(100, 200))
+    np.savez(tmp_path / "a.npz", q=rows, u=rows[:, :1], offsets=np.zeros((3, 200)))
+    (table,) = survey(tmp_path / "a.npz", 10.0)
+    assert len(reads) < 20
+    assert "offsets[199]" in table.left_out

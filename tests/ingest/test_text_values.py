@@ -73,6 +73,7 @@ def test_units_behind_all_numbers_are_read(texts, unit, numbers):
 
 def test_a_column_of_true_and_false_is_1_and_0():
     assert spell_booleans(pl.Series(["True", "false", ""])).to_list() == ["1", "0", ""]
+    assert spell_booleans(pl.Series(["open", "Closed", ""])).to_list() == ["1", "0", ""]
 
 
 def test_a_number_in_the_column_keeps_the_words():

@@ -21,6 +21,7 @@ SMALL = 64 << 20  # bytes that an array may declare however little of it is stor
 _OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EACCES}
 DENSEST = 1100  # declared bytes per stored byte; deflate reaches 1032
 WIDEST = 4096  # columns of an array that are listed
+SIGNATURES = b"\xff\xd8\xff", b"\x89PNG"  # first bytes of JPEG and PNG
 WIDE = 10  # least ratio of columns to rows of a matrix whose columns are rows of the log
 
 
@@ -149,9 +150,18 @@ def _no_column(array: Array) -> str:
     shape = array.shape
     if array.dtype == np.uint8 and len(shape) > 2:
         return f"holds images, {shape}; a channel of them has `role: image`"
+    if is_encoded(array):
+        return f"holds encoded images, {shape}; a channel of them has `role: image`"
     if len(shape) not in (1, 2):
         return f"has the shape {shape}" if shape else "is one number, not one for each row"
     return ""
+
+
+def is_encoded(array: Array) -> bool:
+    """Return whether the rows of an array (N, bytes) are JPEG or PNG, padded to the same length."""
+    if array.dtype != np.uint8 or len(array.shape) != 2 or array.rows is None or not array.size:
+        return False
+    return array.rows(0, 1).tobytes().startswith(SIGNATURES)
 
 
 def check_columns(columns: dict[str, Column]) -> None:

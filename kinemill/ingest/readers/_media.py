@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.ingest.raw import Images, Pictures, Reason, Texts, Unreadable, missing_media, reason
-from kinemill.ingest.readers._arrays import LARGEST, Array, size_problem
+from kinemill.ingest.readers._arrays import LARGEST, Array, is_encoded, size_problem
+from kinemill.ingest.readers._pictures import as_images, decode_picture
 from kinemill.task import Channel, Task
 
 LARGEST_IMAGES = 64 << 30  # bytes that the images of one channel in one part may declare
@@ -96,6 +97,12 @@ def _image(
     if source is None:
         return None
     array = arrays[source]
+    if is_encoded(array) and array.rows:
+        read_rows = array.rows
+        images = as_images(
+            name, lambda row: decode_picture(read_rows(row, row + 1).tobytes()), channel
+        )
+        return MediaColumn(name, images, array.shape[0])
     shape = list(channel.shape) if channel.shape else ["H", "W", 3]
     fits = len(array.shape) == 4 and array.shape[3] == 3 and array.dtype == np.uint8
     if array.trouble or not fits or (channel.shape and array.shape[1:] != channel.shape):

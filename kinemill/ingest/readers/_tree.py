@@ -54,7 +54,9 @@ _LABEL_KEYS = ("columns", "channels", "names", "labels", "channel_names", "colum
 MOST_LABELED = 200  # arrays of a file in which names of columns are searched
 FEWEST_STEPS = 50  # of episodes that are stacked in an array
 NAMED = 12  # most names in a message
-EPISODES = ("episode_*", "data/demo_*", "*([0-9]*)")  # Minari; robomimic; an array of structs
+EPISODES = (  # Minari; robomimic; ManiSkill; an array of structs
+    *("episode_*", "data/demo_*", "traj_[0-9]*", "trajectory_[0-9]*", "demo_[0-9]*", "*([0-9]*)"),
+)
 
 
 class Tree(Protocol):
@@ -298,14 +300,29 @@ def labels_of(tree: Tree) -> dict[str, str]:
 
 
 def _marks(tree: Tree, rows: int) -> dict[str, Values]:
-    """Return the arrays (rows,) at the top of a file that mark its episodes."""
-    marks = {
+    """Return numbers (rows,) that mark the episodes of a file.
+
+    They are arrays at the top of the file, or follow from an array of the lengths or ends of all
+    episodes, such as `meta/episode_ends` of Diffusion Policy.
+    """
+    arrays = {
         name: array
         for name, array in tree.arrays("").items()
-        if name in MARKS and array.shape in {(rows,), (rows, 1)}
         if array.dtype.kind in "biuf" and not array.trouble and not size_problem(name, array)
     }
-    return {name: array.load().reshape(-1) for name, array in marks.items()}
+    marks = {
+        name: array.load().reshape(-1)
+        for name, array in arrays.items()
+        if name in MARKS and array.shape in {(rows,), (rows, 1)}
+    }
+    for array in arrays.values():
+        if array.dtype.kind not in "iu" or len(array.shape) != 1 or not 1 < array.shape[0] < rows:
+            continue
+        numbers = array.load().astype(np.int64)
+        lengths = np.diff(numbers, prepend=0) if numbers[-1] == rows else numbers
+        if lengths.min() > 0 and lengths.sum() == rows:
+            return marks | {"episode": np.repeat(np.arange(len(lengths)), lengths)}
+    return marks
 
 
 def _is_no_clock(column: Column, task: Task) -> bool:

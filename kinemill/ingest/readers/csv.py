@@ -4,10 +4,10 @@ Fields are separated by comma, semicolon, tab or |, whichever is most frequent i
 spaces; numbers may have a decimal comma. Lines that start with # are
 comments, except for the header. Timestamps are numbers in `ingest.time_unit`, dates
 (`text_values.py`), or seconds in a column such as `stamp.sec` next to `stamp.nanosec`. In a column
-of true and false, or on and off, these are 1 and 0. `"1,234.5"` is 1234.5. Lines above the header,
-in which an instrument describes its recording, are skipped. Row 1 is the first line after the
-header; comments and blank lines are not counted. A header that is not UTF-8 is read as
-Windows-1252. Rows may hold one value each (`_long_table.py`).
+of true and false, on and off, or open and closed, these are 1 and 0. `"1,234.5"` is 1234.5. Lines
+above the header, in which an instrument describes its recording, are skipped. Row 1 is the first
+line after the header; comments and blank lines are not counted. A header that is not UTF-8 is read
+as Windows-1252. Rows may hold one value each (`_long_table.py`).
 """
 
 import csv

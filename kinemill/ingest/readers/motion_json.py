@@ -105,6 +105,8 @@ def _clip(content: Json) -> _Clip:
         if type(value) in (int, float) and abs(value) < 1e300 and name not in columns
     }
     rate = _rate(content)
+    if rate is None and "Frames" in sizes:
+        rate = _rate_of_durations(values)
     if rate and sizes.get("root_pos") == 3 and sizes.get("root_quat") == 4 and len(values) > 1:
         root = values[:, offsets["root_pos"] :][:, :2], values[:, offsets["root_quat"] :][:, :4]
         constants = _mean_velocity(*root, rate) | constants
@@ -167,6 +169,20 @@ def _rate(content: Mapping[str, object]) -> float | None:
         if isinstance(value, int | float) and 1e-6 < value < 1e6:
             return float(value) if per_second else 1.0 / float(value)
     return None
+
+
+def _rate_of_durations(values: Values) -> float | None:
+    """Return frames per second, Hz, of frames (n, C) as of DeepMimic; None for others.
+
+    They hold their duration, s, which is 0 in the last one, position and quaternion of the root.
+    """
+    durations = values[:-1, 0]
+    is_rotation = values.shape[1] > 8 and np.allclose(
+        np.linalg.norm(values[:, 4:8], axis=1), 1.0, atol=1e-3
+    )
+    if not is_rotation or not len(durations) or np.ptp(durations) > 1e-6:
+        return None
+    return float(1.0 / durations[0]) if 1e-3 < durations[0] < 1.0 else None
 
 
 def _unfit(check: str, problem: str, expected: str) -> Unreadable:

@@ -318,7 +318,6 @@ def run_episode(
         frames += [environment.render()] if render else []
         infos.append(numbers_in(info))
         over = terminated or truncated
-    success = info.get("is_success")
     return Recorded(
         seed,
         _stacked(observations),
@@ -326,7 +325,7 @@ def run_episode(
         np.asarray(rewards, dtype=float),
         layout,
         bool(terminated),
-        None if success is None else bool(success),
+        success_in(info),
         np.stack(frames) if render else None,
         np.asarray(commands) if clipped and keep else None,
         events_by_step(infos) if keep else {},
@@ -348,6 +347,12 @@ def within(
     values = np.asarray(action)
     clipped = np.clip(values, *limits).astype(values.dtype)
     return action if np.array_equal(clipped, values, equal_nan=True) else clipped
+
+
+def success_in(info: Mapping[str, Any]) -> bool | None:
+    """Return whether an episode succeeded, by the `info` of its end; NaN is no success."""
+    success = info.get("is_success")
+    return None if success is None else bool(success) and not np.isnan(success)
 
 
 def numbers_in(info: Mapping[str, object]) -> dict[str, float]:

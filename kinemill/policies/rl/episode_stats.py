@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import gymnasium
 import numpy as np
 
-from kinemill.policies.environments.evaluation import numbers_in
+from kinemill.policies.environments.evaluation import numbers_in, success_in
 from kinemill.policies.environments.gym_types import Options, Reset, Transition
 from kinemill.policies.environments.vector_env import EPISODE, Episodes
 from kinemill.policies.rl.statistics import Distribution
@@ -33,7 +33,7 @@ class EpisodeStats(gymnasium.Wrapper[object, object, object, object]):
             for name, value in numbers_in(info).items():
                 self._events[name] = self._events.get(name, 0.0) + value
         if terminated or truncated:
-            stats = self._episodes.statistics(0, ended=terminated, success=info.get("is_success"))
+            stats = self._episodes.statistics(0, ended=terminated, success=success_in(info))
             stats |= {f"event/{name}": value for name, value in self._events.items()}
             info = {**info, EPISODE: stats}
         return observation, reward, terminated, truncated, info

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kinemill.errors import TrainingFailed
 from kinemill.policies.environments import layout_of, make_environment
-from kinemill.policies.environments.evaluation import Recorded, Trials, summed
+from kinemill.policies.environments.evaluation import Recorded, Trials, success_in, summed
 from kinemill.policies.environments.gym_types import Env
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.task.document import Task
@@ -101,7 +101,6 @@ class EpisodeRun:
 
     def recorded(self, layout: PolicyLayout) -> Recorded:
         """Return rewards and success, without observations and actions."""
-        success = self._info.get("is_success")
         return Recorded(
             self._seed,
             {},
@@ -109,5 +108,5 @@ class EpisodeRun:
             np.asarray(self._rewards),
             layout,
             self._terminated,
-            None if success is None else bool(success),
+            success_in(self._info),
         )

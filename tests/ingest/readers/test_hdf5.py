@@ -62,6 +62,15 @@ def test_one_damaged_episode_does_not_spoil_the_others(logs, arm, home):
     assert "angle 8, velocity 8, torque 3" in item["found"]
 
 
+@pytest.mark.parametrize("name", ["traj_{}", "trajectory_{}", "demo_{}"])
+def test_numbered_trajectories_are_parts(logs, arm, name):
+    with h5py.File(logs / "a.h5", "w") as file:
+        for number in range(2):
+            episode(file.create_group(name.format(number)))
+    parts = [name.format(number) for number in range(2)]
+    assert [log.part for log in read(logs / "a.h5", arm)] == parts
+
+
 def test_groups_of_any_name_are_parts_when_the_task_says_so(logs, arm, make_task):
     with h5py.File(logs / "a.h5", "w") as file:
         episode(file.create_group("runs/left"))

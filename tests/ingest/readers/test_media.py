@@ -1,9 +1,12 @@
 """Images and texts: aligned with the steps, stored once, refused where they are something else."""
 
+import io
+
 import h5py
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
@@ -277,3 +280,22 @@ def test_a_heap_of_texts_that_would_keep_the_library_for_ever_is_refused(logs, c
     assert damaged_heap(logs / "a.h5") == f"the heap of texts at byte {heap} is damaged"
     with pytest.raises(Unreadable, match="the heap of texts"):
         read(logs / "a.h5", camera_task())
+
+
+def test_padded_jpeg_bytes_of_a_row_are_an_image(logs, camera_task):
+    files = []
+    for picture in pictures():
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "JPEG")
+        files.append(np.frombuffer(file.getvalue(), np.uint8))
+    longest = max(map(len, files)) + 5
+    with h5py.File(logs / "a.h5", "w") as file:
+        episode(file)
+        del file["observations/image"]
+        padded = [np.pad(content, (0, longest - len(content))) for content in files]
+        file["observations/image"] = np.stack(padded)
+    log = read(logs / "a.h5", camera_task())
+    images = log.media["camera"]
+    (last,) = next(images.read(np.array([N - 1])))
+    assert images.shape == (4, 6, 3)
+    np.testing.assert_allclose(last, N - 1, atol=2)

@@ -69,6 +69,12 @@ def test_arrays_of_episodes_and_rows_are_episodes(logs, task, shape, parts):
     assert [(log.part, log.frame.height) for log in logs_read] == [(part, 60) for part in parts]
 
 
+@pytest.mark.parametrize("counts", [{"episode_ends": [2, 5]}, {"traj_lengths": [2, 3]}])
+def test_ends_or_lengths_of_episodes_split_their_rows(logs, task, counts):
+    np.savez(logs / "a.npz", **COLUMNS, **counts)
+    assert [part.frame.height for part in read(logs / "a.npz", task)] == [2, 3]
+
+
 def test_a_matrix_in_a_npy_file_is_addressed_by_column(logs, make_task):
     task = make_task(
         ingest__time="arr_0[0]",

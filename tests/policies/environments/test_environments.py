@@ -8,6 +8,7 @@ from kinemill.policies.environments.evaluation import (
     RandomPolicy,
     bootstrap,
     run_episode,
+    success_in,
     try_policy,
 )
 from kinemill.policies.environments.factory import LONGEST, Ending
@@ -171,6 +172,12 @@ def test_trials_tell_return_success_and_what_happened():
     )
     expected = (1.0, [1.0, 1.0])
     assert (actual.document()["success"], actual.document()["success_interval"]) == expected
+
+
+def test_success_of_nan_is_none():
+    assert success_in({"is_success": np.nan}) is False
+    assert success_in({"is_success": np.bool_(True)}) is True
+    assert success_in({}) is None
 
 
 def test_trials_are_the_same_for_any_number_of_processes():

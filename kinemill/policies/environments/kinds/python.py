@@ -37,7 +37,8 @@ class PythonEnvironment(Environment):
         """Return the environment.
 
         Raises:
-            BadInput: there is no such class, it does not take an argument, or makes something else.
+            BadInput: there is no such class, it does not take an argument, or makes something else
+                than an environment with spaces.
         """
         import gymnasium
 
@@ -50,6 +51,9 @@ class PythonEnvironment(Environment):
         except TypeError as error:
             raise BadInput(where, f"cannot be made: {error}") from error
         if isinstance(environment, gymnasium.Env):
+            for name in ("observation_space", "action_space"):
+                if not isinstance(getattr(environment, name, None), gymnasium.Space):
+                    raise BadInput(where, f"has no {name}", expected="a space of Gymnasium")
             return environment
         turns = turns_of(environment)
         if turns is None:
