@@ -337,7 +337,8 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
             logs = read_parts(reader, path, _asking(names, clock))
         except Unreadable as error:
             bad = {names[int(r["channel"])]: str(r["found"]) for r in error.reasons if r["channel"]}
-            bad = bad or _odd_lengths(reader, path, names, clock)
+            if any(item["check"] == "rows" for item in error.reasons):
+                bad = bad or _odd_lengths(reader, path, names, clock)
             if not bad or len(bad) == len(names):
                 raise
             # A matrix is read by its elements.

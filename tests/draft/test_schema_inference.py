@@ -1,5 +1,7 @@
 """Drafts from logs of every format: what their readers hold, and that the drafts take them in."""
 
+import json
+
 import h5py
 import numpy as np
 import polars as pl
@@ -8,6 +10,7 @@ from scipy.io import savemat
 
 from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
+from kinemill.draft import schema_inference
 from kinemill.draft.builder import draft
 from kinemill.draft.schema_inference import survey
 from kinemill.errors import BadLog
@@ -222,3 +225,19 @@ def test_a_text_table_with_bytes_of_no_encoding_is_read(tmp_path):
     (tmp_path / "log.csv").write_bytes(b"time,gr\xf6\x9de\n" + rows)
     (table,) = survey(tmp_path / "log.csv")
     assert len(table.values) == 1
+
+
+def test_table_with_an_unnamed_clock_is_read_few_times(tmp_path, monkeypatch):
+    tasks = list[object]()
+    read_parts = schema_inference.read_parts
+
+    def count(reader, path, task):
+        tasks.append(task)
+        return read_parts(reader, path, task)
+
+    monkeypatch.setattr(schema_inference, "read_parts", count)
+    rows = [{"tick": 5000 + 10 * k, "q": [float(k * j) for j in range(12)]} for k in range(50)]
+    path = tmp_path / "walk.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    survey(path)
+    assert len(tasks) <= 3
