@@ -4,7 +4,8 @@ A gyro measures p = droll/dt - dyaw/dt sin(pitch), and so on (Diebel 2006, "Repr
 and a velocity u along the nose is dx/dt cos(yaw) + dy/dt sin(yaw) on level ground. Near level, and
 at a heading of zero, they are close to derivatives. So the difference of a velocity from the
 derivative is fitted with the motion along the other axes, times sines and cosines of the attitude,
-or the products of the elements of a quaternion. The fit is linear and holds for any sign convention.
+or the products of the elements of a quaternion. The fit is linear and holds for any sign
+convention.
 """
 
 from collections.abc import Sequence

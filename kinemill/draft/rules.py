@@ -214,11 +214,22 @@ def _originals(table: Table) -> dict[str, str]:
     return originals
 
 
-def _rank(name: str) -> tuple[bool, bool, bool, bool]:
-    """Return the order in which columns of the same numbers are preferred: observations first."""
+def _rank(name: str) -> tuple[bool, ...]:
+    """Return the order in which columns of the same numbers are preferred.
+
+    Observations come first, and a command before the measured effort that repeats it.
+    """
     is_observed = name.partition("/")[0] in OBSERVATIONS
-    is_unknown = guess(name).what == "unknown"
-    return not is_observed, is_unknown, name.endswith("]"), split_index(name)[1] is not None
+    meaning = guess(name)
+    is_measured = meaning.role == "action" and not {*split_words(name)} & EXPLICIT
+    is_indexed = split_index(name)[1] is not None
+    return (
+        not is_observed,
+        meaning.what == "unknown",
+        is_measured,
+        name.endswith("]"),
+        is_indexed,
+    )
 
 
 def status_columns(tables: Sequence[Table]) -> dict[str, str]:
