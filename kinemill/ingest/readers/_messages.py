@@ -50,7 +50,10 @@ from kinemill.task import Ingest, Source, Task
 
 LOGGED = "log_time"
 PUBLISHED = "publish_time"  # names for `ingest.time` that every log has
+HEADER = "header.stamp"  # of ROS messages
 NS = 1_000_000_000
+PACES = (0.8, 1.25)  # of a timestamp that counts the seconds of the log
+PACE_FEWEST = 10  # messages for a comparison
 _FRACTIONS = ("nsec", "nanosec", "nsecs")
 _INT64 = 2**63
 
@@ -330,7 +333,8 @@ class MessageCollector:
     def _open(self, topic: str) -> _Topic:
         names = [name for name in self._names if name.startswith(f"{topic}.")]
         prefix = f"{topic}."
-        times = {name: name.removeprefix(prefix) for name in self._task.ingest.time}
+        compared = [HEADER] if self._is_default_clock else []
+        times = {name: name.removeprefix(prefix) for name in [*self._task.ingest.time, *compared]}
         clocks = {
             name: parse_path(inside)
             for name, inside in times.items()
@@ -383,6 +387,7 @@ class MessageCollector:
             if topic not in {name for name, _ in clocks}:
                 broken = self._topics[topic].broken
                 reasons += _undecoded_reasons(topics[topic], broken, channel)
+                reasons += self._pace_reasons(topics[topic], channel)
                 dropped += len(broken)
             if key not in clocks:
                 messages = topics[topic] if rows.all() else topics[topic].filter(rows)
@@ -415,14 +420,29 @@ class MessageCollector:
             raise Unreadable(*map(_no_message, mute))
         return topics
 
+    def _pace_reasons(self, topic: pl.DataFrame, channel: str) -> list[Reason]:
+        """Return a reason for a timestamp of the messages that the log's own times contradict."""
+        names = [*self._task.ingest.time, HEADER] if self._is_default_clock else []
+        odd = [n for n in names if _CLOCK.format(n) in topic.columns and not _is_paced(topic, n)]
+        return [_odd_pace(channel, odd[0], _pace(topic, odd[0]))] if odd else []
+
+    @property
+    def _is_default_clock(self) -> bool:
+        return self._task.ingest.time == Ingest().time
+
     def _clock(self, topic: pl.DataFrame, channel: str) -> pl.Series:
-        """Return the timestamps of a topic, Int64 ns: its first field in `ingest.time`."""
+        """Return the timestamps of a topic, Int64 ns: its first field in `ingest.time`.
+
+        A field that only the default names has to count the seconds of the log.
+        """
         names = self._task.ingest.time
         for name in names:
             column = _CLOCK.format(name)
             if column in topic.columns and topic[column].count():
+                if self._is_default_clock and not _is_paced(topic, name):
+                    continue
                 return topic[column]
-        if names != Ingest().time:
+        if not self._is_default_clock:
             raise Unreadable(_no_stamp(channel, names))
         return topic[_CLOCK.format(LOGGED)]
 
@@ -479,6 +499,19 @@ def _within(stamp: int) -> int | None:
     return stamp if -_INT64 <= stamp < _INT64 else None
 
 
+def _pace(topic: pl.DataFrame, name: str) -> float:
+    """Return the seconds of a timestamp in one second of the log; 1 if that is unclear."""
+    stamps = topic.select(_CLOCK.format(name), _CLOCK.format(LOGGED)).drop_nulls()
+    steps = np.diff(stamps.to_numpy().astype(np.float64), axis=0)
+    stamped, logged = steps[(steps >= 0.0).all(axis=1)].sum(axis=0)
+    is_clear = len(steps) >= PACE_FEWEST and stamped > 0.0 and logged > NS
+    return float(stamped / logged) if is_clear else 1.0
+
+
+def _is_paced(topic: pl.DataFrame, name: str) -> bool:
+    return PACES[0] < _pace(topic, name) < PACES[1]
+
+
 def _undecoded_reasons(topic: pl.DataFrame, broken: list[int], channel: str) -> list[Reason]:
     """Return a reason for undecodable messages, given their positions in the log."""
     if not broken:
@@ -494,6 +527,18 @@ def _undecoded_reasons(topic: pl.DataFrame, broken: list[int], channel: str) -> 
             fix="nothing to do: these messages are left out",
         )
     ]
+
+
+def _odd_pace(channel: str, name: str, pace: float) -> Reason:
+    return reason(
+        "pace",
+        "every message",
+        f"{name!r} rises by {pace:.3g} s in each second of the log, whose times are used",
+        channel=channel,
+        expected="1 s, unless it has another unit, or the robot was simulated or played back",
+        fix=f"name it at `ingest.time`, with its `ingest.time_unit`, if the motion follows it: "
+        f"{name}; else nothing to do",
+    )
 
 
 def _no_message(topic: str) -> Reason:
