@@ -167,6 +167,7 @@ def test_held_velocity_that_another_of_its_axis_follows_is_its_command(tmp_path)
     for command, role in ((steps, "action"), (lagged(steps), "state")):
         velocity = lagged(command) + noise
         values = {"time": time, names[0]: command, names[1]: velocity}
-        columns = build("drafted", table(tmp_path / "a.csv", **values)).columns
-        assert [column.role for column in columns] == [role, "state"]
-        assert f"{names[1]} follows it" in " ".join(columns[0].notes)
+        draft = build("drafted", table(tmp_path / "a.csv", **values))
+        columns = {column.guess.name: column for column in draft.columns}
+        assert [columns[name].role for name in names] == [role, "state"]
+        assert f"{names[1]} follows it" in " ".join(columns[names[0]].notes)
