@@ -125,6 +125,9 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
     reader: Reader = READERS[form]
     listed = _header(reader, path)
     about = reader.about(path)
+    if about.left_out and not listed:
+        topic, why = next(iter(about.left_out.items()))
+        raise BadLog(path, f"{topic} {why}", expected="JSON or ROS messages", fix="convert the log")
     tables = list[Table]()
     if experiments := find_experiments(listed):
         experiment_columns = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason
+from kinemill.ingest.raw import About, RawLog, Reader, Reason, Unreadable, reason
 from kinemill.ingest.readers._attributes import texts
 from kinemill.ingest.readers._chunks import (
     CHANNEL,
@@ -235,6 +235,30 @@ def _attributes(path: Path) -> dict[str, str]:
     return texts(pairs)
 
 
+def _about(path: Path) -> About:
+    """Return the topics of other encodings, with reasons; those of a cut file are not listed."""
+    encodings = dict[int, str]()
+    left_out = dict[str, str]()
+    with suppress(Damaged, struct.error, ValueError):  # `read` reports it
+        for record in definitions(path):
+            if record.opcode == SCHEMA:
+                schema = _parsed("Schema", record.payload)
+                encodings[schema.id] = schema.encoding
+                continue
+            channel = _parsed("Channel", record.payload)
+            is_ros = encodings.get(channel.schema_id) in FORMATS
+            if channel.message_encoding != "json" and not is_ros:
+                form = f"holds {channel.message_encoding!r} messages, which are not read"
+                left_out[channel.topic] = form
+    return About(left_out=left_out)
+
+
 READERS.register("mcap")(
-    Reader((".mcap",), lambda head: head.startswith(MAGIC), read, attributes=_attributes)
+    Reader(
+        (".mcap",),
+        lambda head: head.startswith(MAGIC),
+        read,
+        attributes=_attributes,
+        about=_about,
+    )
 )

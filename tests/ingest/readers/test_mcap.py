@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import zstandard
 from mcap.reader import make_reader
-from mcap.writer import CompressionType, IndexType
+from mcap.writer import CompressionType, IndexType, Writer
 
-from kinemill.draft.schema_inference import empty_task
+from kinemill.draft.schema_inference import empty_task, survey
+from kinemill.errors import BadLog
 from kinemill.ingest.raw import Header, Unreadable
 from kinemill.ingest.readers.mcap import read
 from kinemill.ingest.tracks import make_tracks
@@ -222,3 +223,15 @@ def test_every_frame_of_a_log_is_listed(tmp_path):
     assert header.value.names == [
         f"/tf/{frame}.transform.translation.x" for frame in ("base", "odom", "wheel")
     ]
+
+
+def test_topics_of_other_encodings_are_named(tmp_path):
+    path = tmp_path / "a.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        schema = writer.register_schema("foxglove.Log", "protobuf", b"")
+        writer.add_message(writer.register_channel("/log", "protobuf", schema), 1, b"", 1)
+        writer.finish()
+    with pytest.raises(BadLog, match="/log holds 'protobuf' messages, which are not read"):
+        survey(path)
