@@ -138,8 +138,9 @@ def choose_clock(
     # An oscilloscope writes its settings into the first columns of a few rows.
     counts = {name: np.count_nonzero(np.isfinite(values)) for name, values in numbers.items()}
     filled = [name for name, count in counts.items() if count > FILLED * len(numbers[name])]
+    # A clock of some rows is that of one topic; it loses the others.
     ranked = [
-        (score, -at, name, why)
+        (score - 3.0 * (1.0 - counts[name] / len(values)), -at, name, why)
         for at, (name, values) in enumerate(numbers.items())
         for score, why in _evidence(name, values, units.get(name, ""), is_first=name in filled[:1])
     ]
