@@ -3,8 +3,9 @@
 A gyro measures p = droll/dt - dyaw/dt sin(pitch), and so on (Diebel 2006, "Representing Attitude"),
 and a velocity u along the nose is dx/dt cos(yaw) + dy/dt sin(yaw) on level ground. Near level, and
 at a heading of zero, they are close to derivatives. So the difference of a velocity from the
-derivative is fitted with the motion along the other axes, times sines and cosines of the attitude.
-The fit is linear and holds for any sign convention.
+derivative is fitted with the motion along the other axes, times sines and cosines of the attitude,
+or the products of the elements of a quaternion. The fit is linear and holds for any sign
+convention.
 """
 
 from collections.abc import Sequence
@@ -37,12 +38,14 @@ def body_frame_reason(velocity: Column, position: Column, columns: Sequence[Colu
     angles = [column for column in columns if _is_attitude(column)]
     straight = [column for column in columns if _is_along_axis(column)]
     axes = next((axes for axes in (angles, straight) if position in axes), [])
-    if len(axes) < 2 or not angles:
+    attitude = angles or _quaternion(position, columns)
+    if len(axes) < 2 or not attitude:
         return ""
-    share = _explained(velocity, position, axes, angles)
+    share = _explained(velocity, position, axes, attitude)
     if share < BODY_EXPLAINED:
         return ""
-    named = ", ".join(angle.full_name for angle in angles)
+    named = ", ".join(column.full_name for column in angles)
+    named = named or f"{attitude[0].full_name} to {attitude[-1].full_name}"
     return (
         f"in the frame of the vehicle: {named} explain {share:.0%} of its difference from the "
         f"slope of {position.full_name}"
@@ -58,16 +61,26 @@ def _is_along_axis(column: Column) -> bool:
     return column.guess.what == "position" and is_straight(column.full_name)
 
 
+def _quaternion(position: Column, columns: Sequence[Column]) -> list[Column]:
+    """Return the elements of the quaternion whose name is most like that of a position."""
+    words = {*split_words(position.full_name)}
+    elements = [column for column in columns if column.kind == "quaternion"]
+    ranked = sorted(elements, key=lambda item: -len(words & {*split_words(item.full_name)}))
+    family = split_words(ranked[0].full_name)[:-1] if ranked else []
+    return [column for column in elements if split_words(column.full_name)[:-1] == family]
+
+
 def _explained(
-    velocity: Column, position: Column, axes: Sequence[Column], angles: Sequence[Column]
+    velocity: Column, position: Column, axes: Sequence[Column], attitude: Sequence[Column]
 ) -> float:
     """Return the share of the variance of the difference that the attitude explains.
 
     It is 0 if the difference of the velocity from the derivative is small.
     """
-    columns = [position, *(axis for axis in axes if axis is not position), *angles]
+    columns = [position, *(axis for axis in axes if axis is not position), *attitude]
+    is_quaternion = attitude[0].kind == "quaternion"
     logs = [_shared_rows(log, velocity, columns) for log in velocity.samples]
-    parts = [_windows(rows, len(axes)) for rows in logs if len(rows)]
+    parts = [_windows(rows, len(axes), is_quaternion) for rows in logs if len(rows)]
     line = fit_line([(part[:, 0], part[:, 1]) for part in parts])
     if line is None or sum(map(len, parts)) < BODY_FEWEST:
         return 0.0
@@ -103,14 +116,17 @@ def _shared_rows(log: tuple[Path, str], velocity: Column, columns: Sequence[Colu
     return rows[np.isfinite(rows).all(axis=1)]
 
 
-def _windows(rows: Floats, axes: int) -> Floats:
+def _windows(rows: Floats, axes: int, is_quaternion: bool) -> Floats:
     """Return over windows the velocity's integral, the motion, and turned motions, (m, columns).
 
     The motion along the own axis is multiplied by cos - 1 of each angle, that along others by sin.
+    The matrix of a quaternion is linear in the products of its elements: each axis is multiplied by
+    all of them.
 
     Args:
-        rows: result of `_shared_rows`: own axis first, then the others, then the angles.
+        rows: result of `_shared_rows`: own axis first, then the others, then the attitude.
         axes: number of axes.
+        is_quaternion: whether the attitude is a quaternion, and no angles.
     """
     seconds = rows[:, 0]
     speed = rows[:, 1]
@@ -119,6 +135,9 @@ def _windows(rows: Floats, axes: int) -> Floats:
     steps = np.diff(paths, axis=0)
     middle = 0.5 * (angles[1:] + angles[:-1])
     factors = [np.cos(middle) - 1.0, *[np.sin(middle)] * (axes - 1)]
+    if is_quaternion:
+        first, second = np.triu_indices(middle.shape[1])
+        factors = [middle[:, first] * middle[:, second]] * axes
     turned = np.concatenate([steps[:, [at]] * weight for at, weight in enumerate(factors)], axis=1)
     sums = np.concatenate([paths[:, :1], np.pad(np.cumsum(turned, axis=0), ((1, 0), (0, 0)))], 1)
     integrals = [integrals_of(seconds, speed, path, 0) for path in sums.T]

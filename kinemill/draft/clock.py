@@ -141,8 +141,9 @@ def choose_clock(
     # An oscilloscope writes its settings into the first columns of a few rows.
     counts = {name: np.count_nonzero(np.isfinite(values)) for name, values in numbers.items()}
     filled = [name for name, count in counts.items() if count > FILLED * len(numbers[name])]
+    # A clock of some rows is that of one topic; it loses the others.
     ranked = [
-        (score, -at, name, why)
+        (score - 3.0 * (1.0 - counts[name] / len(values)), -at, name, why)
         for at, (name, values) in enumerate(numbers.items())
         for score, why in _evidence(name, values, units.get(name, ""), is_first=name in filled[:1])
     ]
@@ -166,7 +167,7 @@ def _evidence(
     is_repeating = steps.min() >= 0.0 and np.mean(steps > 0.0) > CLOCK_FRESH
     bursts = float(np.mean(steps < 0.1 * np.mean(steps)) > CLOCK_BURSTS)
     stated = is_stamp(name) or bool(_length_of(unit or _bracketed(name)))
-    if stated or _ends_as_stamp(name):
+    if stated or ends_as_stamp(name):
         if is_rising or is_repeating:
             is_tick = bool({*split_words(name)} & TICK_NAMES)  # of unknown length
             doubt = 0.5 * (not stated) + 0.25 * is_tick
@@ -390,7 +391,7 @@ def _counts_since(words: list[str]) -> bool:
     return bool(words) and words[0] in SPELLINGS and bool(words[1:]) and {*words[1:]} <= STARTS
 
 
-def _ends_as_stamp(name: str) -> bool:
+def ends_as_stamp(name: str) -> bool:
     """Return whether a name ends as that of a clock does: `header.stamp`, `sim_time`, `Systime`."""
     words = split_words(plain_letters(name).replace("μ", "u"))
     if {"tow", "itow", "sow"} & {*words} or _counts_since(words):
@@ -437,7 +438,7 @@ def rounded_hint(numbers: Mapping[str, Floats]) -> str:
         stamps = values[np.isfinite(values)]
         if is_newest_first(stamps):
             stamps = stamps[::-1]
-        is_named = is_stamp(name) or _ends_as_stamp(name) or bool(len(stamps) and stamps[0] >= 1e9)
+        is_named = is_stamp(name) or ends_as_stamp(name) or bool(len(stamps) and stamps[0] >= 1e9)
         n_different = len(np.unique(stamps))
         if not is_named and (guess(name).what != "unknown" or n_different < CLOCK_FEWEST_STAMPS):
             continue

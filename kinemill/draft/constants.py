@@ -113,6 +113,7 @@ INPUT_AT_ONCE = 0.5  # least such reduction by the input's value in the predicte
 INPUT_PREDICTABLE = 1e-5
 INPUT_MOST_COLUMNS = 12
 INPUT_FEWEST_JUMPS = 3
+INPUT_HELD = 0.5  # least share of the rows in which a held command does not change
 INPUT_SETTLED = 0.5  # distance from a set point before its jumps, relative to its spread
 INPUT_MOST_JUMPS = 0.2  # share of the rows in which a held set point changes
 # Least step of a controller's output with the set point, relative to its usual ones.

@@ -103,9 +103,7 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
     }
     by_name = {column.guess.name: column for column in columns}
     relations = {
-        name: replace(
-            relation, body=body_frame_reason(by_name[name], by_name[relation.position], states)
-        )
+        name: _in_body_frame(relation, by_name[name], by_name[relation.position], columns)
         for name, relation in relations.items()
     }
     turned = {relation.position: relation for relation in relations.values() if relation.units}
@@ -120,6 +118,18 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
         column if column.guess.name in relations else _as_vector(column, related)
         for column in result
     ]
+
+
+def _in_body_frame(
+    relation: Relation, velocity: Column, position: Column, columns: list[Column]
+) -> Relation:
+    """Return a relation with the reason why the velocity is in the frame of the vehicle, if it is.
+
+    The heading decides then about the sign along an axis of the world.
+    """
+    body = body_frame_reason(velocity, position, columns)
+    is_turned = bool(body) and is_straight(position.full_name)
+    return replace(relation, body=body, sign=1.0 if is_turned else relation.sign)
 
 
 def _as_vector(column: Column, related: list[Column]) -> Column:

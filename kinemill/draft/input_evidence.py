@@ -20,6 +20,7 @@ from kinemill.draft.constants import (
     INPUT_AT_ONCE,
     INPUT_DRIVES,
     INPUT_FEWEST_JUMPS,
+    INPUT_HELD,
     INPUT_HORIZONS,
     INPUT_INDEPENDENT,
     INPUT_JUMP,
@@ -63,6 +64,7 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
     Next to an action by name, they stay states with a question. Columns are unchanged if all names
     show a role. The reason is "" in these cases and if inputs were found.
     """
+    columns = _with_leading_twins(columns)
     states = [at for at, column in enumerate(columns) if column.role == "state"]
     if any(column.role == "action" for column in columns):
         return _questioned(columns), ""
@@ -79,6 +81,47 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
         lead = int(at in roles.immediate)
         result[states[at]] = replace(column, guess=action, lead=lead, notes=notes)
     return result, roles.why
+
+
+def _with_leading_twins(columns: list[Column]) -> list[Column]:
+    """Return columns in which a velocity that drives another one of its axis is the command of it.
+
+    A `geometry_msgs/Twist` on `/vel` has the names of the odometry that follows it. It is an action
+    if it is held, and stays a state with a question otherwise: a filter follows its input as well.
+    """
+    learned = [column for column in columns if column.guess.what in {"velocity", "action"}]
+    twins = [
+        [of for of, other in enumerate(learned) if of != at and _are_twins(column, other)]
+        for at, column in enumerate(learned)
+    ]
+    is_compared = any(twins) and len(learned) <= INPUT_MOST_COLUMNS
+    recordings = _recordings(learned) if is_compared else []
+    gains = [gain for rows in recordings for gain in [_gains(rows)] if gain.any()]
+    if not gains:
+        return columns
+    gain = np.median(gains, axis=0)
+    held = np.mean([np.mean(np.diff(rows, axis=0) == 0.0, axis=0) for rows in recordings], axis=0)
+    commands = dict[str, Column]()
+    for at, column in enumerate(learned):
+        driven = [of for of in twins[at] if gain[at, of] >= INPUT_DRIVES]
+        if not driven or gain[at, at] > INPUT_INDEPENDENT:
+            continue
+        twin = learned[driven[0]].guess.name
+        is_held = held[at] >= INPUT_HELD > held[driven[0]]
+        note = f"inferred a command: it is held, and {twin} follows it"
+        note = note if is_held else f"an action? {twin} follows it"
+        role = replace(column.guess, role="action", what="action", rule="response")
+        meaning = role if is_held else column.guess
+        commands[column.guess.name] = replace(column, guess=meaning, notes=[*column.notes, note])
+    return [commands.get(column.guess.name, column) for column in columns]
+
+
+def _are_twins(first: Column, second: Column) -> bool:
+    """Return whether two columns are velocities along or around the same axis by name."""
+    words = [split_words(column.guess.name) for column in (first, second)]
+    if {first.guess.what, second.guess.what} != {"velocity"} or words[0][-1] != words[1][-1]:
+        return False
+    return words[0][-2:] == words[1][-2:] or len(words[0][-1]) > 1
 
 
 def controller_outputs(table: Table) -> set[str]:
@@ -253,14 +296,28 @@ def _left_out_errors(past: Floats, changes: Floats) -> Callable[[NDArray[np.intp
 
 
 def _recordings(columns: list[Column]) -> list[Floats]:
-    """Return standardized rows (n, columns) of logs in which all columns have one clock."""
+    """Return standardized rows (n, columns) of logs, on the clock of most rows; others are held."""
     logs = [log for log in columns[0].samples if all(log in column.samples for column in columns)]
-    return [
-        _standard(np.stack(values, axis=1))
-        for log in logs[:COMPARED_LOGS]
-        for values in [[column.samples[log][1][:COMPARED_ROWS] for column in columns]]
-        if len({len(value) for value in values}) == 1
-    ]
+    recordings = list[Floats]()
+    for log in logs[:COMPARED_LOGS]:
+        samples = [column.samples[log] for column in columns]
+        clock = max((seconds for seconds, _ in samples), key=len)
+        if all(len(seconds) == len(clock) for seconds, _ in samples):
+            values = [value for _, value in samples]
+        elif all(len(seconds) and np.all(np.diff(seconds) >= 0.0) for seconds, _ in samples):
+            values = [
+                _hold(value, np.searchsorted(seconds, clock, "right") - 1)
+                for seconds, value in samples
+            ]
+        else:
+            continue
+        recordings.append(_standard(np.stack(values, axis=1)[:COMPARED_ROWS]))
+    return recordings
+
+
+def _hold(values: Floats, at: NDArray[np.intp]) -> Floats:
+    """Return the values (k,) at rows (n,), NaN before the first one."""
+    return np.where(at < 0, np.nan, values[np.maximum(at, 0)])
 
 
 def _roles(columns: list[Column]) -> _Roles:

@@ -18,6 +18,7 @@ import polars as pl
 from kinemill.draft.schema_inference import columns_of
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
+from kinemill.ingest.name_heuristics import COMMAND, REFERENCE, guess, split_words
 from kinemill.store import Json, publish_file
 
 MOST_FILES = 40  # of one recording
@@ -160,7 +161,8 @@ def _without_copies(
 def column_names(columns: Mapping[Path, Sequence[str]]) -> dict[Path, list[str]]:
     """Return a unique name for each column of some files.
 
-    A column without a name is called after its file, and a repeated name gets that of its file.
+    A column without a name is called after its file. A repeated name gets that of its file, and so
+    does one that only its file shows to be a command: `cmd_vel.field.linear.x`.
     """
     used = set[str]()
     names = dict[Path, list[str]]()
@@ -170,9 +172,18 @@ def column_names(columns: Mapping[Path, Sequence[str]]) -> dict[Path, list[str]]
         names[path] = []
         for number, name in enumerate(file_columns, start=1):
             plain = f"{short}_{number}" if len(file_columns) > 1 else short
-            names[path].append(_unused(plain if unnamed else name, short, used))
+            full = f"{short}.{name}" if _is_command(name, short) else name
+            names[path].append(_unused(plain if unnamed else full, short, used))
             used.add(names[path][-1])
     return names
+
+
+def _is_command(name: str, short: str) -> bool:
+    """Return whether a column is a command or a reference only next to the name of its file."""
+    kinds = {"action", "reference"}
+    is_telling = {*split_words(short)} & (COMMAND | REFERENCE | {"actuator", "actuators"})
+    whole = guess(f"{short}.{name}").what
+    return bool(is_telling) and whole in kinds and guess(name).what not in kinds
 
 
 def _unused(name: str, short: str, used: Set[str]) -> str:

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from kinemill.draft.clock import is_physical
+from kinemill.draft.clock import ends_as_stamp, is_physical
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns
 from kinemill.draft.constants import (
@@ -119,7 +119,7 @@ def _counter(facts: Facts) -> str:
 
 def _clock(facts: Facts) -> str:
     """Never fall, and have the name of a timestamp, be dates, or rise as the clock does."""
-    is_named = {*facts.words[:1], *facts.words[-1:]} & STAMP
+    is_named = {*facts.words[:1], *facts.words[-1:]} & STAMP or ends_as_stamp(facts.name)
     is_date = (
         len(facts.finite) and facts.finite[0] >= RULE_EPOCH and facts.meaning.what == "unknown"
     )
@@ -129,13 +129,20 @@ def _clock(facts: Facts) -> str:
 
 
 def _is_even(facts: Facts) -> bool:
-    """Return whether a column without a descriptive name rises by the time step in each row."""
+    """Return whether a column without a descriptive name rises as the time does in some unit.
+
+    It may start at another value, drift, and come late by up to a row.
+    """
     if len(facts.finite) <= RULE_FEWEST_NUMBERED or facts.meaning.what != "unknown":
         return False
     if len(facts.seconds) != len(facts.finite):
         return False
-    steps = np.diff(facts.seconds)
-    return any(np.allclose(facts.steps, unit * steps, 1e-3, 0.0) for unit in RULE_CLOCK_UNITS)
+    seconds = facts.seconds - facts.seconds.mean()
+    values = facts.finite - facts.finite.mean()
+    slope = float(seconds @ values) / float(seconds @ seconds)
+    late = np.ptp(values - slope * seconds)
+    is_close = late <= slope * float(np.median(np.diff(facts.seconds)))
+    return bool(is_close) and any(abs(slope / unit - 1.0) <= 1e-3 for unit in RULE_CLOCK_UNITS)
 
 
 def _oversized(facts: Facts) -> str:
@@ -207,16 +214,25 @@ def _originals(table: Table) -> dict[str, str]:
     return originals
 
 
-def _rank(name: str) -> tuple[bool, bool, bool, bool, bool]:
-    """Return the order in which columns of the same numbers are preferred: observations first.
+def _rank(name: str) -> tuple[bool, ...]:
+    """Return the order in which columns of the same numbers are preferred.
 
-    A goal that rests through an episode is equal in `observations` and `next_observations`.
+    Observations come first, and a command before the measured effort that repeats it. A goal that
+    rests through an episode is equal in `observations` and `next_observations`.
     """
-    is_next = "next" in split_words(name)
+    words = {*split_words(name)}
     is_observed = name.partition("/")[0] in OBSERVATIONS
-    is_unknown = guess(name).what == "unknown"
-    is_element = split_index(name)[1] is not None
-    return is_next, not is_observed, is_unknown, name.endswith("]"), is_element
+    meaning = guess(name)
+    is_measured = meaning.role == "action" and not words & EXPLICIT
+    is_indexed = split_index(name)[1] is not None
+    return (
+        "next" in words,
+        not is_observed,
+        meaning.what == "unknown",
+        is_measured,
+        name.endswith("]"),
+        is_indexed,
+    )
 
 
 def status_columns(tables: Sequence[Table]) -> dict[str, str]:

@@ -126,6 +126,9 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
     reader: Reader = READERS[form]
     listed = _header(reader, path)
     about = reader.about(path)
+    if about.left_out and not listed:
+        topic, why = next(iter(about.left_out.items()))
+        raise BadLog(path, f"{topic} {why}", expected="JSON or ROS messages", fix="convert the log")
     tables = list[Table]()
     if experiments := find_experiments(listed):
         experiment_columns = {
@@ -342,7 +345,8 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
                 for r in error.reasons
                 if r["channel"] and r["channel"] != "time"
             }
-            bad = bad or _odd_lengths(reader, path, names, clock)
+            if any(item["check"] == "rows" for item in error.reasons):
+                bad = bad or _odd_lengths(reader, path, names, clock)
             if not bad or len(bad) == len(names):
                 raise
             # A matrix is read by its elements.

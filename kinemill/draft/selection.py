@@ -458,7 +458,8 @@ def _measured(guesses: list[Guess]) -> set[str]:
     controlled = {f"{column.family} in" for column in guesses if column.what == "reference"}
     measured |= {action.name for action in actions if action.family in controlled}
     if any(_words(action) & EXPLICIT for action in actions):
-        measured |= {a.name for a in actions if _words(a) & READ and not _is_commanded(a)}
+        read = READ | {"state", "states"}  # /joint_states.effort
+        measured |= {a.name for a in actions if _words(a) & read and not _is_commanded(a)}
     unnamed = [action for action in actions if not _is_commanded(action)]
     measured |= {column.name for column in unnamed if _quantities(column) & commanded}
     return measured if len(measured) < len(actions) else set()

@@ -17,6 +17,7 @@ from kinemill.draft.clock import (
     ClockChoice,
     advances,
     choose_clock,
+    ends_as_stamp,
     rate_of,
     rounded_hint,
     stated_rate,
@@ -76,8 +77,15 @@ def split_clocks(table: Table, rate: float | None = None) -> Table:
     if not slower:
         return table
     values = {**table.values, **slower}
-    steps = {name: usual_step(seconds) for name, (seconds, _) in values.items()}
+    # A clock in rows of all topics is no column that sets the rate.
+    clocks = {
+        name
+        for name, (_, stamps) in table.values.items()
+        if name not in slower and ends_as_stamp(name) and not (np.diff(stamps) < 0.0).any()
+    }
+    steps = {n: usual_step(seconds) for n, (seconds, _) in values.items() if n not in clocks}
     names, step, left_out, remarks = meet(steps, rate if table.time else None)
+    left_out |= dict.fromkeys(clocks, Reason("another clock: it rises with time", "clock"))
     return replace(
         table,
         values={name: samples for name, samples in values.items() if name in names},

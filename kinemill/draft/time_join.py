@@ -58,9 +58,11 @@ def join_by_time(paths: Sequence[Path], offset: float = 0.0) -> JoinedTable:
                 grid,
                 (seconds + shift, values),
                 JOIN_PERIODS * max(step, table.step),
-                is_held=guess(name, table.labels.get(name, "")).role == "action",
+                is_held=guess(full, table.labels.get(name, "")).role == "action",
             )
-            for name, (seconds, values) in table.values.items()
+            for full, (name, (seconds, values)) in zip(
+                names[table.path], table.values.items(), strict=True
+            )
         ]
         # A slow or interrupted column leaves empty cells; a row without any sample is left out.
         distance = np.min([column.distance for column in columns], axis=0)

@@ -20,9 +20,9 @@ POSITION = word_set("""pos position positions q qpos angle angles theta th phi p
     x y z height""", JOINTS)  # fmt: skip
 VELOCITY = word_set("""vel velocity velocities qd dq qdot qvel omega thetadot dot speed rate gyro
     twist vx vy vz w dtheta dphi dx""")
-COMMAND = word_set("""tau torque torques trq rcou u ctrl control controls cmd command commanded
-    action actions act force effort eff voltage tension pwm duty throttle steering steer pedal
-    thrust thrusts""")
+COMMAND = word_set("""tau torque torques trq rcou u ctrl control controls cmd command commands
+    commanded action actions act force effort eff voltage tension pwm duty throttle steering steer
+    pedal thrust thrusts""")
 EXPLICIT = {"cmd", "command", "commands", "commanded"}  # next to which a force is measured
 # Actuators whose position or speed is their command, unlike those of a motor.
 ACTUATORS = word_set("valve valves damper mixer heater heaters fan fans pump pumps")
@@ -43,7 +43,8 @@ READ = word_set("meas measured actual act present real raw est filt", FEEDBACK)
 ANGULAR = {"angular", "gyro"}  # of a velocity
 POWER = word_set("battery batt vbat vbus bus mains supply link zk")  # its voltage is no command
 ROTATION = {"orientation", "quaternion", "quat"}
-STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
+STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear", "longitudinal",
+            "lateral"}  # fmt: skip
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("action", SURFACES),
           ("position", POSITION), ("action", DRIVE)]  # fmt: skip
@@ -189,6 +190,7 @@ _SPELLED = {
     r"St(ee)?rg?Whl": "steering_wheel", r"\bSP_INT\b": "setpoint", r"\bPV_IN\b": "measured",
     r"\bScaledInput\b": "measured",
     r"(?<=[a-z])DDot": "_ddot", r"AIPos|RIst": "measured_pos", r"ASPos|RSol": "target_pos",
+    r"(?i:(?<=rudder)[ _]?order)": "_command",
     r"\b[iI]_q\b": "iq", r"\b[iI]_d\b": "current_direct",
 }  # fmt: skip
 # Letters without a decomposition, Greek ones of formulas (μ is micro), and a dot above one.
@@ -368,6 +370,9 @@ def guess(name: str, label: str = "") -> Guess:
     ignored = {"index"} if label else set[str]()
     # id1_position is of the first motor.
     ignored |= {a for a, b in pairwise(parts[:-1]) if a == "id" and b.isdigit()}
+    # /vehicle/velocity_status.heading_rate is what a vehicle reports about its motion.
+    last = next((part for part in reversed(parts) if not part.isdigit()), "")
+    ignored |= {"status"} if last in POSITION | VELOCITY | ACCELERATION | MEASURED else set[str]()
     is_term = "pid" in tokens and parts[-1] in {"p", "i", "d", "ff"}
     aside = is_term or bool(tokens & (_ASIDE - ignored))
     spelled = unit_text(full_name)
@@ -415,9 +420,10 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
     is_setpoint = len(named) > 1 and named[-1] in SETPOINT and not tokens & _SAMPLES
     quantities = COMMAND | VELOCITY | POSITION | MEASURED
     is_set = any(word == "set" and after in quantities for word, after in pairwise(parts))
-    if tokens & REFERENCE or is_setpoint or is_set:
+    is_stick = ("rc", "in") in pairwise(parts)
+    if tokens & REFERENCE or is_setpoint or is_set or is_stick:
         return "reference"
-    if tokens & ACCELERATION and "pedal" not in tokens:
+    if tokens & ACCELERATION and not tokens & (EXPLICIT | {"pedal", "actuators"}):
         return "acceleration"
     is_sensor = tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external", "ext"})
     is_contact = tokens & CONTACTS and tokens & LOADS and not tokens & {"action", "actions"}
@@ -431,6 +437,7 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
         if words & vocabulary:
             return what
     is_output = tokens & {"pid", "ctrl", "heat"} and parts[-1] in {"out", "output"}
+    is_output = is_output or ("rc", "out") in pairwise(parts)  # channels of MAVROS
     # V_IN of a circuit, flow_in of a tank
     is_input = parts[-1:] == ["in"] and not tokens & _QUANTITIES["m"]
     return "action" if is_output or is_input else "unknown"
@@ -446,7 +453,7 @@ def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
     denied = {"act"} if is_actual else set[str]()
     if is_measured:
         return denied | JOINTS | DRIVE
-    if "state" in tokens:  # carState.steeringAngle
+    if tokens & {"state", "status"}:  # carState.steeringAngle
         return {"steering", "steer", "throttle", "brake"}
     # The measured current of a motor is often its only command.
     return denied | (DRIVE - CURRENT if tokens & FEEDBACK else set())
@@ -494,9 +501,10 @@ def _unit(name: str, parts: list[str], what: str) -> str | None:
 
 def _field_unit(parts: list[str]) -> str | None:
     """Return the unit of a field of a ROS or PX4 message."""
-    if ("local", "position") in pairwise(parts):
+    field = _FIELDS.get((parts[-3], parts[-2])) if len(parts) > 2 and parts[-1] in _AXES else None
+    if field is None and ("local", "position") in pairwise(parts):
         return "m/s^2" if ACCELERATION & {*parts} else _LOCAL.get(parts[-1])
-    return _FIELDS.get((parts[-3], parts[-2])) if len(parts) > 2 and parts[-1] in _AXES else None
+    return field
 
 
 def rate_by(number: Callable[[str], float | None]) -> float | None:

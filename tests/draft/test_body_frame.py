@@ -85,3 +85,17 @@ def test_letters_of_an_aircraft_are_body_rates_even_near_level(tmp_path):
     yaw_rate = channel(draft, "yaw_rate")
     assert yaw_rate.unit == "rad/s"
     assert "in the frame of the vehicle, by its letter" in yaw_rate.notes
+
+
+def test_forward_velocity_next_to_a_quaternion_follows_no_pose(tmp_path):
+    """A planar robot that drives mostly against y: its speed follows -y in half of the windows."""
+    psi = -1.57 + 0.9 * np.sin(0.35 * TIME)
+    speed = 0.6 + 0.5 * np.sin(0.8 * TIME)
+    world = (speed * np.cos(psi), speed * np.sin(psi))
+    x, y = (np.concatenate(([0.0], np.cumsum(0.01 * (v[1:] + v[:-1])))) for v in world)
+    pose = {"pose_x": x, "pose_y": y, "rotation_x": 0.0 * psi, "rotation_y": 0.0 * psi}
+    rotation = {"rotation_z": np.sin(psi / 2), "rotation_w": np.cos(psi / 2)}
+    draft = draft_of(tmp_path, TIME, **pose, **rotation, linear_velocity_x=speed)
+    column = channel(draft, "linear_velocity_x")
+    assert (column.derivative_of, column.scale) == (None, 1.0)
+    assert "in the frame of the vehicle: rotation_x to rotation_w" in column.notes[-1]

@@ -148,3 +148,26 @@ def test_names_of_another_language_are_read_by_their_units_and_their_data(tmp_pa
     assert speed.derivative_of == "achse1_winkel"
     assert task.actions == ["motorstrom"]
     assert task.channels["motorstrom"].unit == "A"
+
+
+def test_held_velocity_that_another_of_its_axis_follows_is_its_command(tmp_path):
+    """Twists on topics without a word of a command; a smooth one may be the input of a filter."""
+    random = np.random.default_rng(0)
+    steps = np.repeat(random.uniform(-1.0, 1.0, 60), 25)
+    time = 0.05 * np.arange(len(steps))
+
+    def lagged(command):
+        values = np.zeros(len(command))
+        for row in range(1, len(command)):
+            values[row] = 0.8 * values[row - 1] + 0.2 * command[row - 1]
+        return values
+
+    noise = 0.005 * random.normal(size=len(time))
+    names = ("/vel.linear.x", "/odom.twist.linear.x")
+    for command, role in ((steps, "action"), (lagged(steps), "state")):
+        velocity = lagged(command) + noise
+        values = {"time": time, names[0]: command, names[1]: velocity}
+        draft = build("drafted", table(tmp_path / "a.csv", **values))
+        columns = {column.guess.name: column for column in draft.columns}
+        assert [columns[name].role for name in names] == [role, "state"]
+        assert f"{names[1]} follows it" in " ".join(columns[names[0]].notes)

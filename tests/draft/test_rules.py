@@ -91,3 +91,14 @@ def test_a_time_step_is_no_throttle_and_a_lift_no_surface(tmp_path):
     lift = {"elevator_position": angle, "elevator_velocity": speed, "voltage": np.sin(TIME)}
     roles = {column.channel: column.role for column in draft_of(tmp_path, TIME, **lift).columns}
     assert roles == dict.fromkeys(lift, "state") | {"voltage": "action"}
+
+
+def test_late_clock_that_starts_at_another_value_is_left_out(tmp_path):
+    late = np.random.default_rng(0).uniform(0.0, 0.004, len(TIME))
+    clocks = {
+        "mcu_ms": 88123.0 + np.round(1000.2 * (TIME + late)),
+        "sensor_clock": 41.2 + 1.00005 * TIME + late,
+        "RCOU_TimeUS": 6e7 + 1e6 * TIME,
+    }
+    draft = draft_of(tmp_path, TIME, **arm() | clocks)
+    assert {draft.left_out[name] for name in clocks} == {"another clock: it rises with time"}

@@ -1,5 +1,7 @@
 """Drafts from logs of every format: what their readers hold, and that the drafts take them in."""
 
+import json
+
 import h5py
 import numpy as np
 import polars as pl
@@ -234,3 +236,19 @@ def test_lengths_of_wide_arrays_are_read_once(tmp_path, monkeypatch):
     (table,) = survey(tmp_path / "a.npz", 10.0)
     assert len(reads) < 20
     assert "offsets[199]" in table.left_out
+
+
+def test_table_with_an_unnamed_clock_is_read_few_times(tmp_path, monkeypatch):
+    tasks = list[object]()
+    read_parts = schema_inference.read_parts
+
+    def count(reader, path, task):
+        tasks.append(task)
+        return read_parts(reader, path, task)
+
+    monkeypatch.setattr(schema_inference, "read_parts", count)
+    rows = [{"tick": 5000 + 10 * k, "q": [float(k * j) for j in range(12)]} for k in range(50)]
+    path = tmp_path / "walk.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    survey(path)
+    assert len(tasks) <= 3

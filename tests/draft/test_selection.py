@@ -188,6 +188,8 @@ COMMANDED = [
     ("pos, tau_meas, q_cmd", "q_cmd"),
     ("v, omega, cmd_v, cmd_omega", "cmd_v, cmd_omega"),
     ("pos, motor_torque, disturbance_torque", "motor_torque"),
+    ("ship_speed, Rudder_order_deg, Rudder_angle_deg", "Rudder_order_deg"),
+    ("joint_state.position, joint_state.torque, joint_command.position", "joint_command.position"),
 ]  # fmt: skip
 
 
@@ -197,6 +199,15 @@ def test_actions_are_commands_and_no_readings(tmp_path, names, actions):
     draft = build("drafted", table(tmp_path / "a.csv", time=TIME, **waves))
     found = {column.guess.name for column in draft.columns if column.role == "action"}
     assert found == {*actions.split(", ")}
+
+
+def test_effort_command_that_the_measurement_repeats_is_the_action(tmp_path):
+    """A simulator reports the commanded effort as the measured one."""
+    effort = np.sin(3 * TIME)
+    names = {"joint_states.effort": effort, "effort_controller/commands.data": effort}
+    draft = build("drafted", table(tmp_path / "a.csv", time=TIME, pos=np.cos(TIME), **names))
+    actions = [column.guess.name for column in draft.columns if column.role == "action"]
+    assert actions == ["effort_controller/commands.data"]
 
 
 def test_a_measured_effort_next_to_a_reference_is_an_action_with_a_question(tmp_path):

@@ -95,3 +95,16 @@ def test_a_wrapped_angle_is_not_averaged_across_its_jump(tmp_path):
     frame, *_ = join_by_time([first, turn])
     off = frame["angle"] - ((4.0 * frame["time"]) % 6.28 - 3.14)
     assert np.abs((off + 3.14) % 6.28 - 3.14).max() < 0.05  # half of a period at 4 rad/s: 0.04 rad
+
+
+def test_command_that_only_its_file_names_keeps_that_name_and_is_held(tmp_path):
+    """`rostopic echo -p` writes a file for each topic, with the fields as columns."""
+    for topic, rate in (("cmd_vel", 5.0), ("odom", 50.0)):
+        path = tmp_path / f"{topic}.csv"
+        rows = [f"{k / rate},{k // 2 if rate == 5.0 else k}" for k in range(round(4 * rate))]
+        path.write_text(
+            "\n".join(["%time,field.linear.x" if rate == 5.0 else "%time,field.v", *rows])
+        )
+    frame, *_ = join_by_time([tmp_path / "odom.csv", tmp_path / "cmd_vel.csv"])
+    assert frame.columns == ["time", "field.v", "cmd_vel.field.linear.x"]
+    assert set(frame["cmd_vel.field.linear.x"].to_list()) <= {*map(float, range(10))}

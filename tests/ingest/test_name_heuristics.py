@@ -10,6 +10,16 @@ motor_vel state velocity -
 hipAngle_deg state position deg
 cmd_vel_x action action -
 /cmd_vel.linear.x action action m/s
+/position_controller/commands.data[0] action action -
+/control/control_cmd.longitudinal.acceleration action action -
+carControl.actuators.accel action action -
+/vehicle/status/velocity_status.heading_rate state velocity -
+/vehicle/status/steering_status.steering_tire_angle state position -
+/battery_status.state - unknown -
+/mavros/local_position/velocity_local.twist.linear.z state velocity m/s
+/mavros/local_position/velocity_local.twist.angular.z state velocity rad/s
+/mavros/rc/out.channels[2] action action -
+/mavros/rc/in.channels[2] - reference -
 /odom.pose.pose.position.y state position m
 /odom.twist.twist.angular.z state velocity rad/s
 /imu.linear_acceleration.z observation acceleration m/s^2

@@ -19,7 +19,7 @@ from typing import Literal
 import polars as pl
 
 from kinemill.ingest.name_heuristics import is_stamp, split_words
-from kinemill.ingest.raw import ColumnAttributes
+from kinemill.ingest.raw import ColumnAttributes, rest_of_seconds
 from kinemill.ingest.readers._csv_layout import is_value
 from kinemill.ingest.readers._nested import flat
 from kinemill.ingest.text_values import is_date, parse_dates
@@ -35,6 +35,8 @@ _VALUES = {
     *("value", "values", "val", "reading"),
     *("wert", "messwert", "valeur", "valor", "valore", "waarde"),
 }
+NS = 1_000_000_000
+_STAMPS = {"stamp", "timestamp"}  # among the last two words, as in `header.timestamp_sec`
 _TIMES = {"time", "stamp"}  # last word, as in `elapsed time` and `header.stamp`
 _UNITS = {"unit", "units", "uom"}
 _NAMES = {
@@ -119,12 +121,13 @@ def may_be_long(names: Sequence[str], task: Task | None = None, row: Sequence[st
     cells = dict(zip(names, row, strict=False))
     numbers = [n for n, cell in cells.items() if is_value(cell) and not is_date(cell)]
     is_mixed = len(_measured(numbers)) == 1 and not all(map(is_value, row))
-    if len(values) != 1 and not any(map(_is_owner, names)) and not is_mixed:
+    has_owner = any(_is_owner(name) or split_words(name)[-1:] == ["type"] for name in names)
+    if len(values) != 1 and not has_owner and not is_mixed:
         return False
     if task is None:
         return True
     sources = {source.name for channel in task.channels.values() for source in channel.source}
-    used = sources | task.channels.keys()
+    used = {name for name in sources | task.channels.keys() if not _is_time(name)}
     return values[0] not in used if len(values) == 1 else used.isdisjoint(names)
 
 
@@ -149,17 +152,39 @@ def as_long(frame: pl.DataFrame) -> tuple[LongTable, pl.DataFrame] | None:
     if len(values := _value_columns(frame.columns)) == 1:
         return None if (table := find_long(frame, *values)) is None else (table, frame)
     owners = [name for name in frame.columns if _is_owner(name) and _alternates(frame[name])]
-    table = flat(frame)
+    table = _with_whole_stamps(flat(frame))
+    owners = owners or [name for name in table.columns if _is_message_type(table[name])]
     kinds = {series.name: _kind(series) for series in table if series.name not in owners}
-    times = [name for name, kind in kinds.items() if kind == "date" or (kind and is_stamp(name))]
+    times = [name for name, kind in kinds.items() if kind == "date" or (kind and _is_time(name))]
     numbers = [name for name, kind in kinds.items() if kind == "number" and name not in times]
-    if len(_measured(numbers)) == 1 and (long := find_long(frame, *_measured(numbers))):
-        rows = frame.select(long.times[0], *long.names)
-        return (long, frame) if _takes_turns(rows) else None
+    long = find_long(table, *_measured(numbers)) if len(_measured(numbers)) == 1 else None
+    if long and _takes_turns(table.select(long.times[0], *long.names)):
+        return long, table
     if len(owners) != 1 or not times or not numbers:
         return None
     rows = table.unpivot(numbers, index=[*times, *owners], variable_name=_FIELD, value_name=_VALUE)
     return LongTable(times, [*owners, _FIELD], _VALUE, None), rows.drop_nulls(_VALUE)
+
+
+def _is_time(name: str) -> bool:
+    return is_stamp(name) or bool({*split_words(name)[-2:]} & _STAMPS)
+
+
+def _is_message_type(column: pl.Series) -> bool:
+    """Return whether texts in the structs of rows name their messages by turns: `meta.type`."""
+    is_named = {*split_words(column.name)[-1:]} & {"type", "topic"}
+    return bool(is_named) and column.dtype == pl.String and _alternates(column)
+
+
+def _with_whole_stamps(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table in which `header.stamp.sec` and its nanoseconds are `header.stamp`, in ns."""
+    for name in table.columns:
+        pair = rest_of_seconds(name, table.columns) if "." in name else None
+        if pair and all(table[part].dtype.is_integer() for part in (name, pair[0])):
+            whole = pl.col(name).cast(pl.Int64) * NS + pl.col(pair[0]) * (NS // pair[1])
+            stamp = whole.alias(name.rpartition(".")[0])
+            table = table.with_columns(stamp).drop(name, pair[0])
+    return table
 
 
 def _takes_turns(rows: pl.DataFrame) -> bool:

@@ -11,13 +11,12 @@ Elements that a message names are matched by name: `/joint_states.position[elbow
 the element with the name that it has in the first message.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from itertools import compress
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -33,6 +32,17 @@ from kinemill.ingest.raw import (
     reason,
     stretches,
 )
+from kinemill.ingest.readers._message_fields import (
+    Fields,
+    Path,
+    element,
+    field_names,
+    follow,
+    has_label,
+    name_indices,
+    parse_path,
+    to_number,
+)
 from kinemill.ingest.readers._message_layout import MessageLayout, Number
 from kinemill.ingest.readers._message_media import MessageMedia, hold_texts
 from kinemill.ingest.readers._ros import Decoder
@@ -40,27 +50,17 @@ from kinemill.task import Ingest, Source, Task
 
 LOGGED = "log_time"
 PUBLISHED = "publish_time"  # names for `ingest.time` that every log has
+HEADER = "header.stamp"  # of ROS messages
 NS = 1_000_000_000
-SHOWN_FIELDS = 500
-SHOWN_ELEMENTS = 16  # names kept for errors about missing columns
-
-_NAMES = ("name", "names")  # last part of fields such as `joint_names`
-_TOKEN = re.compile(r"\.?([^.\[\]]+)|\[([^\[\]]+)\]")
+PACES = (0.8, 1.25)  # of a timestamp that counts the seconds of the log
+PACE_FEWEST = 10  # messages for a comparison
 _FRACTIONS = ("nsec", "nanosec", "nsecs")
 _INT64 = 2**63
-
-Path = tuple[str | int, ...]
 
 BLOCK = 1 << 20  # bytes of the messages that are decoded at once
 MOST_LAYOUTS = 32  # layouts of a topic; messages of further ones are decoded one by one
 _ORDER = "@"  # column with the positions of messages in the log
 _CLOCK = "@{}"  # columns of timestamps, ns
-
-
-class _Label(str):
-    """The name of an element: `elbow` in `position[elbow]`."""
-
-    __slots__ = ()
 
 
 class _Message(NamedTuple):
@@ -83,6 +83,11 @@ class _Topic:
     frames: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
     broken: list[int] = field(default_factory=list[int])  # positions of undecodable messages
 
+    @cached_property
+    def fields(self) -> Fields:
+        """The timestamps and the numbers."""
+        return Fields.of([*self.clocks.values(), *self.paths.values()])
+
     @property
     def schema(self) -> dict[str, type[pl.DataType]]:
         """Types of the columns: position, timestamps, numbers, images and texts."""
@@ -92,8 +97,10 @@ class _Topic:
 
     def take(self, message: object, ticks: float) -> list[float | None]:
         """Return the timestamps in ns and the numbers of a message."""
-        stamps = [_stamp(_follow(message, path), ticks) for path in self.clocks.values()]
-        return [*stamps, *(_number(_follow(message, path)) for path in self.paths.values())]
+        count = len(self.clocks)
+        values = self.fields.read(message, count + len(self.paths))
+        stamps = [_stamp(value, ticks) for value in values[:count]]
+        return [*stamps, *map(to_number, values[count:])]
 
     def join(self) -> pl.DataFrame:
         """Return all values in the order of the log."""
@@ -114,13 +121,13 @@ class _Frame:
         """Return the columns of `_Topic.take` for messages (n, bytes), (n,) each."""
 
         def numbers(path: Path) -> list[Any] | NDArray[np.float64]:
-            node = _follow(self.node, path)
+            node = follow(self.node, path)
             if isinstance(node, Number):
                 return layout.read(messages, node).astype(np.float64)
-            return [_number(node)] * len(messages)  # a constant of the type, or no number
+            return [to_number(node)] * len(messages)  # a constant of the type, or no number
 
         def stamps(path: Path) -> list[int | None]:
-            node = _follow(self.node, path)
+            node = follow(self.node, path)
             if isinstance(node, Number):
                 return [_stamp(value, ticks) for value in layout.read(messages, node).tolist()]
             parts = [_integer(node, names) for names in (("sec",), _FRACTIONS)]
@@ -159,6 +166,7 @@ class MessageCollector:
         self._first: dict[str, object] = {}  # message of each topic and frame
         # Layouts that were listed, of topics whose messages may hold other names.
         self._listed: dict[str, list[MessageLayout]] = {}
+        self._shapes: dict[str, set[Hashable]] = {}  # of listed messages without a layout
         self._count = 0
         self._media = MessageMedia(task)
         self._names = [
@@ -182,7 +190,7 @@ class MessageCollector:
     def _wants_media(self, topic: str) -> bool:
         return topic in self._media.names or any(map(_is_in(topic), self._media.names))
 
-    def _is_new(self, topic: str, data: bytes) -> bool:
+    def _is_new(self, topic: str, data: bytes, decoder: Decoder) -> bool:
         """Return whether a message may have names that are not stored yet, see `_show`.
 
         Later messages may hold other frames, or elements of other names.
@@ -191,6 +199,13 @@ class MessageCollector:
             return True
         if not self.lists_all or topic not in self._listed:
             return False
+        if decoder.shape is not None:
+            shape = decoder.shape(data)
+            shapes = self._shapes.setdefault(topic, set())
+            is_new = shape is None or shape not in shapes
+            if len(shapes) < MOST_LAYOUTS:
+                shapes.add(shape)
+            return is_new
         message = np.frombuffer(data, np.uint8)[np.newaxis]
         return not any(
             layout.size == len(data) and layout.matches(message)[0]
@@ -202,11 +217,11 @@ class MessageCollector:
         self._first.setdefault(topic, message)
         for frame_topic, part in _frames(topic, message):
             self._first.setdefault(frame_topic, part)
-            fields = _fields(part)
+            fields = field_names(part)
             earlier = self._field_names.get(frame_topic, [])
             names = [*earlier, *(f"{frame_topic}.{name}" for name in fields)]
             self._field_names[frame_topic] = list(dict.fromkeys(names))
-            if frame_topic != topic or any(map(_has_label, map(_path, fields))):
+            if frame_topic != topic or any(map(has_label, map(parse_path, fields))):
                 self._listed.setdefault(topic, [])
         if topic in self._listed and decoder.layout and len(self._listed[topic]) < MOST_LAYOUTS:
             with suppress(KeyError):
@@ -224,7 +239,10 @@ class MessageCollector:
             logged: time at which it was logged, ns.
             published: time at which it was published, ns; None: as logged.
         """
-        if self._is_new(topic, data) and (message := decoder.decode_or_none(data)) is not None:
+        if (
+            self._is_new(topic, data, decoder)
+            and (message := decoder.decode_or_none(data)) is not None
+        ):
             self._show(topic, message, data, decoder)
         if not self.wants(topic):
             return
@@ -309,22 +327,25 @@ class MessageCollector:
                 continue
             head = [message.order, _within(message.logged), _within(message.published)]
             values = content.take(part, self._task.ingest.ticks)
-            media = [self._media.take(n, _follow(part, path)) for n, path in content.media.items()]
+            media = [self._media.take(n, follow(part, path)) for n, path in content.media.items()]
             content.rows.append([*head, *values, *media])
 
     def _open(self, topic: str) -> _Topic:
         names = [name for name in self._names if name.startswith(f"{topic}.")]
         prefix = f"{topic}."
-        times = {name: name.removeprefix(prefix) for name in self._task.ingest.time}
+        compared = [HEADER] if self._is_default_clock else []
+        times = {name: name.removeprefix(prefix) for name in [*self._task.ingest.time, *compared]}
         clocks = {
-            name: _path(inside) for name, inside in times.items() if name not in {LOGGED, PUBLISHED}
+            name: parse_path(inside)
+            for name, inside in times.items()
+            if name not in {LOGGED, PUBLISHED}
         }
         media = {name: () for name in self._media.names if name == topic}
         media |= {
-            n: _path(n.removeprefix(prefix)) for n in self._media.names if n.startswith(prefix)
+            n: parse_path(n.removeprefix(prefix)) for n in self._media.names if n.startswith(prefix)
         }
         first = self._first.get(topic)
-        paths = {name: _by_label(first, _path(name.removeprefix(prefix))) for name in names}
+        paths = {name: name_indices(first, parse_path(name.removeprefix(prefix))) for name in names}
         opened = _Topic(paths, clocks, media)
         self._topics[topic] = opened
         return opened
@@ -360,12 +381,13 @@ class MessageCollector:
             if topic is None:
                 raise Unreadable(_no_number(channel, source.name))
             # Other publishers send elements of other names.
-            is_named = _has_label(self._topics[topic].paths[source.name])
+            is_named = has_label(self._topics[topic].paths[source.name])
             rows = topics[topic][source.name].is_not_null() | (not is_named)
             key = topic, rows.to_numpy().tobytes()
             if topic not in {name for name, _ in clocks}:
                 broken = self._topics[topic].broken
                 reasons += _undecoded_reasons(topics[topic], broken, channel)
+                reasons += self._pace_reasons(topics[topic], channel)
                 dropped += len(broken)
             if key not in clocks:
                 messages = topics[topic] if rows.all() else topics[topic].filter(rows)
@@ -398,14 +420,29 @@ class MessageCollector:
             raise Unreadable(*map(_no_message, mute))
         return topics
 
+    def _pace_reasons(self, topic: pl.DataFrame, channel: str) -> list[Reason]:
+        """Return a reason for a timestamp of the messages that the log's own times contradict."""
+        names = [*self._task.ingest.time, HEADER] if self._is_default_clock else []
+        odd = [n for n in names if _CLOCK.format(n) in topic.columns and not _is_paced(topic, n)]
+        return [_odd_pace(channel, odd[0], _pace(topic, odd[0]))] if odd else []
+
+    @property
+    def _is_default_clock(self) -> bool:
+        return self._task.ingest.time == Ingest().time
+
     def _clock(self, topic: pl.DataFrame, channel: str) -> pl.Series:
-        """Return the timestamps of a topic, Int64 ns: its first field in `ingest.time`."""
+        """Return the timestamps of a topic, Int64 ns: its first field in `ingest.time`.
+
+        A field that only the default names has to count the seconds of the log.
+        """
         names = self._task.ingest.time
         for name in names:
             column = _CLOCK.format(name)
             if column in topic.columns and topic[column].count():
+                if self._is_default_clock and not _is_paced(topic, name):
+                    continue
                 return topic[column]
-        if names != Ingest().time:
+        if not self._is_default_clock:
             raise Unreadable(_no_stamp(channel, names))
         return topic[_CLOCK.format(LOGGED)]
 
@@ -415,9 +452,9 @@ def _frames(topic: str, message: object) -> Iterator[tuple[str, object]]:
 
     A frame is named as in ROS 2, without the leading slash of ROS 1.
     """
-    transforms = _follow(message, ("transforms",))
+    transforms = element(message, "transforms")
     frames = [
-        _follow(transform, ("child_frame_id",))
+        element(transform, "child_frame_id")
         for transform in (transforms if isinstance(transforms, list | tuple) else [])
     ]
     if not frames or not all(isinstance(frame, str) and frame for frame in frames):
@@ -437,117 +474,20 @@ def _is_in(topic: str) -> Callable[[str], bool]:
     return lambda name: name.startswith((f"{topic}.", f"{topic}/"))
 
 
-def _path(name: str) -> Path:
-    """Split `field.sub[2]` into ("field", "sub", 2); the name of an element is a label."""
-    return tuple(
-        key or (int(element) if element.isdecimal() else _Label(element))
-        for key, element in _TOKEN.findall(name)
-    )
-
-
-def _has_label(path: Path) -> bool:
-    return any(isinstance(key, _Label) for key in path)
-
-
-def _by_label(message: object, path: Path) -> Path:
-    """Return a path with the indices of elements that a message names replaced by their names."""
-    named = list[str | int]()
-    for at, key in enumerate(path):
-        *around, listed = [_follow(message, path[:depth]) for depth in range(at + 1)]
-        labels = [*_labels(listed, around)] if isinstance(key, int) else []
-        named.append(labels[key] if isinstance(key, int) and key < len(labels) else key)
-    return tuple(named)
-
-
-def _labels(listed: Any, around: Sequence[object]) -> Mapping[str, int]:
-    """Return the positions of the elements of a list in a message by name; empty without names.
-
-    Structs have a `name` each. Other elements are named by as many texts, as `joint_names`, in the
-    closest of the structs around them.
-    """
-    if not isinstance(listed, list | tuple | np.ndarray) or not len(listed):
-        return {}
-    if _number(listed[0]) is None:
-        inside = _members(listed[0])
-        if "name" in inside:
-            return _positions(tuple(str(_follow(struct, ("name",))) for struct in listed))
-        # The points of a trajectory are no joints, but the numbers in each point are.
-        if any(_is_as_long(inner, listed) for inner in inside.values()):
-            return {}
-    texts = (
-        texts
-        for struct in reversed(around)
-        for key, texts in _members(struct).items()
-        if key.endswith(_NAMES) and _is_as_long(texts, listed) and texts is not listed
-    )
-    return _positions(tuple(map(str, next(texts, ()))))
-
-
-def _is_as_long(value: object, listed: Sized) -> bool:
-    return isinstance(value, list | tuple | np.ndarray) and len(value) == len(listed)
-
-
-@lru_cache
-def _positions(texts: tuple[str, ...]) -> Mapping[str, int]:
-    """Return the positions of texts that name elements; empty if one is no name, or repeats."""
-    labels: dict[str, int] = {
-        _Label(text): at
-        for at, text in enumerate(texts)
-        if not text.isdecimal() and _TOKEN.fullmatch(f"[{text}]")
-    }
-    return labels if len(labels) == len(texts) else {}
-
-
-def _members(value: object) -> Mapping[str, Any]:
-    """Return the fields of a part of a message; empty if it is no struct."""
-    if isinstance(value, Mapping):
-        return cast(Mapping[str, Any], value)
-    return {key: getattr(value, key) for key in getattr(value, "__dataclass_fields__", ())}
-
-
-def _follow(message: Any, path: Path) -> Any:
-    """Return the value at a path in a message, or None."""
-    around = list[object]()
-    for key in path:
-        at = key
-        if isinstance(key, _Label):
-            at = _labels(message, around).get(key, -1)
-        around.append(message)
-        if isinstance(at, int):
-            listed = isinstance(message, list | tuple | np.ndarray)
-            message = message[at] if listed and 0 <= at < len(message) else None
-        elif isinstance(message, Mapping):
-            message = message.get(at)
-        else:
-            there = at in getattr(message, "__dataclass_fields__", ())
-            message = getattr(message, at) if there else None
-    return message
-
-
 def _integer(node: Any, names: tuple[str, ...]) -> Number | None:
     """Return the position of the first integer among named fields of a part of a layout."""
     fields = [node.get(name) for name in names] if isinstance(node, dict) else []
     return next((f for f in fields if isinstance(f, Number) and "float" not in f.kind), None)
 
 
-def _number(value: object) -> float | None:
-    """Return a value as a number, None if it is none; an integer beyond float64 is infinite."""
-    if not isinstance(value, int | float | np.number | np.bool_):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return np.inf if value > 0 else -np.inf
-
-
 def _stamp(value: object, ticks: float) -> int | None:
     """Return a timestamp in ns, from seconds and a fraction, or from a number in ticks."""
-    seconds = _follow(value, ("sec",)) if value is not None else None
+    seconds = element(value, "sec") if value is not None else None
     if isinstance(seconds, int | np.integer):
-        parts = [_follow(value, (name,)) for name in _FRACTIONS]
+        parts = [element(value, name) for name in _FRACTIONS]
         fraction = next((part for part in parts if isinstance(part, int | np.integer)), 0)
         return _within(int(seconds) * NS + int(fraction))
-    number = _number(value)
+    number = to_number(value)
     if number is None or not np.isfinite(number):
         return None
     if ticks == NS and isinstance(value, int | np.integer):
@@ -559,27 +499,17 @@ def _within(stamp: int) -> int | None:
     return stamp if -_INT64 <= stamp < _INT64 else None
 
 
-def _fields(message: object) -> list[str]:
-    """Return the names of the numbers in a message, the first few of each array."""
-    names: list[str] = []
-    for name in _names(message, ""):
-        names.append(name)
-        if len(names) == SHOWN_FIELDS:
-            break
-    return names
+def _pace(topic: pl.DataFrame, name: str) -> float:
+    """Return the seconds of a timestamp in one second of the log; 1 if that is unclear."""
+    stamps = topic.select(_CLOCK.format(name), _CLOCK.format(LOGGED)).drop_nulls()
+    steps = np.diff(stamps.to_numpy().astype(np.float64), axis=0)
+    stamped, logged = steps[(steps >= 0.0).all(axis=1)].sum(axis=0)
+    is_clear = len(steps) >= PACE_FEWEST and stamped > 0.0 and logged > NS
+    return float(stamped / logged) if is_clear else 1.0
 
 
-def _names(value: object, name: str, around: Sequence[object] = ()) -> Iterator[str]:
-    if _number(value) is not None:
-        yield name
-    elif isinstance(value, list | tuple | np.ndarray):
-        keys = _labels(value, around) or range(SHOWN_ELEMENTS)
-        for key, inner in zip(keys, value, strict=False):
-            yield from _names(inner, f"{name}[{key}]", around)
-    else:
-        for key, inner in _members(value).items():
-            if not key.startswith("__"):
-                yield from _names(inner, f"{name}.{key}" if name else key, (*around, value))
+def _is_paced(topic: pl.DataFrame, name: str) -> bool:
+    return PACES[0] < _pace(topic, name) < PACES[1]
 
 
 def _undecoded_reasons(topic: pl.DataFrame, broken: list[int], channel: str) -> list[Reason]:
@@ -597,6 +527,18 @@ def _undecoded_reasons(topic: pl.DataFrame, broken: list[int], channel: str) -> 
             fix="nothing to do: these messages are left out",
         )
     ]
+
+
+def _odd_pace(channel: str, name: str, pace: float) -> Reason:
+    return reason(
+        "pace",
+        "every message",
+        f"{name!r} rises by {pace:.3g} s in each second of the log, whose times are used",
+        channel=channel,
+        expected="1 s, unless it has another unit, or the robot was simulated or played back",
+        fix=f"name it at `ingest.time`, with its `ingest.time_unit`, if the motion follows it: "
+        f"{name}; else nothing to do",
+    )
 
 
 def _no_message(topic: str) -> Reason:

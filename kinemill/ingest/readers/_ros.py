@@ -1,7 +1,7 @@
 """ROS messages, decoded by the type definitions in their own log (rosbags)."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -25,10 +25,13 @@ class Decoder:
     Args:
         decode: returns the message in its bytes; raises `Undecodable`.
         layout: returns the layout of a message that can be decoded; None: the encoding has none.
+        shape: returns a key that only messages with the same fields and texts share, None if it is
+            not clear; used where there is no layout.
     """
 
     decode: Callable[[bytes], object]
     layout: Callable[[bytes], MessageLayout] | None = None
+    shape: Callable[[bytes], Hashable | None] | None = None
 
     def decode_or_none(self, data: bytes) -> object:
         """Return a message, or None if it cannot be decoded."""

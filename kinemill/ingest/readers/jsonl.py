@@ -21,7 +21,7 @@ from kinemill.ingest.readers._episodes import split_episodes
 from kinemill.ingest.readers._lerobot_meta import dataset_of
 from kinemill.ingest.readers._limits import check_keys, check_lines, parse_json
 from kinemill.ingest.readers._long_table import may_be_long, widen
-from kinemill.ingest.readers._nested import read_table
+from kinemill.ingest.readers._nested import flat, read_table
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -40,7 +40,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     """
     try:
         whole, bad = _table(path)
-        if may_be_long(whole.columns, task):
+        if may_be_long(list(dict.fromkeys([*whole.columns, *flat(whole).columns])), task):
             whole = whole if (wide := widen(whole)) is None else wide
         log = read_table(whole, task)
     except _DAMAGE as error:

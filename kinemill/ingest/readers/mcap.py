@@ -6,6 +6,7 @@ of a robot that lost power is usable as far as it was written.
 
 import io
 import json
+import re
 import struct
 from collections import Counter
 from contextlib import suppress
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason
+from kinemill.ingest.raw import About, RawLog, Reader, Reason, Unreadable, reason
 from kinemill.ingest.readers._attributes import texts
 from kinemill.ingest.readers._chunks import (
     CHANNEL,
@@ -36,6 +37,7 @@ from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 METADATA = 0x0C  # opcode: a name, and texts by key
+_TEXT = re.compile(rb'"[^"]*"')
 _MESSAGE = struct.Struct("<HIQQ")  # channel, sequence, log time and publish time in ns
 
 
@@ -143,7 +145,7 @@ def _take_channel(payload: bytes, state: _State) -> None:
     schema = state.schemas.get(channel.schema_id)
     try:
         if channel.message_encoding == "json":
-            state.decoders[channel.id] = Decoder(_from_json)
+            state.decoders[channel.id] = Decoder(_from_json, shape=_shape)
         elif needs_decoder and schema and schema.encoding in FORMATS:
             definition = schema.data.decode(errors="replace")
             state.decoders[channel.id] = decoder(schema.name, schema.encoding, definition)
@@ -161,6 +163,11 @@ def _from_json(data: bytes) -> object:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise Undecodable(str(error)) from error
+
+
+def _shape(data: bytes) -> tuple[bytes, int] | None:
+    """Return the keys and texts of a JSON message, and its number of commas; None with escapes."""
+    return None if b"\\" in data else (b"".join(_TEXT.findall(data)), data.count(b","))
 
 
 def _take_message(payload: bytes, state: _State) -> None:
@@ -228,6 +235,30 @@ def _attributes(path: Path) -> dict[str, str]:
     return texts(pairs)
 
 
+def _about(path: Path) -> About:
+    """Return the topics of other encodings, with reasons; those of a cut file are not listed."""
+    encodings = dict[int, str]()
+    left_out = dict[str, str]()
+    with suppress(Damaged, struct.error, ValueError):  # `read` reports it
+        for record in definitions(path):
+            if record.opcode == SCHEMA:
+                schema = _parsed("Schema", record.payload)
+                encodings[schema.id] = schema.encoding
+                continue
+            channel = _parsed("Channel", record.payload)
+            is_ros = encodings.get(channel.schema_id) in FORMATS
+            if channel.message_encoding != "json" and not is_ros:
+                form = f"holds {channel.message_encoding!r} messages, which are not read"
+                left_out[channel.topic] = form
+    return About(left_out=left_out)
+
+
 READERS.register("mcap")(
-    Reader((".mcap",), lambda head: head.startswith(MAGIC), read, attributes=_attributes)
+    Reader(
+        (".mcap",),
+        lambda head: head.startswith(MAGIC),
+        read,
+        attributes=_attributes,
+        about=_about,
+    )
 )

@@ -191,3 +191,31 @@ def test_several_clocks_beside_the_value_leave_a_table_long(write, task):
     header = "elapsed time,receive time,header.stamp,topic,value"
     path = write("a.csv", lines(sorted(rows, key=lambda row: row[3]), header))
     assert columns(csv.read(path, with_ingest(task, time=["elapsed time"]))) == WIDE
+
+
+def test_json_messages_are_told_apart_by_their_type_or_topic(tmp_path):
+    """`mavlogdump` has the type and the time in a struct; rosbridge stamps in the messages."""
+    mavlink = list[dict[str, object]]()
+    ros = list[dict[str, object]]()
+    for at in (0.02 * k for k in range(300)):
+        for delay, kind, field in ((0.0, "ATT", "Roll"), (90e-6, "RCOU", "C1")):
+            meta = {"type": kind, "timestamp": 1.7e9 + at + delay}
+            value = float(np.sin(at + len(kind)))
+            mavlink.append(
+                {"meta": meta, "data": {"TimeUS": round(1e6 * (at + delay)), field: value}}
+            )
+            stamp = {"sec": 1_700_000_000 + int(at), "nanosec": round(1e9 * (at % 1.0 + delay))}
+            message = {"header": {"stamp": stamp}, "twist": {"linear": {"x": value}}}
+            topic = "/cmd_vel" if kind == "RCOU" else "/odom"
+            ros.append({"op": "publish", "topic": topic, "msg": message})
+    roles = {
+        "ATT.data.Roll": "state", "RCOU.data.C1": "action",
+        "/odom.msg.twist.linear.x": "state", "/cmd_vel.msg.twist.linear.x": "action",
+    }  # fmt: skip
+    for name, rows in (("mavlink", mavlink), ("ros", ros)):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        draft = build("drafted", path)
+        found = {column.guess.name: column.role for column in draft.columns}
+        assert len(found) == 2, draft.left_out
+        assert found.items() <= roles.items()

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import zstandard
 from mcap.reader import make_reader
-from mcap.writer import CompressionType, IndexType
+from mcap.writer import CompressionType, IndexType, Writer
 
-from kinemill.draft.schema_inference import empty_task
+from kinemill.draft.schema_inference import empty_task, survey
+from kinemill.errors import BadLog
 from kinemill.ingest.raw import Header, Unreadable
 from kinemill.ingest.readers.mcap import read
 from kinemill.ingest.tracks import make_tracks
@@ -77,6 +78,24 @@ def test_stamps_of_a_field_are_in_the_unit_that_the_task_says(tmp_path, arm):
     with pytest.raises(Unreadable, match="its topic has no stamp 'clock'"):
         read(path, timed_by(arm, "clock"))
     assert read(path, timed_by(arm, "clock", "log_time")).signals["angle"].time[0] == 0
+
+
+def test_timestamp_that_the_log_contradicts_is_not_the_clock_and_named(tmp_path, arm):
+    """The fields of PX4 count us; the stamps of a simulation at half speed are no log times."""
+    messages = [
+        (topic, at, {**message, "timestamp": (at - START) // 1000}) for topic, at, message in run()
+    ]
+    log = read(write_mcap(tmp_path / "px4.mcap", messages), arm)
+    assert log.signals["angle"].time[1] == START + 10_000_000
+    assert {item["check"] for item in log.reasons} == {"pace"}
+    assert "'timestamp' rises by 1e+06 s in each second" in log.reasons[0]["found"]
+    simulated = [
+        (topic, at, {**message, "header": {"stamp": {"sec": 3, "nsec": (at - START) // 2}}})
+        for topic, at, message in run()
+    ]
+    log = read(write_mcap(tmp_path / "simulated.mcap", simulated), arm)
+    assert "'header.stamp' rises by 0.5 s" in log.reasons[0]["found"]
+    assert read(tmp_path / "simulated.mcap", timed_by(arm, "header.stamp")).reasons == []
 
 
 def test_a_message_without_the_field_is_a_missing_value(tmp_path, arm):
@@ -204,3 +223,15 @@ def test_every_frame_of_a_log_is_listed(tmp_path):
     assert header.value.names == [
         f"/tf/{frame}.transform.translation.x" for frame in ("base", "odom", "wheel")
     ]
+
+
+def test_topics_of_other_encodings_are_named(tmp_path):
+    path = tmp_path / "a.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        schema = writer.register_schema("foxglove.Log", "protobuf", b"")
+        writer.add_message(writer.register_channel("/log", "protobuf", schema), 1, b"", 1)
+        writer.finish()
+    with pytest.raises(BadLog, match="/log holds 'protobuf' messages, which are not read"):
+        survey(path)

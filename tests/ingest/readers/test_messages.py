@@ -7,8 +7,10 @@ import pytest
 
 from kinemill.draft.schema_inference import empty_task
 from kinemill.ingest.raw import Header
+from kinemill.ingest.readers import _message_fields, _messages
 from kinemill.ingest.readers._messages import MessageCollector
 from kinemill.ingest.readers._ros import Decoder, decoder
+from kinemill.ingest.readers.mcap import _shape
 from tests.conftest import learning_task
 from tests.ingest.messages import ros_types
 
@@ -86,3 +88,15 @@ def test_names_beside_around_or_inside_elements_name_them(message, names):
     listed = [f"/t.{name}" for name in names]
     assert names_in([data], Decoder(json.loads)) == listed
     assert collect(list(enumerate(listed)), [data], Decoder(json.loads))[0].values[0] == 1.0
+
+
+def test_names_of_json_messages_are_listed_once_per_shape(monkeypatch):
+    """Listing the names of each message takes longer than decoding it."""
+    calls = list[object]()
+    monkeypatch.setattr(_messages, "field_names", lambda part: calls.append(part) or names(part))
+    names = _message_fields.field_names
+    orders = ["ab", "ab", "ba", "ab", "cd", "cd"]
+    messages = [json.dumps({"names": [*o], "q": [1.0, 2.0]}).encode() for o in orders]
+    decode = Decoder(json.loads, shape=_shape)
+    assert names_in(messages, decode) == ["/t.q[a]", "/t.q[b]", "/t.q[c]", "/t.q[d]"]
+    assert len(calls) == 4
