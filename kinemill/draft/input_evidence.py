@@ -28,6 +28,7 @@ from kinemill.draft.constants import (
     INPUT_MOST_JUMPS,
     INPUT_PREDICTABLE,
     INPUT_SETTLED,
+    INPUT_SPREAD,
     OPTIONAL_RIDGE,
 )
 from kinemill.draft.optional_columns import held_out_errors
@@ -87,7 +88,7 @@ def controller_outputs(table: Table) -> set[str]:
     A controller answers a step of its set point in the same row or the next one; what it controls
     needs time.
     """
-    guesses = {name: guess(name) for name in table.values}
+    guesses = {name: guess(name, table.labels.get(name, "")) for name in table.values}
     references = [name for name, meaning in guesses.items() if meaning.what == "reference"]
     return {
         name
@@ -103,11 +104,11 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
 
     A set point is held, another column settles at it, and a controller's output jumps with it.
     """
-    guesses = {name: guess(name) for name in table.values}
+    guesses = {name: guess(name, table.labels.get(name, "")) for name in table.values}
     candidates = [
         name
         for name, meaning in guesses.items()
-        if meaning.role == "action" or _may_be_output(meaning)
+        if meaning.role == "action" or (meaning.role and _may_be_output(meaning))
     ]
     set_points = dict[str, tuple[str, str]]()
     for name, (_, reference) in table.values.items():
@@ -155,6 +156,13 @@ def _jumps_of(values: Floats) -> NDArray[np.intp]:
     jumps = np.flatnonzero(np.diff(values) != 0.0)
     is_held = INPUT_FEWEST_JUMPS <= len(jumps) <= INPUT_MOST_JUMPS * len(values)
     return jumps if is_held else jumps[:0]
+
+
+def is_held(values: Floats) -> bool:
+    """Return whether a column (n,) changes by jumps only, and not by the last digit of its text."""
+    steps = np.abs(np.diff(values))
+    jumps = steps[_jumps_of(values)]
+    return len(jumps) > 0 and bool(np.median(jumps) > INPUT_SPREAD * np.nanstd(values))
 
 
 def _settles(reference: Floats, values: Floats) -> bool:

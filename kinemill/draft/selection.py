@@ -9,10 +9,17 @@ import numpy as np
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import rotation_elements
 from kinemill.draft.constants import COMPARED_LOGS, OPTIONAL_GAIN, SELECTION_MOSTLY
-from kinemill.draft.input_evidence import controller_outputs, find_set_points
+from kinemill.draft.input_evidence import controller_outputs, find_set_points, is_held
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import error_reduction
-from kinemill.draft.rules import OBSERVATIONS, copies_in, facts_of, left_out_reason, status_columns
+from kinemill.draft.rules import (
+    OBSERVATIONS,
+    computed_columns,
+    copies_in,
+    facts_of,
+    left_out_reason,
+    status_columns,
+)
 from kinemill.draft.table import Reason, Samples, Table
 from kinemill.ingest.name_heuristics import (
     ACTUATORS,
@@ -72,7 +79,10 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
         unused = status_columns(tables) | unused
     outputs = set[str]()
     for table in [] if is_policy else tables[:COMPARED_LOGS]:
-        for name, (output, why) in find_set_points(table).items():
+        computed = computed_columns(table)
+        unused |= computed
+        rest = replace(table, values={n: v for n, v in table.values.items() if n not in computed})
+        for name, (output, why) in find_set_points(rest).items():
             unused = {**unused, name: Reason(why, "set point")}
             outputs.add(output)
     copies = copies_in(tables)
@@ -278,7 +288,7 @@ def _choose(
     left_out |= {item.name: why for item in facts if (why := left_out_reason(item))}
     guesses = [_with_stated_unit(item.meaning, table) for item in facts if item.name not in unused]
     guesses = _doubted_readings(_with_cell_currents(_with_set_commands(guesses)))
-    measured = _measured(guesses)
+    measured = _measured(guesses, table)
     followed = _followed(guesses) if instead.get("reference") == "action" else set[str]()
     for column in sorted(guesses, key=lambda item: item.preference):
         # Unknown columns without other words are separate quantities.
@@ -348,7 +358,10 @@ def _with_set_commands(guesses: list[Guess]) -> list[Guess]:
 def _with_cell_currents(guesses: list[Guess]) -> list[Guess]:
     """Return guesses in which the current of a cell is the action, and its voltage follows."""
     actions = [column for column in guesses if column.role == "action"]
-    is_cell = any(_words(column) & {"capacity", "soc"} for column in guesses)
+    is_cell = any(
+        _words(column) & {"capacity", "soc"} or (column.unit == "V" and "cell" in _words(column))
+        for column in guesses
+    )
     if not is_cell or any(a.unit not in {"A", "V"} or _is_commanded(a) for a in actions):
         return guesses
     return [
@@ -375,9 +388,10 @@ def _doubted_readings(guesses: list[Guess]) -> list[Guess]:
 def _acts(column: Guess) -> bool:
     """Return whether a set point acts on the plant: an effort, an actuator, a frequency."""
     unit = column.unit
-    units = (*EFFORTS, "Hz") if not _words(column) & VELOCITY else EFFORTS
-    has_unit = unit is not None and any(has_same_dimension(unit, effort) for effort in units)
-    return bool(_words(column) & (EFFORT | ACTUATORS | STEERED | {"frequency"})) or has_unit
+    has_unit = unit is not None and any(has_same_dimension(unit, effort) for effort in EFFORTS)
+    is_frequency = unit in _FREQUENCIES and not _words(column) & VELOCITY
+    is_named = bool(_words(column) & (EFFORT | ACTUATORS | STEERED | {"frequency"}))
+    return is_named or has_unit or is_frequency
 
 
 def _with_stated_unit(column: Guess, table: Table) -> Guess:
@@ -420,14 +434,18 @@ def _meaning_of(unit: str | None) -> str | None:
     return "position" if is_place else next(rates, None)
 
 
-def _measured(guesses: list[Guess]) -> set[str]:
+def _measured(guesses: list[Guess], table: Table) -> set[str]:
     """Return the currents and forces that are not actions, because another column is one."""
     actions = [column for column in guesses if column.role == "action"]
-    measured = {a.name for a in actions if _is_current(a) and not _is_commanded(a)}
+    currents = {a.name for a in actions if _is_current(a) and not _is_commanded(a)}
+    forces = {a.name for a in actions if a.unit == "N" and not _is_commanded(a)}
+    # A current acts by a force, and follows from anything else that acts.
+    follows = forces if len(currents | forces) == len(actions) else currents
+    measured = _responses(actions, table) or follows
     if any(_is_modulated(action) for action in actions):
         measured |= {a.name for a in actions if _words(a) & COMMAND & LOADS or a.rule == "unit"}
         measured |= {action.name for action in actions if action.unit == "V"}
-    if any(_is_commanded(action) or action.unit == "percent" for action in actions):
+    if any(_is_commanded(a) or a.unit == "percent" or _is_valve(a) for a in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND == {"force"}}
     observed = {action.name for action in actions if _group(action.name) in OBSERVATIONS}
     measured |= observed if len(observed) < len(actions) else set()
@@ -438,11 +456,34 @@ def _measured(guesses: list[Guess]) -> set[str]:
     # T_in is not inflow but inside, next to a setpoint of T.
     controlled = {f"{column.family} in" for column in guesses if column.what == "reference"}
     measured |= {action.name for action in actions if action.family in controlled}
-    if any(_words(action) & EXPLICIT for action in actions):
-        measured |= {a.name for a in actions if _words(a) & READ and not _is_commanded(a)}
     unnamed = [action for action in actions if not _is_commanded(action)]
+    if len(unnamed) < len(actions):
+        measured |= {a.name for a in unnamed if _words(a) & READ or a.rule == "unit"}
     measured |= {column.name for column in unnamed if _quantities(column) & commanded}
     return measured if len(measured) < len(actions) else set()
+
+
+def _responses(actions: list[Guess], table: Table) -> set[str]:
+    """Return measured efforts that vary while those of another unit are held.
+
+    A cycler holds the current of a cell, and its voltage follows.
+    """
+    efforts = dict[str, list[Guess]]()
+    for action in actions:
+        if not _is_commanded(action) and action.unit in EFFORTS:
+            efforts.setdefault(action.unit, []).append(action)
+    held = {
+        unit: {is_held(table.values[a.name][1]) for a in columns}
+        for unit, columns in efforts.items()
+    }
+    if {True} not in held.values():
+        return set()
+    return {a.name for unit, columns in efforts.items() if held[unit] == {False} for a in columns}
+
+
+def _is_valve(action: Guess) -> bool:
+    """Return whether an action moves a valve, whose cylinder has a measured force."""
+    return bool(_words(action) & {"valve", "valves"})
 
 
 def _is_modulated(action: Guess) -> bool:
@@ -469,7 +510,9 @@ def _followed(guesses: list[Guess]) -> set[str]:
     """Return references of motions next to those of forces, which act on the robot."""
     references = [column for column in guesses if column.what == "reference"]
     motions = {
-        reference.name for reference in references if _words(reference) & (POSITION | VELOCITY)
+        reference.name
+        for reference in references
+        if _words(reference) & (POSITION | VELOCITY) or _meaning_of(reference.unit)
     }
     return motions if len(motions) < len(references) else set()
 

@@ -185,8 +185,10 @@ _COMMENTS = {"raw", "cmd", "left", "meas", "est", "ref", "set", "act", "abs", "r
              "fl", "fr", "rl", "rr", "x", "y", "z", "max", "filt", "opt", "new", "old"}  # fmt: skip
 # qDDot is the acceleration next to qDot; KUKA writes Ist and Soll of axes in these words;
 # i_q is the current of a motor along its q axis.
-_COMPACT = (r"(?i)(?<![a-z])([ivu][abcdq]|[a-z])(soll|ref|set|cmd|des|act|meas|fbk"
-            r"|(?<![dlh])ist)(?![a-z])")  # nsoll, iqref; no dist, list or hist
+_COMPACT = (
+    r"(?i)(?<![a-z])([ivu][abcdq]|[a-z])(soll|ref|set|cmd|des|act|meas|fbk"
+    r"|(?<![dlh])ist)(?![a-z])"
+)  # nsoll, iqref; no dist, list or hist
 _SPELLED = {
     r"St(ee)?rg?Whl": "steering_wheel", r"\bSP_INT\b": "setpoint", r"\bPV_IN\b": "measured",
     r"\bScaledInput\b": "measured",

@@ -24,7 +24,7 @@ _TERMS = {
     "flow": "durchfluss volumenstrom debit caudal vazao portata debiet",
     "level": "fullstand pegel niveau nivel livello poziom niva",
     "current": "strom courant corriente corrente stroom prad",
-    "voltage": "spannung tensao tensione spanning napiecie",
+    "voltage": "spannung tensao tensione voltaje spanning napiecie",
     "force": "kraft fuerza forca forza kracht sila",
     "torque": "drehmoment moment torsion couple coppia koppel momento par vridmoment torq",
     "command": "stellgrosse stellwert stellgrad stellsignal befehl commande comando mando comandi "
@@ -59,6 +59,9 @@ _TERMS = {
     "stroke": "hub course corsa carrera curso slag",
     "distance": "entfernung abstand strecke distancia distanza afstand",
     "energy": "energie energia",
+    "capacity": "kapazitat capacite capacidad capacidade capacita",
+    "soc": "ladezustand",
+    "cell": "zell zelle celda celula cellule cella",
     "power": "leistung puissance potencia potenza vermogen",
 }
 _ENGLISH = {term: word for word, terms in _TERMS.items() for term in terms.split()}
