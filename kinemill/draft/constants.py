@@ -113,6 +113,10 @@ INPUT_AT_ONCE = 0.5  # least such reduction by the input's value in the predicte
 # Relative squared error from the own past, below which it cannot be reduced.
 INPUT_PREDICTABLE = 1e-5
 INPUT_MOST_COLUMNS = 12
+# Of simulated plants with set points: what actions leave of a state, relative to its changes, and
+# the least reduction by a command of it. An outer set point reduces less than half.
+INPUT_LEFT = 5e-3
+INPUT_COMMANDS = 0.8
 INPUT_FEWEST_JUMPS = 3
 INPUT_SETTLED = 0.5  # distance from a set point before its jumps, relative to its spread
 INPUT_SPREAD = 0.2  # least usual jump of a held column, relative to its spread

@@ -24,6 +24,7 @@ from kinemill.draft.constants import (
     INPUT_INDEPENDENT,
     INPUT_JUMP,
     INPUT_LAGS,
+    INPUT_LEFT,
     INPUT_MOST_COLUMNS,
     INPUT_MOST_JUMPS,
     INPUT_PREDICTABLE,
@@ -130,6 +131,36 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
             why = f"the set point: {settled[0]} settles at it, {jumping[0]} jumps with it"
             set_points[name] = (jumping[0], why)
     return set_points
+
+
+def gain_of_command(
+    table: Table, name: str, states: list[str], actions: list[str]
+) -> tuple[float, str]:
+    """Return how much a command reduces what other actions leave of a state, and that state.
+
+    The next change of each state is predicted from the past of all, and from the actions in the
+    predicted row. The set point of a loop whose output is among the actions reduces nothing.
+
+    Returns:
+        The largest relative reduction of the squared error of a state, and the state; 0 and "" if
+        nothing is left, or the columns cannot be compared.
+    """
+    names = [*states, *actions, name]
+    series = [table.values[column][1][:COMPARED_ROWS] for column in names]
+    if len(names) > INPUT_MOST_COLUMNS or len({len(values) for values in series}) > 1:
+        return 0.0, ""
+    scaled = _standard(np.stack(series, axis=1))
+    rows = len(scaled) - INPUT_LAGS
+    if rows < 20 * INPUT_LAGS:
+        return 0.0, ""
+    past = [_past(column, rows) for column in scaled.T]
+    present = scaled[INPUT_LAGS:, len(states) : -1]
+    changes = (scaled[INPUT_LAGS:] - scaled[INPUT_LAGS - 1 : -1])[:, : len(states)]
+    without = np.column_stack([*past[:-1], present, np.ones(rows)])
+    errors = [held_out_errors(x, changes) for x in (without, np.column_stack([without, past[-1]]))]
+    is_left = errors[0] ** 2 > INPUT_LEFT * changes.var(axis=0)
+    gains = np.where(is_left, 1.0 - (errors[1] / np.maximum(errors[0], 1e-12)) ** 2, 0.0)
+    return float(gains.max()), states[int(gains.argmax())]
 
 
 def _may_be_output(meaning: Guess) -> bool:

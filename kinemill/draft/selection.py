@@ -8,8 +8,19 @@ import numpy as np
 
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import rotation_elements
-from kinemill.draft.constants import COMPARED_LOGS, OPTIONAL_GAIN, SELECTION_MOSTLY
-from kinemill.draft.input_evidence import controller_outputs, find_set_points, is_held
+from kinemill.draft.constants import (
+    COMPARED_LOGS,
+    INPUT_COMMANDS,
+    INPUT_INDEPENDENT,
+    OPTIONAL_GAIN,
+    SELECTION_MOSTLY,
+)
+from kinemill.draft.input_evidence import (
+    controller_outputs,
+    find_set_points,
+    gain_of_command,
+    is_held,
+)
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import error_reduction
 from kinemill.draft.rules import (
@@ -20,7 +31,7 @@ from kinemill.draft.rules import (
     left_out_reason,
     status_columns,
 )
-from kinemill.draft.table import Reason, Samples, Table
+from kinemill.draft.table import Reason, Samples, Table, rule_of
 from kinemill.ingest.name_heuristics import (
     ACTUATORS,
     ASIDE,
@@ -59,7 +70,10 @@ MODULATED = {"pwm", "duty", "throttle"}
 PULSES = {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
-JUMPS = "inferred the output of a controller: it jumps with the set point"
+JUMPS = Reason(
+    "inferred the output of a controller: it jumps with the set point", "controller output"
+)
+OUTER = "a command of an outer loop, by the data: the other actions follow it"
 MOST_MISSING = 5  # columns that a log lacks
 CONSTANT = Reason("never changes", "constant")
 
@@ -77,29 +91,73 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     unused: dict[str, str] = dict.fromkeys(_constant_columns(tables), CONSTANT)
     if not is_policy:
         unused = status_columns(tables) | unused
-    outputs = set[str]()
+    outputs = dict[str, str]()
     for table in [] if is_policy else tables[:COMPARED_LOGS]:
         computed = computed_columns(table)
         unused |= computed
         rest = replace(table, values={n: v for n, v in table.values.items() if n not in computed})
         for name, (output, why) in find_set_points(rest).items():
             unused = {**unused, name: Reason(why, "set point")}
-            outputs.add(output)
+            outputs[output] = JUMPS
     copies = copies_in(tables)
-    choices = [_choose(table, {}, unused, set(), copies) for table in tables]
+    choices = [_choose(table, {}, unused, {}, copies) for table in tables]
     roles = {column.role for selected, _ in choices for column in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
     if "action" in roles:
-        outputs = set[str]()
+        outputs = {}
     else:
-        outputs = outputs.union(*(controller_outputs(table) for table in tables[:COMPARED_LOGS]))
+        for table in tables[:COMPARED_LOGS]:
+            outputs |= dict.fromkeys(controller_outputs(table), JUMPS)
     if "action" not in roles and not outputs:
         instead |= {"reference": "action"}
     elif is_policy:
         instead |= {"reference": "observation"}
     if instead or outputs:
         choices = [_choose(table, instead, unused, outputs, copies) for table in tables]
-    return [_observed(*choice) for choice in choices] if is_policy else choices
+    if is_policy:
+        return [_observed(*choice) for choice in choices]
+    acting, outer = _tried_commands(tables, choices, copies)
+    if not acting and not outer:
+        return choices
+    return [_choose(table, instead, unused | outer, outputs | acting, copies) for table in tables]
+
+
+def _tried_commands(
+    tables: list[Table], choices: list[Choice], copies: dict[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the set points that act by the data, and the commands that other actions carry out.
+
+    A set point acts if no output of its loop is logged: what a state does follows from it, and not
+    from the actions. A command of a motion is that of an outer loop if it adds nothing to the
+    command of an effort, and one that equals a set point to the output of the inner loop.
+    """
+    acting = dict[str, str]()
+    outer = dict[str, str]()
+    for table, (selected, unused) in list(zip(tables, choices, strict=True))[:COMPARED_LOGS]:
+        states = [column.name for column in selected.values() if column.role == "state"]
+        actions = [column for column in selected.values() if column.role == "action"]
+        names = [action.name for action in actions]
+        if not states or not actions:
+            continue
+        for name in [name for name, why in unused.items() if why == PLANNED]:
+            gain, state = gain_of_command(table, name, states, names)
+            if gain > INPUT_COMMANDS:
+                why = f"inferred a command: {state} follows it, and no other action"
+                acting[name] = Reason(why, "response")
+        repeated = {copies[name] for name in copies if guess(name).what == "reference"}
+        efforts = {action.name for action in actions if _acts(action) and _is_commanded(action)}
+        for name in [a.name for a in actions if a.name in repeated or _is_motion(a)]:
+            rest = [other for other in names if other != name]
+            if (efforts - {name} or name in repeated) and rest:
+                gain, _ = gain_of_command(table, name, states, rest)
+                outer |= {name: Reason(OUTER, "reference")} if gain < INPUT_INDEPENDENT else {}
+    return acting, outer
+
+
+def _is_motion(action: Guess) -> bool:
+    """Return whether an action is the command of a position or a velocity, and of no effort."""
+    words = _words(action)
+    return bool(words & EXPLICIT and words & (POSITION | VELOCITY)) and not _acts(action)
 
 
 def _observed(selected: dict[str, Guess], unused: dict[str, str]) -> Choice:
@@ -270,7 +328,7 @@ def _choose(
     table: Table,
     instead: dict[str, str],
     unused: dict[str, str],
-    outputs: set[str],
+    outputs: dict[str, str],
     copies: dict[str, str],
 ) -> Choice:
     """Choose the best variant of each quantity of a log; return reasons for the others.
@@ -279,7 +337,7 @@ def _choose(
         table: the log.
         instead: roles of columns that are selected otherwise than by name.
         unused: columns that are not channels in any log, with reasons.
-        outputs: columns that are the output of a controller by the data.
+        outputs: columns that are actions by the data, such as outputs of a controller, and why.
         copies: columns that repeat another one, and that.
     """
     selected: dict[str, Guess] = {}
@@ -305,7 +363,7 @@ def _choose(
             why = Reason(f"another reading of {selected[family].name}", "reading")
             left_out[column.name] = why
         else:
-            doubt = JUMPS if column.name in outputs else column.doubt
+            doubt = outputs.get(column.name, column.doubt)
             selected[family] = replace(column, role=role, doubt=doubt, rule=rule)
     order = list(table.values)
     return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), left_out
@@ -316,11 +374,11 @@ def _role(
     instead: dict[str, str],
     measured: set[str],
     followed: set[str],
-    outputs: set[str],
+    outputs: dict[str, str],
 ) -> tuple[str | None, str]:
     """Return the role of a column in its log, and the rule that decided."""
     if column.name in outputs:
-        return "action", "controller output"
+        return "action", rule_of(outputs[column.name])
     if column.name in measured:
         return "state", "measured command"
     if column.name in followed:

@@ -52,7 +52,8 @@ _TERMS = {
     "feedback": "ruckmeldung",
     "output": "ausgang sortie saida salida uscita uitgang",
     "input": "eingang entree entrada ingresso ingang",
-    "error": "fehler abweichung regelabweichung regeldifferenz schleppabstand ecart erreur erro errore fout",
+    "error": "fehler abweichung regelabweichung regeldifferenz schleppabstand ecart erreur erro "
+    "errore fout",
     "latitude": "breitengrad latitud latitudine breedtegraad",
     "longitude": "langengrad longitud longitudine lengtegraad",
     "odometer": "kilometerstand zahlerstand",
