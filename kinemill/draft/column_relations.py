@@ -61,15 +61,15 @@ def find_differences(
     if not errors:
         return {}
     columns = np.stack([*rows.values()])
-    alone = _shares(columns, columns[errors])
-    few = columns[:, :: RELATION_ROWS // RELATION_EXCLUDING]  # exclude most pairs
+    single = _shares(columns, columns[errors])
+    subset = columns[:, :: RELATION_ROWS // RELATION_EXCLUDING]  # exclude most pairs
     pairs = dict[str, tuple[str, str]]()
     for first in (order.index(name) for name in references if name in rows):
-        for second, at in np.argwhere(_shares(few[first] - few, few[errors]) > EXCLUDING):
+        for second, at in np.argwhere(_shares(subset[first] - subset, subset[errors]) > EXCLUDING):
             error = errors[at]
-            apart = columns[first] - columns[[second]]
-            is_alone = max(alone[first, at], alone[second, at]) > SAME  # it tracks its reference
-            if not is_alone and _shares(apart, columns[[error]])[0, 0] > SAME:
+            difference = columns[first] - columns[[second]]
+            is_alone = max(single[first, at], single[second, at]) > SAME  # it tracks its reference
+            if not is_alone and _shares(difference, columns[[error]])[0, 0] > SAME:
                 pairs[order[error]] = (order[first], order[second])
     return pairs
 

@@ -142,8 +142,8 @@ def gain_of_command(
     predicted row. The set point of a loop whose output is among the actions reduces nothing.
 
     Returns:
-        The largest relative reduction of the squared error of a state, and the state; 0 and "" if
-        nothing is left, or the columns cannot be compared.
+        The largest relative reduction of the squared error of a state, 0 if nothing is left, and
+        the state; "" if the columns cannot be compared.
     """
     names = [*states, *actions, name]
     series = [table.values[column][1][:COMPARED_ROWS] for column in names]

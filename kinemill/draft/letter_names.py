@@ -29,6 +29,7 @@ from kinemill.ingest.name_heuristics import (
     unit_text,
     without_brackets,
 )
+from kinemill.ingest.terms import TAGS
 
 # Rates and velocities in the frame of a vehicle, by their usual letters in aerospace and at sea.
 _BODY_RATES = {"p": "roll_rate", "q": "pitch_rate", "r": "yaw_rate"}
@@ -42,7 +43,7 @@ _REFERENCE_LETTERS = "gdrsc"  # goal, desired, reference, setpoint, commanded
 # Last words of what a loop measures and commands, next to a name that ends with a set point.
 _LOOP = {"act": "measured", "input": "measured", "output": "command"}
 # Names of what a loop controls, next to its set point SP or SV and its process value PV.
-_TAGS = dict.fromkeys(("co", "mv", "op", "cv", "out", "output"), "command")
+_TAGS = TAGS | dict.fromkeys(("co", "out", "output"), "command")
 
 
 def with_letters(table: Table) -> Table:
@@ -112,11 +113,10 @@ def _loops(table: Table) -> dict[str, str]:
     names = {tuple(word) for word in words.values()}
     controllers = {loop for loop in loops if {(*loop, "input"), (*loop, "output")} <= names}
     if ("pv",) in names and names & {("sp",), ("sv",)}:
-        tags = {**_TAGS, "sp": "setpoint", "sv": "setpoint", "pv": "measured"}
         return {
-            name: f"{tags[word[0]]} [{unit_text(name) or ''}]".removesuffix(" []")
+            name: f"{_TAGS[word[0]]} [{unit_text(name) or ''}]".removesuffix(" []")
             for name, word in words.items()
-            if len(word) == 1 and word[0] in tags
+            if len(word) == 1 and word[0] in _TAGS
         }
     return {
         name: " ".join([*word[:-1], _LOOP[word[-1]], f"[{unit}]" if unit else ""]).strip()

@@ -34,8 +34,10 @@ from kinemill.task.units import factor, has_same_dimension
 
 LARGEST = float(np.finfo(np.float32).max)
 OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
-_STATUS = word_set("""mode modes bit bits bitmask digital safety estop enabled running ready fault
-    faults alarm alarms warning warnings code armed connected online is has""")
+_COUNTED = word_set("count counter cycle cycles shot shots part parts")
+_STATUS = word_set("""statusword controlword mode modes bit bits bitmask digital safety estop
+    enabled running ready fault faults alarm alarms warning warnings code armed connected online is
+    has""")
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,10 @@ def _counter(facts: Facts) -> str:
         or facts.meaning.what != "unknown"
     ):
         return ""
+    step = float(np.max(facts.steps))
+    is_count = facts.never_falls and not np.mod(facts.finite, 1.0).any()
+    if step == 1.0 and is_count and {*facts.words} & _COUNTED:
+        return "a counter: it rises by 1"
     step = float(np.median(facts.steps))
     is_counter = step >= 1.0 and step.is_integer() and np.mean(facts.steps == step) > RULE_NUMBERED
     return f"a counter: it rises by {step:g} in each row" if is_counter else ""
@@ -245,19 +251,19 @@ def computed_columns(table: Table) -> dict[str, str]:
     }
 
 
-def _is_error(error: Guess, reading: Guess, table: Table, reference: str) -> bool:
+def _is_error(error: Guess, measured: Guess, table: Table, reference: str) -> bool:
     """Return whether a column has the size of a reading from its reference, and is closer to 0.
 
     The velocity of a proportional loop is a multiple of its error, in another unit.
     """
     seconds, values = table.values[error.name]
-    read = np.interp(seconds, *table.values[reading.name])
+    read = np.interp(seconds, *table.values[measured.name])
     apart = np.interp(seconds, *table.values[reference]) - read
     scale = 1.0
-    if error.unit and reading.unit:
-        if not has_same_dimension(error.unit, reading.unit):
+    if error.unit and measured.unit:
+        if not has_same_dimension(error.unit, measured.unit):
             return False
-        scale = factor(reading.unit, error.unit)[0]
+        scale = factor(measured.unit, error.unit)[0]
     ratio = np.nanstd(values) / (scale * np.nanstd(apart))
     is_equal = abs(ratio - 1.0) < RELATION_SAME
     return bool(is_equal and np.nanmean(apart**2) < 0.5 * np.nanmean(read**2))

@@ -21,6 +21,7 @@ from kinemill.draft.input_evidence import (
     gain_of_command,
     is_held,
 )
+from kinemill.draft.log_units import Choice, ChosenTable, converted, differing_units
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import error_reduction
 from kinemill.draft.rules import (
@@ -31,7 +32,7 @@ from kinemill.draft.rules import (
     left_out_reason,
     status_columns,
 )
-from kinemill.draft.table import Reason, Samples, Table, rule_of
+from kinemill.draft.table import Reason, Table, rule_of
 from kinemill.ingest.name_heuristics import (
     ACTUATORS,
     ASIDE,
@@ -54,7 +55,7 @@ from kinemill.ingest.name_heuristics import (
     suffix_unit,
 )
 from kinemill.ingest.raw import split_index
-from kinemill.task.units import factor, has_same_dimension, read_unit
+from kinemill.task.units import has_same_dimension, read_unit
 
 # Units of motions; a frequency in Hz has the dimension of an angular velocity.
 _MOTIONS = {"velocity": ("m/s", "rad/s"), "acceleration": ("m/s^2", "rad/s^2")}
@@ -73,12 +74,9 @@ LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 JUMPS = Reason(
     "inferred the output of a controller: it jumps with the set point", "controller output"
 )
-OUTER = "a command of an outer loop, by the data: the other actions follow it"
+OUTER = Reason("a command of an outer loop: it adds nothing to the other actions", "reference")
 MOST_MISSING = 5  # columns that a log lacks
 CONSTANT = Reason("never changes", "constant")
-
-Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
-ChosenTable = tuple[Table, Choice]
 
 
 def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
@@ -89,25 +87,16 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     its goals.
     """
     unused: dict[str, str] = dict.fromkeys(_constant_columns(tables), CONSTANT)
+    outputs = dict[str, str]()
     if not is_policy:
         unused = status_columns(tables) | unused
-    outputs = dict[str, str]()
-    for table in [] if is_policy else tables[:COMPARED_LOGS]:
-        computed = computed_columns(table)
-        unused |= computed
-        rest = replace(table, values={n: v for n, v in table.values.items() if n not in computed})
-        for name, (output, why) in find_set_points(rest).items():
-            unused = {**unused, name: Reason(why, "set point")}
-            outputs[output] = JUMPS
+        outputs = _leave_out_by_data(tables, unused)
     copies = copies_in(tables)
     choices = [_choose(table, {}, unused, {}, copies) for table in tables]
     roles = {column.role for selected, _ in choices for column in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
-    if "action" in roles:
-        outputs = {}
-    else:
-        for table in tables[:COMPARED_LOGS]:
-            outputs |= dict.fromkeys(controller_outputs(table), JUMPS)
+    jumping = set[str]().union(*map(controller_outputs, tables[:COMPARED_LOGS]))
+    outputs = {} if "action" in roles else outputs | dict.fromkeys(jumping, JUMPS)
     if "action" not in roles and not outputs:
         instead |= {"reference": "action"}
     elif is_policy:
@@ -116,10 +105,24 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
         choices = [_choose(table, instead, unused, outputs, copies) for table in tables]
     if is_policy:
         return [_observed(*choice) for choice in choices]
-    acting, outer = _tried_commands(tables, choices, copies)
-    if not acting and not outer:
+    inferred, redundant = _tried_commands(tables, choices, copies)
+    if not inferred and not redundant:
         return choices
-    return [_choose(table, instead, unused | outer, outputs | acting, copies) for table in tables]
+    return [
+        _choose(table, instead, unused | redundant, outputs | inferred, copies) for table in tables
+    ]
+
+
+def _leave_out_by_data(tables: list[Table], unused: dict[str, str]) -> dict[str, str]:
+    """Add computed columns and set points to the unused ones; return the outputs of controllers."""
+    outputs = dict[str, str]()
+    for table in tables[:COMPARED_LOGS]:
+        computed = computed_columns(table)
+        rest = replace(table, values={n: v for n, v in table.values.items() if n not in computed})
+        set_points = find_set_points(rest)
+        unused |= computed | {n: Reason(why, "set point") for n, (_, why) in set_points.items()}
+        outputs |= {output: JUMPS for output, _ in set_points.values()}
+    return outputs
 
 
 def _tried_commands(
@@ -131,8 +134,9 @@ def _tried_commands(
     from the actions. A command of a motion is that of an outer loop if it adds nothing to the
     command of an effort, and one that equals a set point to the output of the inner loop.
     """
-    acting = dict[str, str]()
-    outer = dict[str, str]()
+    inferred = dict[str, str]()
+    redundant = dict[str, str]()
+    duplicates = {copies[name] for name in copies if guess(name).what == "reference"}
     for table, (selected, unused) in list(zip(tables, choices, strict=True))[:COMPARED_LOGS]:
         states = [column.name for column in selected.values() if column.role == "state"]
         actions = [column for column in selected.values() if column.role == "action"]
@@ -143,15 +147,14 @@ def _tried_commands(
             gain, state = gain_of_command(table, name, states, names)
             if gain > INPUT_COMMANDS:
                 why = f"inferred a command: {state} follows it, and no other action"
-                acting[name] = Reason(why, "response")
-        repeated = {copies[name] for name in copies if guess(name).what == "reference"}
-        efforts = {action.name for action in actions if _acts(action) and _is_commanded(action)}
-        for name in [a.name for a in actions if a.name in repeated or _is_motion(a)]:
-            rest = [other for other in names if other != name]
-            if (efforts - {name} or name in repeated) and rest:
-                gain, _ = gain_of_command(table, name, states, rest)
-                outer |= {name: Reason(OUTER, "reference")} if gain < INPUT_INDEPENDENT else {}
-    return acting, outer
+                inferred[name] = Reason(why, "response")
+        has_effort = any(_acts(action) and _is_commanded(action) for action in actions)
+        for action in actions if len(actions) > 1 else []:
+            if action.name in duplicates or (has_effort and _is_motion(action)):
+                rest = [name for name in names if name != action.name]
+                gain, state = gain_of_command(table, action.name, states, rest)
+                redundant |= {action.name: OUTER} if state and gain < INPUT_INDEPENDENT else {}
+    return inferred, redundant
 
 
 def _is_motion(action: Guess) -> bool:
@@ -530,13 +533,15 @@ def _responses(actions: list[Guess], table: Table) -> set[str]:
     for action in actions:
         if not _is_commanded(action) and action.unit in EFFORTS:
             efforts.setdefault(action.unit, []).append(action)
-    held = {
+    is_input = {
         unit: {is_held(table.values[a.name][1]) for a in columns}
         for unit, columns in efforts.items()
     }
-    if {True} not in held.values():
+    if {True} not in is_input.values():
         return set()
-    return {a.name for unit, columns in efforts.items() if held[unit] == {False} for a in columns}
+    return {
+        a.name for unit, columns in efforts.items() if is_input[unit] == {False} for a in columns
+    }
 
 
 def _is_valve(action: Guess) -> bool:
@@ -588,9 +593,9 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
     usual = Counter(name_guess.name for _, name_guess in readings).most_common(1)[0][0]
     first = next(name_guess for _, name_guess in readings if name_guess.name == usual)
     names = list(dict.fromkeys([usual, *(name_guess.name for _, name_guess in readings)]))
-    units = _differing_units(first, readings)
+    units = differing_units(first, readings)
     samples = {
-        (table.path, table.part): _converted(
+        (table.path, table.part): converted(
             table.values[candidate.name], units.get(candidate.name), first
         )
         for table, candidate in readings
@@ -602,23 +607,3 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
     stated_range = stated.pop() if len(stated) == 1 else None  # logs that differ state none
     notes = [first.doubt] if first.doubt else []
     return Column(first, names, samples, stated_range=stated_range, notes=notes, units=units)
-
-
-def _differing_units(usual: Guess, readings: list[tuple[Table, Guess]]) -> dict[str, str]:
-    """Return the units of the columns that state another one than the usual column, by name."""
-    stated = {
-        candidate.name: candidate.unit for _, candidate in readings if candidate.name != usual.name
-    }
-    return {
-        name: unit
-        for name, unit in stated.items()
-        if usual.unit and unit and unit != usual.unit and has_same_dimension(unit, usual.unit)
-    }
-
-
-def _converted(samples: Samples, unit: str | None, usual: Guess) -> Samples:
-    """Return samples in the unit of the usual column."""
-    if unit is None or usual.unit is None:
-        return samples
-    scale, zero = factor(unit, usual.unit)
-    return samples[0], scale * samples[1] + zero

@@ -41,8 +41,10 @@ _AFTER_PRESENT = POSITION - {"x", "y", "z", "q"} | VELOCITY - {"dq", "w"} | word
 MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
             "humidity", "rpm", "load"}  # fmt: skip
 FEEDBACK = {"feedback", "fbk", "fb"}  # where a valve or pump is, not where it should be
+_MEASURED = word_set("meas measured raw")
+_ESTIMATED = word_set("filt filtered est smooth")
 # Words of a reading, not of a command.
-READ = word_set("meas measured actual act present real raw est filt", FEEDBACK)
+READ = word_set("actual act present real", _MEASURED | _ESTIMATED | FEEDBACK)
 ANGULAR = {"angular", "gyro"}  # of a velocity
 POWER = word_set("battery batt vbat vbus bus mains supply link zk")  # its voltage is no command
 ROTATION = {"orientation", "quaternion", "quat"}
@@ -68,13 +70,8 @@ STEP = ("Ts", "dt", "timestep", "time_step", "sample_time")  # s
 CIRCULAR = {"sin", "sine", "cos", "cosine"}  # of an angle: its values are no angles
 # Preferred variants of a quantity, best first: plain names, then measured or commanded values.
 _READINGS = {
-    "state": [set[str](), {"meas", "measured", "raw"}, {"filt", "filtered", "est", "smooth"}],
-    "action": [
-        {"cmd", "command", "con", "commanded", "ctrl", "control"},
-        set[str](),
-        {"meas", "measured", "raw"},
-        {"filt", "filtered", "est"},
-    ],
+    "state": [set[str](), _MEASURED, _ESTIMATED],
+    "action": [{*EXPLICIT, "con", "ctrl", "control"}, set[str](), _MEASURED, _ESTIMATED],
 }
 # Inputs of a controller, which are actions of the closed loop where no command is logged.
 REFERENCE = word_set("""des desired ref reference target goal plan setpoint setpoints vir virtual
@@ -195,6 +192,7 @@ _SPELLED = {
     r"(?<=[a-z])DDot": "_ddot", r"AIPos|RIst": "measured_pos", r"ASPos|RSol": "target_pos",
     r"\b[iI]_q\b": "iq", r"\b[iI]_d\b": "current_direct",
     r"\b0x[\dA-Fa-f]+(?=\W+\w)": "",  # number of an object of CANopen
+    r"\bcontroller\.input_(?=pos|vel|torque)": "setpoint_",  # of ODrive
     _COMPACT: r"\1_\2",
 }  # fmt: skip
 # Letters without a decomposition, Greek ones of formulas (μ is micro), and a dot above one.

@@ -23,7 +23,7 @@ from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import Source, Task
 
-VERSION = 28
+VERSION = 29
 STAGE = "recording"
 _OPTIONAL = ("texts", "derived", "of", "cutoff", "expression")  # keys that most channels lack
 

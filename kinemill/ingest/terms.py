@@ -67,7 +67,14 @@ _TERMS = {
 }
 _ENGLISH = {term: word for word, terms in _TERMS.items() for term in terms.split()}
 # Last words of PLC tags, such as PIC101.SP: set point, process value, manipulated variable.
-_TAGS = {"sp": "setpoint", "pv": "measured", "mv": "command", "op": "command", "cv": "command"}
+TAGS = {
+    "sp": "setpoint",
+    "sv": "setpoint",
+    "pv": "measured",
+    "mv": "command",
+    "op": "command",
+    "cv": "command",
+}
 
 
 def word_set(text: str, more: set[str] | None = None) -> set[str]:
@@ -81,10 +88,10 @@ _TARGETS = ("soll", "ist")  # first words of compounds such as Sollmoment
 def translate(words: list[str]) -> list[str]:
     """Return words in English; a tag such as `FIC7.MV` ends with what it is."""
     english = [part for word in words for part in _translate(word)]
-    if len(words) > 2 and words[-1] == "cv" and {*words[-2:-1]} & {*_TAGS, "out"}:
+    if len(words) > 2 and words[-1] == "cv" and {*words[-2:-1]} & {*TAGS, "out"}:
         english, words = english[:-1], words[:-1]  # FIC101/SP.CV: the current value of SP
-    is_tag = len(words) > 1 and words[-1] in _TAGS and any(word.isdigit() for word in words)
-    return [*english[:-1], _TAGS[words[-1]]] if is_tag else english
+    is_tag = len(words) > 1 and words[-1] in TAGS and any(word.isdigit() for word in words)
+    return [*english[:-1], TAGS[words[-1]]] if is_tag else english
 
 
 @cache
