@@ -1,17 +1,26 @@
 """Column relations of a draft: four columns are a rotation, an action is a target position."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from kinemill.draft.column import Column
-from kinemill.draft.constants import RELATION_LENGTH_OFF, RELATION_LETTERS, RELATION_NEAR
+from kinemill.draft.constants import (
+    RELATION_EXCLUDING,
+    RELATION_LENGTH_OFF,
+    RELATION_LETTERS,
+    RELATION_NEAR,
+    RELATION_ROWS,
+    RELATION_SAME,
+)
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import COMMAND, REFERENCE, split_words
 from kinemill.ingest.raw import vectors_of
 
+SAME = 1.0 - RELATION_SAME**2  # least explained share of the variance of a computed column
+EXCLUDING = 1.0 - (3.0 * RELATION_SAME) ** 2  # the same on a few rows
 ELEMENTS = 4  # of a quaternion
 AXES = ({"w", "x", "y", "z"}, {"qw", "qx", "qy", "qz"})  # names of elements without an index
 
@@ -34,6 +43,73 @@ def _spell(codes: Floats) -> bool:
     spelled = bytes(np.unique(inked).astype(np.uint8))
     most = np.mean(np.isin(inked, [code for code in spelled if chr(code).isalpha()]))
     return bool(most >= RELATION_LETTERS)
+
+
+def find_differences(
+    table: Table, names: Collection[str], references: Collection[str]
+) -> dict[str, tuple[str, str]]:
+    """Return columns that are the difference of two others, in any unit, and these two.
+
+    Args:
+        table: the log.
+        names: columns that may be a difference, such as the error of a controller.
+        references: columns that may be the first of the two.
+    """
+    rows = _sampled(table, names)
+    order = [*rows]
+    errors = [order.index(name) for name in names if name in rows]
+    if not errors:
+        return {}
+    columns = np.stack([*rows.values()])
+    single = _shares(columns, columns[errors])
+    subset = columns[:, :: RELATION_ROWS // RELATION_EXCLUDING]  # exclude most pairs
+    pairs = dict[str, tuple[str, str]]()
+    for first in (order.index(name) for name in references if name in rows):
+        for second, at in np.argwhere(_shares(subset[first] - subset, subset[errors]) > EXCLUDING):
+            error = errors[at]
+            difference = columns[first] - columns[[second]]
+            is_alone = max(single[first, at], single[second, at]) > SAME  # it tracks its reference
+            if not is_alone and _shares(difference, columns[[error]])[0, 0] > SAME:
+                pairs[order[error]] = (order[first], order[second])
+    return pairs
+
+
+def find_powers(table: Table, names: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return columns that are the product of two others, in any unit, and these two."""
+    rows = _sampled(table, names)
+    factors = {name: values for name, values in rows.items() if name not in names}
+    pairs = dict[str, tuple[str, str]]()
+    for power in (name for name in names if name in rows and factors):
+        columns = np.stack([*factors.values()])
+        shares = np.stack([_shares(v * columns, rows[power][None])[:, 0] for v in columns])
+        first, second = divmod(int(shares.argmax()), len(columns))
+        if shares[first, second] > SAME:
+            pairs[power] = ([*factors][first], [*factors][second])
+    return pairs
+
+
+def _sampled(table: Table, names: Collection[str]) -> dict[str, Floats]:
+    """Return all columns that change at some timestamps of the first of `names`, (rows,)."""
+    if not names:
+        return {}
+    seconds = table.values[next(iter(names))][0]
+    at = seconds[np.linspace(0, len(seconds) - 1, min(len(seconds), RELATION_ROWS)).astype(int)]
+    sampled = dict[str, Floats]()
+    for name, (times, values) in table.values.items():
+        is_finite = np.isfinite(values)
+        if is_finite.any():
+            sampled[name] = np.interp(at, times[is_finite], values[is_finite])
+    return {name: values for name, values in sampled.items() if np.ptp(values) > 0.0}
+
+
+def _shares(columns: Floats, values: Floats) -> Floats:
+    """Return the share of the variance of each of (k, rows) that each of (n, rows) explains."""
+    first, second = [
+        centered / np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), 1e-300)
+        for rows in (columns, values)
+        for centered in [rows - rows.mean(axis=1, keepdims=True)]
+    ]
+    return np.asarray((first @ second.T) ** 2, np.float64)
 
 
 def rotation_elements(table: Table) -> set[str]:

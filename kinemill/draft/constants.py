@@ -53,6 +53,9 @@ CLOCK_FEWEST_NAMED = 4  # the same for a column with the name of a clock, or of 
 # column_relations.py: set by logs with texts as character codes; for the rest no data are recorded
 RELATION_LENGTH_OFF = 0.02  # of a quaternion's length, which is 1
 RELATION_LETTERS = 0.8  # least share of letters in a text
+RELATION_SAME = 0.05  # largest distance of an error or a power from what it is of, per spread
+RELATION_ROWS = 256  # rows that are compared
+RELATION_EXCLUDING = 16  # rows of these that exclude most pairs of columns
 RELATION_NEAR = 0.3  # rms distance between a joint and its target, relative to the position
 
 # derivatives.py: set by the sound logs, of whose 148 checks earlier drafts cut 83; a six-joint arm
@@ -112,17 +115,19 @@ INPUT_AT_ONCE = 0.5  # least such reduction by the input's value in the predicte
 # Relative squared error from the own past, below which it cannot be reduced.
 INPUT_PREDICTABLE = 1e-5
 INPUT_MOST_COLUMNS = 12
+# Of simulated plants with set points: what actions leave of a state, relative to its changes, and
+# the least reduction by a command of it. An outer set point reduces less than half.
+INPUT_LEFT = 5e-3
+INPUT_COMMANDS = 0.8
 INPUT_FEWEST_JUMPS = 3
 INPUT_HELD = 0.5  # least share of the rows in which a held command does not change
 INPUT_SETTLED = 0.5  # distance from a set point before its jumps, relative to its spread
+INPUT_SPREAD = 0.2  # least usual jump of a held column, relative to its spread
 INPUT_MOST_JUMPS = 0.2  # share of the rows in which a held set point changes
 # Least step of a controller's output with the set point, relative to its usual ones.
 INPUT_JUMP = 2.0
 
-# letter_names.py: set by public arms with qg next to qm, and errors among many columns
-LETTER_SAME = 0.05  # largest distance of an error from a difference, relative to its spread
-LETTER_EXCLUDING = 16  # rows that exclude most pairs of columns
-LETTER_SLACK = 3.0  # times `SAME`, on a few rows
+# letter_names.py: set by public arms with qg next to qm
 # Largest spread of measured columns around their references, relative to the motion.
 LETTER_FOLLOWS = 0.5
 

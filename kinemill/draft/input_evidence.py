@@ -25,10 +25,12 @@ from kinemill.draft.constants import (
     INPUT_INDEPENDENT,
     INPUT_JUMP,
     INPUT_LAGS,
+    INPUT_LEFT,
     INPUT_MOST_COLUMNS,
     INPUT_MOST_JUMPS,
     INPUT_PREDICTABLE,
     INPUT_SETTLED,
+    INPUT_SPREAD,
     OPTIONAL_RIDGE,
 )
 from kinemill.draft.optional_columns import held_out_errors
@@ -130,7 +132,7 @@ def controller_outputs(table: Table) -> set[str]:
     A controller answers a step of its set point in the same row or the next one; what it controls
     needs time.
     """
-    guesses = {name: guess(name) for name in table.values}
+    guesses = {name: guess(name, table.labels.get(name, "")) for name in table.values}
     references = [name for name, meaning in guesses.items() if meaning.what == "reference"]
     return {
         name
@@ -146,11 +148,11 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
 
     A set point is held, another column settles at it, and a controller's output jumps with it.
     """
-    guesses = {name: guess(name) for name in table.values}
+    guesses = {name: guess(name, table.labels.get(name, "")) for name in table.values}
     candidates = [
         name
         for name, meaning in guesses.items()
-        if meaning.role == "action" or _may_be_output(meaning)
+        if meaning.role == "action" or (meaning.role and _may_be_output(meaning))
     ]
     set_points = dict[str, tuple[str, str]]()
     for name, (_, reference) in table.values.items():
@@ -172,6 +174,36 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
             why = f"the set point: {settled[0]} settles at it, {jumping[0]} jumps with it"
             set_points[name] = (jumping[0], why)
     return set_points
+
+
+def gain_of_command(
+    table: Table, name: str, states: list[str], actions: list[str]
+) -> tuple[float, str]:
+    """Return how much a command reduces what other actions leave of a state, and that state.
+
+    The next change of each state is predicted from the past of all, and from the actions in the
+    predicted row. The set point of a loop whose output is among the actions reduces nothing.
+
+    Returns:
+        The largest relative reduction of the squared error of a state, 0 if nothing is left, and
+        the state; "" if the columns cannot be compared.
+    """
+    names = [*states, *actions, name]
+    series = [table.values[column][1][:COMPARED_ROWS] for column in names]
+    if len(names) > INPUT_MOST_COLUMNS or len({len(values) for values in series}) > 1:
+        return 0.0, ""
+    scaled = _standard(np.stack(series, axis=1))
+    rows = len(scaled) - INPUT_LAGS
+    if rows < 20 * INPUT_LAGS:
+        return 0.0, ""
+    past = [_past(column, rows) for column in scaled.T]
+    present = scaled[INPUT_LAGS:, len(states) : -1]
+    changes = (scaled[INPUT_LAGS:] - scaled[INPUT_LAGS - 1 : -1])[:, : len(states)]
+    without = np.column_stack([*past[:-1], present, np.ones(rows)])
+    errors = [held_out_errors(x, changes) for x in (without, np.column_stack([without, past[-1]]))]
+    is_left = errors[0] ** 2 > INPUT_LEFT * changes.var(axis=0)
+    gains = np.where(is_left, 1.0 - (errors[1] / np.maximum(errors[0], 1e-12)) ** 2, 0.0)
+    return float(gains.max()), states[int(gains.argmax())]
 
 
 def _may_be_output(meaning: Guess) -> bool:
@@ -198,6 +230,13 @@ def _jumps_of(values: Floats) -> NDArray[np.intp]:
     jumps = np.flatnonzero(np.diff(values) != 0.0)
     is_held = INPUT_FEWEST_JUMPS <= len(jumps) <= INPUT_MOST_JUMPS * len(values)
     return jumps if is_held else jumps[:0]
+
+
+def is_held(values: Floats) -> bool:
+    """Return whether a column (n,) changes by jumps only, and not by the last digit of its text."""
+    steps = np.abs(np.diff(values))
+    jumps = steps[_jumps_of(values)]
+    return len(jumps) > 0 and bool(np.median(jumps) > INPUT_SPREAD * np.nanstd(values))
 
 
 def _settles(reference: Floats, values: Floats) -> bool:

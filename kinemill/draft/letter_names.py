@@ -15,7 +15,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinemill.draft.constants import LETTER_EXCLUDING, LETTER_FOLLOWS, LETTER_SAME, LETTER_SLACK
+from kinemill.draft.column_relations import find_differences
+from kinemill.draft.constants import LETTER_FOLLOWS
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import (
@@ -28,6 +29,7 @@ from kinemill.ingest.name_heuristics import (
     unit_text,
     without_brackets,
 )
+from kinemill.ingest.terms import TAGS
 
 # Rates and velocities in the frame of a vehicle, by their usual letters in aerospace and at sea.
 _BODY_RATES = {"p": "roll_rate", "q": "pitch_rate", "r": "yaw_rate"}
@@ -41,7 +43,7 @@ _REFERENCE_LETTERS = "gdrsc"  # goal, desired, reference, setpoint, commanded
 # Last words of what a loop measures and commands, next to a name that ends with a set point.
 _LOOP = {"act": "measured", "input": "measured", "output": "command"}
 # Names of what a loop controls, next to its set point SP or SV and its process value PV.
-_TAGS = dict.fromkeys(("co", "mv", "op", "cv", "out", "output"), "command")
+_TAGS = TAGS | dict.fromkeys(("co", "out", "output"), "command")
 
 
 def with_letters(table: Table) -> Table:
@@ -59,10 +61,10 @@ def with_letters(table: Table) -> Table:
     axes = {name: match[1].lower() for name in table.values if (match := _CONTROL.fullmatch(name))}
     if set(axes.values()) & TURNING:
         labels |= {name: f"control_{axis}" for name, axis in axes.items()}
-    for name in table.values:
-        if _first_word(name) == "e" and (pair := _difference(name, table)):
-            labels |= {name: f"error_{name}"}
-            labels |= {name: f"reference_{name}" for name in pair if _first_word(name) == "r"}
+    errors = {name for name in table.values if _first_word(name) == "e"}
+    for error, pair in find_differences(table, errors, [*table.values]).items():
+        labels |= {error: f"error_{error}"}
+        labels |= {name: f"reference_{name}" for name in pair if _first_word(name) == "r"}
     return replace(table, labels={**labels, **table.labels})
 
 
@@ -111,11 +113,10 @@ def _loops(table: Table) -> dict[str, str]:
     names = {tuple(word) for word in words.values()}
     controllers = {loop for loop in loops if {(*loop, "input"), (*loop, "output")} <= names}
     if ("pv",) in names and names & {("sp",), ("sv",)}:
-        tags = {**_TAGS, "sp": "setpoint", "sv": "setpoint", "pv": "measured"}
         return {
-            name: f"{tags[word[0]]} [{unit_text(name) or ''}]".removesuffix(" []")
+            name: f"{_TAGS[word[0]]} [{unit_text(name) or ''}]".removesuffix(" []")
             for name, word in words.items()
-            if len(word) == 1 and word[0] in tags
+            if len(word) == 1 and word[0] in _TAGS
         }
     return {
         name: " ".join([*word[:-1], _LOOP[word[-1]], f"[{unit}]" if unit else ""]).strip()
@@ -145,36 +146,6 @@ def _is_step(values: Floats, step: float) -> bool:
 def _first_word(name: str) -> str:
     """Return the first word of a name without its namespace, such as e of /boat/e_speed.data."""
     return next(iter(split_words(name.rpartition("/")[2])), "")
-
-
-def _difference(name: str, table: Table) -> tuple[str, str] | None:
-    """Return the two columns whose difference a column is, with either sign; None if none are."""
-    seconds, error = table.values[name]
-    candidates = {
-        candidate: np.interp(seconds, *samples)
-        for candidate, samples in table.values.items()
-        if candidate != name and len(samples[0])
-    }
-    allowed = LETTER_SAME * float(np.nanstd(error))
-    present = np.flatnonzero(np.isfinite(error))
-    if not len(present) or not candidates:
-        return None
-    # Most pairs are excluded by a few rows, from the lowest to the highest error.
-    ranks = np.linspace(0, len(present) - 1, min(LETTER_EXCLUDING, len(present))).astype(int)
-    rows = present[np.argsort(error[present])[ranks]]
-    names = list(candidates)
-    sample = np.stack([values[rows] for values in candidates.values()])
-    for at, first in enumerate(names):
-        close = _spread_of_sum(sample[at] - sample[at + 1 :], error[rows]) < LETTER_SLACK * allowed
-        for second in (names[at + 1 + int(offset)] for offset in np.flatnonzero(close)):
-            if _spread_of_sum(candidates[first] - candidates[second], error) < allowed:
-                return first, second
-    return None
-
-
-def _spread_of_sum(apart: Floats, error: Floats) -> Floats:
-    """Return the spread along the rows of differences (..., rows) from an error of either sign."""
-    return np.minimum(np.nanstd(apart - error, axis=-1), np.nanstd(apart + error, axis=-1))
 
 
 def _vectors(table: Table) -> dict[str, list[str]]:

@@ -1,9 +1,14 @@
-"""Units that logs state differently for a column of one name: a task converts all by one unit."""
+"""Units that logs state differently: other names are converted, and one name has one unit."""
 
 from collections import Counter
 from pathlib import Path
 
-from kinemill.draft.selection import ChosenTable
+from kinemill.draft.table import Samples, Table
+from kinemill.ingest.name_heuristics import Guess
+from kinemill.task.units import factor, has_same_dimension
+
+Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
+ChosenTable = tuple[Table, Choice]
 
 
 def without_mixed_units(
@@ -41,3 +46,23 @@ def _stated_units(choice: ChosenTable) -> dict[str, str]:
     table, (selected, _) = choice
     texts = {column: table.attributes_of(column.name).unit for column in selected.values()}
     return {column.name: column.unit or text for column, text in texts.items() if text}
+
+
+def differing_units(usual: Guess, readings: list[tuple[Table, Guess]]) -> dict[str, str]:
+    """Return the units of the columns that state another one than the usual column, by name."""
+    stated = {
+        candidate.name: candidate.unit for _, candidate in readings if candidate.name != usual.name
+    }
+    return {
+        name: unit
+        for name, unit in stated.items()
+        if usual.unit and unit and unit != usual.unit and has_same_dimension(unit, usual.unit)
+    }
+
+
+def converted(samples: Samples, unit: str | None, usual: Guess) -> Samples:
+    """Return samples in the unit of the usual column."""
+    if unit is None or usual.unit is None:
+        return samples
+    scale, zero = factor(unit, usual.unit)
+    return samples[0], scale * samples[1] + zero

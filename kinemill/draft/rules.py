@@ -13,8 +13,9 @@ import numpy as np
 
 from kinemill.draft.clock import ends_as_stamp, is_physical
 from kinemill.draft.column import Column
-from kinemill.draft.column_relations import letter_columns
+from kinemill.draft.column_relations import find_differences, find_powers, letter_columns
 from kinemill.draft.constants import (
+    RELATION_SAME,
     RULE_CLOCK_UNITS,
     RULE_EPOCH,
     RULE_FEWEST_NUMBERED,
@@ -22,17 +23,21 @@ from kinemill.draft.constants import (
     RULE_MOST_MODES,
     RULE_NUMBERED,
 )
+from kinemill.draft.input_evidence import is_held
 from kinemill.draft.table import Reason, Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import EXPLICIT, STAMP, Guess, guess, split_words
 from kinemill.ingest.raw import split_index
 from kinemill.ingest.readers._episodes import NAMES as MARKS
 from kinemill.ingest.terms import word_set
+from kinemill.task.units import factor, has_same_dimension
 
 LARGEST = float(np.finfo(np.float32).max)
 OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
-_STATUS = word_set("""mode modes bit bits bitmask digital safety estop enabled running ready fault
-    faults alarm alarms warning warnings code armed connected online is has""")
+_COUNTED = word_set("count counter cycle cycles shot shots part parts")
+_STATUS = word_set("""statusword controlword mode modes bit bits bitmask digital safety estop
+    enabled running ready fault faults alarm alarms warning warnings code armed connected online is
+    has""")
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,10 @@ def _counter(facts: Facts) -> str:
         or facts.meaning.what != "unknown"
     ):
         return ""
+    step = float(np.max(facts.steps))
+    is_count = facts.never_falls and not np.mod(facts.finite, 1.0).any()
+    if step == 1.0 and is_count and {*facts.words} & _COUNTED:
+        return "a counter: it rises by 1"
     step = float(np.median(facts.steps))
     is_counter = step >= 1.0 and step.is_integer() and np.mean(facts.steps == step) > RULE_NUMBERED
     return f"a counter: it rises by {step:g} in each row" if is_counter else ""
@@ -233,6 +242,52 @@ def _rank(name: str) -> tuple[bool, ...]:
         name.endswith("]"),
         is_indexed,
     )
+
+
+def computed_columns(table: Table) -> dict[str, str]:
+    """Return the errors of controllers and the powers that other columns give, with reasons."""
+    guesses = {name: guess(name, table.labels.get(name, "")) for name in table.values}
+    references = [
+        name
+        for name, meaning in guesses.items()
+        if meaning.what == "reference"
+        or {*split_words(name)} & EXPLICIT
+        or is_held(table.values[name][1])
+    ]
+    measured = {
+        name: meaning
+        for name, meaning in guesses.items()
+        if meaning.role == "state" and name not in references
+    }
+    errors = {name for name, meaning in measured.items() if meaning.what in {"unknown", "position"}}
+    computed: dict[str, str] = {
+        name: Reason(f"the difference of {first} and {second}", "difference")
+        for name, (first, second) in find_differences(table, errors, references).items()
+        if _is_error(guesses[name], guesses[second], table, first)
+    }
+    powers = [n for n, meaning in measured.items() if has_same_dimension(meaning.unit or "1", "W")]
+    return computed | {
+        name: Reason(f"the product of {first} and {second}", "product")
+        for name, (first, second) in find_powers(table, powers).items()
+    }
+
+
+def _is_error(error: Guess, measured: Guess, table: Table, reference: str) -> bool:
+    """Return whether a column has the size of a reading from its reference, and is closer to 0.
+
+    The velocity of a proportional loop is a multiple of its error, in another unit.
+    """
+    seconds, values = table.values[error.name]
+    read = np.interp(seconds, *table.values[measured.name])
+    apart = np.interp(seconds, *table.values[reference]) - read
+    scale = 1.0
+    if error.unit and measured.unit:
+        if not has_same_dimension(error.unit, measured.unit):
+            return False
+        scale = factor(measured.unit, error.unit)[0]
+    ratio = np.nanstd(values) / (scale * np.nanstd(apart))
+    is_equal = abs(ratio - 1.0) < RELATION_SAME
+    return bool(is_equal and np.nanmean(apart**2) < 0.5 * np.nanmean(read**2))
 
 
 def status_columns(tables: Sequence[Table]) -> dict[str, str]:

@@ -8,12 +8,31 @@ import numpy as np
 
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import rotation_elements
-from kinemill.draft.constants import COMPARED_LOGS, OPTIONAL_GAIN, SELECTION_MOSTLY
-from kinemill.draft.input_evidence import controller_outputs, find_set_points
+from kinemill.draft.constants import (
+    COMPARED_LOGS,
+    INPUT_COMMANDS,
+    INPUT_INDEPENDENT,
+    OPTIONAL_GAIN,
+    SELECTION_MOSTLY,
+)
+from kinemill.draft.input_evidence import (
+    controller_outputs,
+    find_set_points,
+    gain_of_command,
+    is_held,
+)
+from kinemill.draft.log_units import Choice, ChosenTable, converted, differing_units
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import error_reduction
-from kinemill.draft.rules import OBSERVATIONS, copies_in, facts_of, left_out_reason, status_columns
-from kinemill.draft.table import Reason, Samples, Table
+from kinemill.draft.rules import (
+    OBSERVATIONS,
+    computed_columns,
+    copies_in,
+    facts_of,
+    left_out_reason,
+    status_columns,
+)
+from kinemill.draft.table import Reason, Table, rule_of
 from kinemill.ingest.name_heuristics import (
     ACTUATORS,
     ASIDE,
@@ -36,7 +55,7 @@ from kinemill.ingest.name_heuristics import (
     suffix_unit,
 )
 from kinemill.ingest.raw import split_index
-from kinemill.task.units import factor, has_same_dimension, read_unit
+from kinemill.task.units import has_same_dimension, read_unit
 
 # Units of motions; a frequency in Hz has the dimension of an angular velocity.
 _MOTIONS = {"velocity": ("m/s", "rad/s"), "acceleration": ("m/s^2", "rad/s^2")}
@@ -52,12 +71,12 @@ MODULATED = {"pwm", "duty", "throttle"}
 PULSES = {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
-JUMPS = "inferred the output of a controller: it jumps with the set point"
+JUMPS = Reason(
+    "inferred the output of a controller: it jumps with the set point", "controller output"
+)
+OUTER = Reason("a command of an outer loop: it adds nothing to the other actions", "reference")
 MOST_MISSING = 5  # columns that a log lacks
 CONSTANT = Reason("never changes", "constant")
-
-Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
-ChosenTable = tuple[Table, Choice]
 
 
 def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
@@ -68,21 +87,16 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     its goals.
     """
     unused: dict[str, str] = dict.fromkeys(_constant_columns(tables), CONSTANT)
+    outputs = dict[str, str]()
     if not is_policy:
         unused = status_columns(tables) | unused
-    outputs = set[str]()
-    for table in [] if is_policy else tables[:COMPARED_LOGS]:
-        for name, (output, why) in find_set_points(table).items():
-            unused = {**unused, name: Reason(why, "set point")}
-            outputs.add(output)
+        outputs = _leave_out_by_data(tables, unused)
     copies = _copies(tables, is_policy=is_policy)
-    choices = [_choose(table, {}, unused, set(), copies) for table in tables]
+    choices = [_choose(table, {}, unused, {}, copies) for table in tables]
     roles = {column.role for selected, _ in choices for column in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
-    if "action" in roles:
-        outputs = set[str]()
-    else:
-        outputs = outputs.union(*(controller_outputs(table) for table in tables[:COMPARED_LOGS]))
+    jumping = set[str]().union(*map(controller_outputs, tables[:COMPARED_LOGS]))
+    outputs = {} if "action" in roles else outputs | dict.fromkeys(jumping, JUMPS)
     if "action" not in roles and not outputs:
         instead |= {"reference": "action"}
     elif is_policy:
@@ -92,7 +106,64 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
             _choose(table, instead, unused, outputs, copies, is_policy=is_policy)
             for table in tables
         ]
-    return [_observed(*choice) for choice in choices] if is_policy else choices
+    if is_policy:
+        return [_observed(*choice) for choice in choices]
+    inferred, redundant = _tried_commands(tables, choices, copies)
+    if not inferred and not redundant:
+        return choices
+    return [
+        _choose(table, instead, unused | redundant, outputs | inferred, copies) for table in tables
+    ]
+
+
+def _leave_out_by_data(tables: list[Table], unused: dict[str, str]) -> dict[str, str]:
+    """Add computed columns and set points to the unused ones; return the outputs of controllers."""
+    outputs = dict[str, str]()
+    for table in tables[:COMPARED_LOGS]:
+        computed = computed_columns(table)
+        rest = replace(table, values={n: v for n, v in table.values.items() if n not in computed})
+        set_points = find_set_points(rest)
+        unused |= computed | {n: Reason(why, "set point") for n, (_, why) in set_points.items()}
+        outputs |= {output: JUMPS for output, _ in set_points.values()}
+    return outputs
+
+
+def _tried_commands(
+    tables: list[Table], choices: list[Choice], copies: dict[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the set points that act by the data, and the commands that other actions carry out.
+
+    A set point acts if no output of its loop is logged: what a state does follows from it, and not
+    from the actions. A command of a motion is that of an outer loop if it adds nothing to the
+    command of an effort, and one that equals a set point to the output of the inner loop.
+    """
+    inferred = dict[str, str]()
+    redundant = dict[str, str]()
+    duplicates = {copies[name] for name in copies if guess(name).what == "reference"}
+    for table, (selected, unused) in list(zip(tables, choices, strict=True))[:COMPARED_LOGS]:
+        states = [column.name for column in selected.values() if column.role == "state"]
+        actions = [column for column in selected.values() if column.role == "action"]
+        names = [action.name for action in actions]
+        if not states or not actions:
+            continue
+        for name in [name for name, why in unused.items() if why == PLANNED]:
+            gain, state = gain_of_command(table, name, states, names)
+            if gain > INPUT_COMMANDS:
+                why = f"inferred a command: {state} follows it, and no other action"
+                inferred[name] = Reason(why, "response")
+        has_effort = any(_acts(action) and _is_commanded(action) for action in actions)
+        for action in actions if len(actions) > 1 else []:
+            if action.name in duplicates or (has_effort and _is_motion(action)):
+                rest = [name for name in names if name != action.name]
+                gain, state = gain_of_command(table, action.name, states, rest)
+                redundant |= {action.name: OUTER} if state and gain < INPUT_INDEPENDENT else {}
+    return inferred, redundant
+
+
+def _is_motion(action: Guess) -> bool:
+    """Return whether an action is the command of a position or a velocity, and of no effort."""
+    words = _words(action)
+    return bool(words & EXPLICIT and words & (POSITION | VELOCITY)) and not _acts(action)
 
 
 def _copies(tables: list[Table], *, is_policy: bool) -> dict[str, str]:
@@ -275,7 +346,7 @@ def _choose(
     table: Table,
     instead: dict[str, str],
     unused: dict[str, str],
-    outputs: set[str],
+    outputs: dict[str, str],
     copies: dict[str, str],
     *,
     is_policy: bool = False,
@@ -286,7 +357,7 @@ def _choose(
         table: the log.
         instead: roles of columns that are selected otherwise than by name.
         unused: columns that are not channels in any log, with reasons.
-        outputs: columns that are the output of a controller by the data.
+        outputs: columns that are actions by the data, such as outputs of a controller, and why.
         copies: columns that repeat another one, and that.
         is_policy: whether all references are demonstrated, also of motions that follow them.
     """
@@ -296,7 +367,7 @@ def _choose(
     left_out |= {item.name: why for item in facts if (why := left_out_reason(item))}
     guesses = [_with_stated_unit(item.meaning, table) for item in facts if item.name not in unused]
     guesses = _doubted_readings(_with_cell_currents(_with_set_commands(guesses)))
-    measured = _measured(guesses)
+    measured = _measured(guesses, table)
     is_driven = instead.get("reference") == "action" and not is_policy
     followed = _followed(guesses) if is_driven else set[str]()
     for column in sorted(guesses, key=lambda item: item.preference):
@@ -314,7 +385,7 @@ def _choose(
             why = Reason(f"another reading of {selected[family].name}", "reading")
             left_out[column.name] = why
         else:
-            doubt = JUMPS if column.name in outputs else column.doubt
+            doubt = outputs.get(column.name, column.doubt)
             selected[family] = replace(column, role=role, doubt=doubt, rule=rule)
     order = list(table.values)
     return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), left_out
@@ -325,11 +396,11 @@ def _role(
     instead: dict[str, str],
     measured: set[str],
     followed: set[str],
-    outputs: set[str],
+    outputs: dict[str, str],
 ) -> tuple[str | None, str]:
     """Return the role of a column in its log, and the rule that decided."""
     if column.name in outputs:
-        return "action", "controller output"
+        return "action", rule_of(outputs[column.name])
     if column.name in measured:
         return "state", "measured command"
     if column.name in followed:
@@ -367,7 +438,10 @@ def _with_set_commands(guesses: list[Guess]) -> list[Guess]:
 def _with_cell_currents(guesses: list[Guess]) -> list[Guess]:
     """Return guesses in which the current of a cell is the action, and its voltage follows."""
     actions = [column for column in guesses if column.role == "action"]
-    is_cell = any(_words(column) & {"capacity", "soc"} for column in guesses)
+    is_cell = any(
+        _words(column) & {"capacity", "soc"} or (column.unit == "V" and "cell" in _words(column))
+        for column in guesses
+    )
     if not is_cell or any(a.unit not in {"A", "V"} or _is_commanded(a) for a in actions):
         return guesses
     return [
@@ -394,9 +468,10 @@ def _doubted_readings(guesses: list[Guess]) -> list[Guess]:
 def _acts(column: Guess) -> bool:
     """Return whether a set point acts on the plant: an effort, an actuator, a frequency."""
     unit = column.unit
-    units = (*EFFORTS, "Hz") if not _words(column) & VELOCITY else EFFORTS
-    has_unit = unit is not None and any(has_same_dimension(unit, effort) for effort in units)
-    return bool(_words(column) & (EFFORT | ACTUATORS | STEERED | {"frequency"})) or has_unit
+    has_unit = unit is not None and any(has_same_dimension(unit, effort) for effort in EFFORTS)
+    is_frequency = unit in _FREQUENCIES and not _words(column) & VELOCITY
+    is_named = bool(_words(column) & (EFFORT | ACTUATORS | STEERED | {"frequency"}))
+    return is_named or has_unit or is_frequency
 
 
 def _with_stated_unit(column: Guess, table: Table) -> Guess:
@@ -439,14 +514,18 @@ def _meaning_of(unit: str | None) -> str | None:
     return "position" if is_place else next(rates, None)
 
 
-def _measured(guesses: list[Guess]) -> set[str]:
+def _measured(guesses: list[Guess], table: Table) -> set[str]:
     """Return the currents and forces that are not actions, because another column is one."""
     actions = [column for column in guesses if column.role == "action"]
-    measured = {a.name for a in actions if _is_current(a) and not _is_commanded(a)}
+    currents = {a.name for a in actions if _is_current(a) and not _is_commanded(a)}
+    forces = {a.name for a in actions if a.unit == "N" and not _is_commanded(a)}
+    # A current acts by a force, and follows from anything else that acts.
+    follows = forces if len(currents | forces) == len(actions) else currents
+    measured = _responses(actions, table) or follows
     if any(_is_modulated(action) for action in actions):
         measured |= {a.name for a in actions if _words(a) & COMMAND & LOADS or a.rule == "unit"}
         measured |= {action.name for action in actions if action.unit == "V"}
-    if any(_is_commanded(action) or action.unit == "percent" for action in actions):
+    if any(_is_commanded(a) or a.unit == "percent" or _is_valve(a) for a in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND == {"force"}}
     observed = {action.name for action in actions if _group(action.name) in OBSERVATIONS}
     measured |= observed if len(observed) < len(actions) else set()
@@ -457,12 +536,37 @@ def _measured(guesses: list[Guess]) -> set[str]:
     # T_in is not inflow but inside, next to a setpoint of T.
     controlled = {f"{column.family} in" for column in guesses if column.what == "reference"}
     measured |= {action.name for action in actions if action.family in controlled}
-    if any(_words(action) & EXPLICIT for action in actions):
-        read = READ | {"state", "states"}  # /joint_states.effort
-        measured |= {a.name for a in actions if _words(a) & read and not _is_commanded(a)}
     unnamed = [action for action in actions if not _is_commanded(action)]
+    if len(unnamed) < len(actions):
+        read = READ | {"state", "states"}  # /joint_states.effort
+        measured |= {a.name for a in unnamed if _words(a) & read or a.rule == "unit"}
     measured |= {column.name for column in unnamed if _quantities(column) & commanded}
     return measured if len(measured) < len(actions) else set()
+
+
+def _responses(actions: list[Guess], table: Table) -> set[str]:
+    """Return measured efforts that vary while those of another unit are held.
+
+    A cycler holds the current of a cell, and its voltage follows.
+    """
+    efforts = dict[str, list[Guess]]()
+    for action in actions:
+        if not _is_commanded(action) and action.unit in EFFORTS:
+            efforts.setdefault(action.unit, []).append(action)
+    is_input = {
+        unit: {is_held(table.values[a.name][1]) for a in columns}
+        for unit, columns in efforts.items()
+    }
+    if {True} not in is_input.values():
+        return set()
+    return {
+        a.name for unit, columns in efforts.items() if is_input[unit] == {False} for a in columns
+    }
+
+
+def _is_valve(action: Guess) -> bool:
+    """Return whether an action moves a valve, whose cylinder has a measured force."""
+    return bool(_words(action) & {"valve", "valves"})
 
 
 def _is_modulated(action: Guess) -> bool:
@@ -489,7 +593,9 @@ def _followed(guesses: list[Guess]) -> set[str]:
     """Return references of motions next to those of forces, which act on the robot."""
     references = [column for column in guesses if column.what == "reference"]
     motions = {
-        reference.name for reference in references if _words(reference) & (POSITION | VELOCITY)
+        reference.name
+        for reference in references
+        if _words(reference) & (POSITION | VELOCITY) or _meaning_of(reference.unit)
     }
     return motions if len(motions) < len(references) else set()
 
@@ -507,9 +613,9 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
     usual = Counter(name_guess.name for _, name_guess in readings).most_common(1)[0][0]
     first = next(name_guess for _, name_guess in readings if name_guess.name == usual)
     names = list(dict.fromkeys([usual, *(name_guess.name for _, name_guess in readings)]))
-    units = _differing_units(first, readings)
+    units = differing_units(first, readings)
     samples = {
-        (table.path, table.part): _converted(
+        (table.path, table.part): converted(
             table.values[candidate.name], units.get(candidate.name), first
         )
         for table, candidate in readings
@@ -521,23 +627,3 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
     stated_range = stated.pop() if len(stated) == 1 else None  # logs that differ state none
     notes = [first.doubt] if first.doubt else []
     return Column(first, names, samples, stated_range=stated_range, notes=notes, units=units)
-
-
-def _differing_units(usual: Guess, readings: list[tuple[Table, Guess]]) -> dict[str, str]:
-    """Return the units of the columns that state another one than the usual column, by name."""
-    stated = {
-        candidate.name: candidate.unit for _, candidate in readings if candidate.name != usual.name
-    }
-    return {
-        name: unit
-        for name, unit in stated.items()
-        if usual.unit and unit and unit != usual.unit and has_same_dimension(unit, usual.unit)
-    }
-
-
-def _converted(samples: Samples, unit: str | None, usual: Guess) -> Samples:
-    """Return samples in the unit of the usual column."""
-    if unit is None or usual.unit is None:
-        return samples
-    scale, zero = factor(unit, usual.unit)
-    return samples[0], scale * samples[1] + zero

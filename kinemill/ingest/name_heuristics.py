@@ -34,12 +34,17 @@ CURRENT = word_set("current currents curr cur iq amps")
 DRIVE = word_set("""motor motors actuator actuators servo servos input relay compressor switch
     brake drive controller thruster thrusters propeller propellers
     elevator""", CURRENT | ACTUATORS)  # fmt: skip
+# A current in front of one of these is no electric one.
+_AFTER_PRESENT = POSITION - {"x", "y", "z", "q"} | VELOCITY - {"dq", "w"} | word_set("""feed
+    feedrate temp temperature pressure level flow time state""")  # fmt: skip
 # Measured quantities, such as the temperature of a motor or the pressure behind a valve.
 MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
             "humidity", "rpm", "load"}  # fmt: skip
 FEEDBACK = {"feedback", "fbk", "fb"}  # where a valve or pump is, not where it should be
+_MEASURED = word_set("meas measured raw")
+_ESTIMATED = word_set("filt filtered est smooth")
 # Words of a reading, not of a command.
-READ = word_set("meas measured actual act present real raw est filt", FEEDBACK)
+READ = word_set("actual act present real", _MEASURED | _ESTIMATED | FEEDBACK)
 ANGULAR = {"angular", "gyro"}  # of a velocity
 POWER = word_set("battery batt vbat vbus bus mains supply link zk")  # its voltage is no command
 ROTATION = {"orientation", "quaternion", "quat"}
@@ -69,13 +74,8 @@ STEP_MS = ("dt_ms", "sample_time_ms", "sampling_period_ms", "sampling_interval_m
 CIRCULAR = {"sin", "sine", "cos", "cosine"}  # of an angle: its values are no angles
 # Preferred variants of a quantity, best first: plain names, then measured or commanded values.
 _READINGS = {
-    "state": [set[str](), {"meas", "measured", "raw"}, {"filt", "filtered", "est", "smooth"}],
-    "action": [
-        {"cmd", "command", "con", "commanded", "ctrl", "control"},
-        set[str](),
-        {"meas", "measured", "raw"},
-        {"filt", "filtered", "est"},
-    ],
+    "state": [set[str](), _MEASURED, _ESTIMATED],
+    "action": [{*EXPLICIT, "con", "ctrl", "control"}, set[str](), _MEASURED, _ESTIMATED],
 }
 # Inputs of a controller, which are actions of the closed loop where no command is logged.
 REFERENCE = word_set("""des desired ref reference target goal plan setpoint setpoints vir virtual
@@ -118,13 +118,13 @@ _RELATIVE = word_set("""pu raw count counts adc lsb digits ticks normalized norm
 # Units of the quantities that words of a name state: a suffix of their dimension is a unit.
 _QUANTITIES = {
     "N*m": word_set("tau torque torques trq effort"),
-    "N": word_set("force forces thrust thrusts effort load tension"),
+    "N": word_set("force forces thrust thrusts effort load tension fx fy fz"),
     "A": CURRENT,
     "V": word_set("voltage voltages volt vbat v batt bus tension"),
-    "W": {"power"},
+    "W": {"power", "p"},
     "J": {"energy"},
     "A*s": word_set("charge capacity consumed"),
-    "Pa": {"pressure"},
+    "Pa": word_set("pressure press p"),
     "K": word_set("temp temps temperature temperatures ambient"),
     "m^3/s": {"flow"},
     "m/s^2": ACCELERATION | {"ax", "ay", "az"},
@@ -181,17 +181,24 @@ STATED = re.compile(
 _CLOSE = re.compile(r"(?<=[^\s/])\[([^\[\]]*[^\d\[\]][^\[\]]*)\]\Z|,\s*([^,]*[^\W\d_][^,]*)\Z"
                     r"|(?<=[^\s/])/((?:1/)?[A-Za-z%°µ][^\s]*)\Z")  # fmt: skip
 _COMMENT = re.compile(r"[^A-Za-z%°]*|.*[A-Za-z]{5,}.*|\S+(\s+\S+){2,}")  # if it is no known unit
-_COPY = re.compile(r"(?<=[)\]])(\[\d+\])\Z")  # number of a repeated name
+_COPY = re.compile(r"(?<=[)\]])(\[\d+\]|_\d+)\Z")  # number of a repeated name
 _COMMENTS = {"raw", "cmd", "left", "meas", "est", "ref", "set", "act", "abs", "rel", "avg", "mean",
              "fl", "fr", "rl", "rr", "x", "y", "z", "max", "filt", "opt", "new", "old"}  # fmt: skip
 # qDDot is the acceleration next to qDot; KUKA writes Ist and Soll of axes in these words;
 # i_q is the current of a motor along its q axis.
+_COMPACT = (
+    r"(?i)(?<![a-z])([ivu][abcdq]|[a-z])(soll|ref|set|cmd|des|act|meas|fbk"
+    r"|(?<![dlh])ist)(?![a-z])"
+)  # nsoll, iqref; no dist, list or hist
 _SPELLED = {
     r"St(ee)?rg?Whl": "steering_wheel", r"\bSP_INT\b": "setpoint", r"\bPV_IN\b": "measured",
     r"\bScaledInput\b": "measured",
     r"(?<=[a-z])DDot": "_ddot", r"AIPos|RIst": "measured_pos", r"ASPos|RSol": "target_pos",
     r"(?i:(?<=rudder)[ _]?order)": "_command",
     r"\b[iI]_q\b": "iq", r"\b[iI]_d\b": "current_direct",
+    r"\b0x[\dA-Fa-f]+(?=\W+\w)": "",  # number of an object of CANopen
+    r"\bcontroller\.input_(?=pos|vel|torque)": "setpoint_",  # of ODrive
+    _COMPACT: r"\1_\2",
 }  # fmt: skip
 # Letters without a decomposition, Greek ones of formulas (μ is micro), and a dot above one.
 _LETTERS_SPELLED = str.maketrans({
@@ -364,7 +371,12 @@ def _is_of(unit: str, quantity: str) -> bool:
 def guess(name: str, label: str = "") -> Guess:
     """Infer the meaning of a column from its name or its label."""
     full_name = label or name
-    parts = split_words(without_brackets(full_name))
+    spelled = unit_text(full_name)
+    if spelled is None:
+        bare, stated = suffix_unit(full_name)
+    else:
+        bare, stated = without_brackets(full_name), bracketed_unit(full_name)
+    parts = split_words(bare)
     tokens = set(parts)
     # A hand has an index finger; in other names the word `index` means a row counter.
     ignored = {"index"} if label else set[str]()
@@ -375,11 +387,10 @@ def guess(name: str, label: str = "") -> Guess:
     ignored |= {"status"} if last in POSITION | VELOCITY | ACCELERATION | MEASURED else set[str]()
     is_term = "pid" in tokens and parts[-1] in {"p", "i", "d", "ff"}
     aside = is_term or bool(tokens & (_ASIDE - ignored))
-    spelled = unit_text(full_name)
-    stated = None if spelled is None else bracketed_unit(full_name)
     if parts[:1] == ["u"] and len(parts) > 1 and stated and _is_of(stated, "V"):
         parts[0] = "voltage"  # U_ZK [V]; u alone is an input
-    what = _what(parts, is_measured=bool({*split_words(full_name)} & MEASURED))
+    is_measured = bool({*split_words(full_name)} & MEASURED)
+    what = _what(parts, is_measured=is_measured, unit=stated)
     role = None if aside else ROLES.get(what, "state")
     digits = [part for part in parts if part.isdigit()]
     readings = _READINGS["action" if role == "action" else "state"]
@@ -393,7 +404,7 @@ def guess(name: str, label: str = "") -> Guess:
     family = " ".join(part for part in parts if part not in reading_words)
     unit = stated
     if spelled is None:
-        unit = suffix_unit(full_name)[1] or _unit(full_name, parts, what)
+        unit = unit or _unit(full_name, parts, what)
     unit = f"{unit}/s" if what == "velocity" and unit in {"rad", "deg"} else unit
     return Guess(
         name,
@@ -414,7 +425,7 @@ ROLES = {"action": "action", "reference": None, "acceleration": "observation",
          "sensor": "observation"}  # fmt: skip
 
 
-def _what(parts: list[str], *, is_measured: bool) -> str:
+def _what(parts: list[str], *, is_measured: bool, unit: str | None) -> str:
     tokens = set(parts)
     named = [part for part in parts if not part.isdigit()]
     is_setpoint = len(named) > 1 and named[-1] in SETPOINT and not tokens & _SAMPLES
@@ -429,10 +440,12 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
     is_contact = tokens & CONTACTS and tokens & LOADS and not tokens & {"action", "actions"}
     if (is_sensor or is_contact) and not tokens & EXPLICIT:
         return "sensor"
-    is_supply = "dc" in tokens and tokens & {"voltage", "current"} and not tokens & DRIVE - CURRENT
-    if is_supply or tokens & (POWER | ROTATION | CIRCULAR):
+    is_supply = "dc" in tokens and bool(tokens & {"voltage", "current"})
+    is_supply &= not tokens & DRIVE - CURRENT
+    is_supply |= bool(tokens & POWER) and not tokens & ACTUATORS  # a supply_fan
+    if is_supply or tokens & (ROTATION | CIRCULAR):
         return "position" if tokens & ROTATION else "unknown"
-    words = tokens - _denied(parts, is_measured=is_measured)
+    words = tokens - _denied(parts, is_measured=is_measured) - _contradicted(tokens, unit)
     for what, vocabulary in _KINDS:
         if words & vocabulary:
             return what
@@ -446,6 +459,8 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
 def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
     """Return words that name nothing next to the others, such as motor in motor_temperature."""
     tokens = set(parts)
+    if any(a == "current" and b in _AFTER_PRESENT for a, b in pairwise(parts)):
+        return {"current"}  # current_feedrate is the present one
     read = {("control", "state"), ("controller", "state"), ("controller", "input")}
     if read & {*pairwise(parts)}:  # what it uses
         return {"control", "controller", "input"}
@@ -457,6 +472,19 @@ def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
         return {"steering", "steer", "throttle", "brake"}
     # The measured current of a motor is often its only command.
     return denied | (DRIVE - CURRENT if tokens & FEEDBACK else set())
+
+
+def _contradicted(tokens: set[str], unit: str | None) -> set[str]:
+    """Return words that name no motion: the W of heater_power_W, the axis in Y1_valve_mA.
+
+    A speed in percent of an actuator is its command.
+    """
+    if unit is None:
+        return {*_AXES} if tokens & (CURRENT | {"power"}) else set()
+    if unit == "percent":
+        return VELOCITY if tokens & (ACTUATORS | {"compressor"}) and not tokens & READ else set()
+    is_motion = any(has_same_dimension(unit, motion) for motion in ("m", "rad", "m/s", "rad/s"))
+    return set() if is_motion else {*_AXES, "q", "w"}
 
 
 def _doubt(name: str, spelled: str | None) -> str:

@@ -24,7 +24,7 @@ _TERMS = {
     "flow": "durchfluss volumenstrom debit caudal vazao portata debiet",
     "level": "fullstand pegel niveau nivel livello poziom niva",
     "current": "strom courant corriente corrente stroom prad",
-    "voltage": "spannung tensao tensione spanning napiecie",
+    "voltage": "spannung tensao tensione voltaje spanning napiecie",
     "force": "kraft fuerza forca forza kracht sila",
     "torque": "drehmoment moment torsion couple coppia koppel momento par vridmoment torq",
     "command": "stellgrosse stellwert stellgrad stellsignal befehl commande comando mando comandi "
@@ -39,30 +39,42 @@ _TERMS = {
     "damper": "klappe",
     "frequency": "frequenz frequence frecuencia frequencia frequenza freq",
     "valve": "ventil vanne valvula valvola klep",
-    "pump": "pumpe pompe bomba pompa",
+    "pump": "pumpe pumpen pompe bomba pompa",
+    "fan": "lufter ventilator ventilateur ventilador ventilatore",
     "heater": "heizung heizleistung chauffage calentador aquecedor riscaldatore verwarming",
     "motor": "moteur motore",
     "setpoint": "sollwert soll fuhrungsgrosse consigne consigna referencia riferimento setpunt "
     "gewenst vorgabe deseado deseada zadana zadany borvarde stpt setp setpt",
     "requested": "req rq rqst dmd demande demandee richiesta richiesto comandata comandato",
-    "target": "tgt trgt",
+    "target": "tgt trgt nom nominal",
     "measured": "regelgrosse istwert ist mesure mesuree reel reelle medida medido misura misurato "
     "misurata effettiva effettivo gemeten gemessen zmierzona rzeczywista arvarde",
     "feedback": "ruckmeldung",
     "output": "ausgang sortie saida salida uscita uitgang",
     "input": "eingang entree entrada ingresso ingang",
-    "error": "fehler abweichung regelabweichung erreur erro errore fout",
+    "error": "fehler abweichung regelabweichung regeldifferenz schleppabstand ecart erreur erro "
+    "errore fout",
     "latitude": "breitengrad latitud latitudine breedtegraad",
     "longitude": "langengrad longitud longitudine lengtegraad",
     "odometer": "kilometerstand zahlerstand",
     "stroke": "hub course corsa carrera curso slag",
     "distance": "entfernung abstand strecke distancia distanza afstand",
     "energy": "energie energia",
+    "capacity": "kapazitat capacite capacidad capacidade capacita",
+    "soc": "ladezustand",
+    "cell": "zell zelle celda celula cellule cella",
     "power": "leistung puissance potencia potenza vermogen",
 }
 _ENGLISH = {term: word for word, terms in _TERMS.items() for term in terms.split()}
 # Last words of PLC tags, such as PIC101.SP: set point, process value, manipulated variable.
-_TAGS = {"sp": "setpoint", "pv": "measured", "mv": "command", "op": "command", "cv": "command"}
+TAGS = {
+    "sp": "setpoint",
+    "sv": "setpoint",
+    "pv": "measured",
+    "mv": "command",
+    "op": "command",
+    "cv": "command",
+}
 
 
 def word_set(text: str, more: set[str] | None = None) -> set[str]:
@@ -76,10 +88,10 @@ _TARGETS = ("soll", "ist")  # first words of compounds such as Sollmoment
 def translate(words: list[str]) -> list[str]:
     """Return words in English; a tag such as `FIC7.MV` ends with what it is."""
     english = [part for word in words for part in _translate(word)]
-    if len(words) > 2 and words[-1] == "cv" and {*words[-2:-1]} & {*_TAGS, "out"}:
+    if len(words) > 2 and words[-1] == "cv" and {*words[-2:-1]} & {*TAGS, "out"}:
         english, words = english[:-1], words[:-1]  # FIC101/SP.CV: the current value of SP
-    is_tag = len(words) > 1 and words[-1] in _TAGS and any(word.isdigit() for word in words)
-    return [*english[:-1], _TAGS[words[-1]]] if is_tag else english
+    is_tag = len(words) > 1 and words[-1] in TAGS and any(word.isdigit() for word in words)
+    return [*english[:-1], TAGS[words[-1]]] if is_tag else english
 
 
 @cache

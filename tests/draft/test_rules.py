@@ -29,6 +29,8 @@ STATUS = {
     "gripper_gripped": switched(0, 1, every=900),
     "cycle": 500.0 + 2.0 * np.arange(len(TIME)),
     "tick": np.arange(len(TIME)) % 256.0,
+    "shot count": 100.0 + np.arange(len(TIME)) // 90,
+    "0x6041 Statusword": switched(4663, 5687),
 }
 
 

@@ -190,6 +190,19 @@ COMMANDED = [
     ("pos, motor_torque, disturbance_torque", "motor_torque"),
     ("ship_speed, Rudder_order_deg, Rudder_angle_deg", "Rudder_order_deg"),
     ("joint_state.position, joint_state.torque, joint_command.position", "joint_command.position"),
+    ("r62 n_soll [1/min], n_ist [1/min], M_soll [Nm], M_ist [Nm]", "M_soll [Nm]"),
+    ("nsoll [1/min], nist [1/min], iqsoll [A], iqist [A]", "iqsoll [A]"),
+    ("s nom X [mm], s act X [mm], I nom X [A]", "I nom X [A]"),
+    ("oven_temp_C, heater_power_W", "heater_power_W"),
+    ("Y1_valve_mA, P1_psi, stroke_in", "Y1_valve_mA"),
+    ("SupplyAirTemp (°F), SupplyFanSpd (%)", "SupplyFanSpd (%)"),
+    ("X1_ActualPosition, X1_CommandPosition, M1_CURRENT_FEEDRATE", "X1_CommandPosition"),
+    ("Ventilspannung [V], Kolbenweg [mm], Zylinderkraft [kN]", "Ventilspannung [V]"),
+    ("Damper current [A], Body displacement [mm], Damper force [N]", "Damper current [A]"),
+    ("Strom [A], Spannung [V], Ladezustand [%]", "Strom [A]"),
+    ("FzCmd_N, Fz_N, SlipAngle_deg, Mz_Nm", "FzCmd_N"),
+    ("axis0.controller.input_pos, axis0.encoder.pos_estimate, axis0.Iq_setpoint",
+     "axis0.Iq_setpoint"),
 ]  # fmt: skip
 
 
@@ -259,3 +272,66 @@ def test_the_rest_of_a_repeated_quaternion_is_no_channel(tmp_path, time):
     path = table(tmp_path / "a.csv", time=time, **columns, u=time % 3)
     task, _ = load(tmp_path, "rover", path)
     assert task.columns == [*(f"odom_orientation_{axis}" for axis in turn), "u"]
+
+
+def loop_of(seconds):
+    """Return set point, reading and output (n,) of a loop whose set point is held for 2 s."""
+    goal = np.repeat([40.0, 60.0, 35.0, 55.0], len(seconds) // 4)
+    level = np.full(len(seconds), 20.0)
+    valve = np.zeros(len(seconds))
+    total = 0.0
+    for row in range(len(seconds)):
+        total += 0.02 * (goal[row] - level[row])
+        valve[row] = 0.8 * (goal[row] - level[row]) + total + 30.0
+        level[row + 1 :] = level[row] + 0.05 * (valve[row] - 0.9 * level[row])
+    return goal, level, valve
+
+
+def test_columns_that_others_give_are_no_channels(tmp_path):
+    goal, level, valve = loop_of(TIME)
+    columns = {"TIC.SP": goal, "TIC.PV": level, "TIC.E": goal - level, "TIC.CVEU": valve}
+    columns |= {"I [A]": PUSH, "U [V]": 12.0 + SINE, "P [kW]": 1e-3 * PUSH * (12.0 + SINE)}
+    draft = build("oven", table(tmp_path / "a.csv", time=TIME, **columns))
+    assert draft.left_out["TIC.E"] == "the difference of TIC.SP and TIC.PV"
+    assert draft.left_out["P [kW]"].startswith("the product of ")
+
+
+def test_what_a_cycler_holds_is_the_action(tmp_path):
+    current = np.repeat(np.random.default_rng(0).uniform(-3.0, 3.0, 16), 50)
+    columns = {"Current [A]": current, "Voltage [V]": 3.6 - 0.01 * np.cumsum(current) / 50}
+    draft = build("pack", table(tmp_path / "a.csv", time=TIME, **columns))
+    assert [c.guess.name for c in draft.columns if c.role == "action"] == ["Current [A]"]
+
+
+def test_a_set_point_acts_if_no_output_of_its_loop_is_logged(tmp_path):
+    """A pitch drive that is logged with its reference and the torque of the generator."""
+    random = np.random.default_rng(0)
+    torque = np.repeat(random.uniform(1.0, 3.0, 20), 40)
+    goal = np.repeat(random.uniform(0.0, 20.0, 40), 20)
+    pitch = np.zeros(len(TIME))
+    speed = np.zeros(len(TIME))
+    for row in range(len(TIME) - 1):
+        pitch[row + 1] = pitch[row] + 0.3 * (goal[row] - pitch[row])
+        speed[row + 1] = speed[row] + 0.05 * (20.0 - 0.3 * pitch[row] - torque[row] - speed[row])
+    columns = {"speed_rpm": speed, "pitch_deg": pitch, "pitch_ref_deg": goal}
+    columns |= {"torque_cmd_Nm": torque}
+    draft = build("turbine", table(tmp_path / "a.csv", time=TIME, **columns))
+    actions = {c.guess.name: c.notes for c in draft.columns if c.role == "action"}
+    assert {*actions} == {"pitch_ref_deg", "torque_cmd_Nm"}
+    assert "pitch_deg follows it" in actions["pitch_ref_deg"][0]
+
+
+def test_a_position_command_whose_current_command_is_logged_is_of_an_outer_loop(tmp_path):
+    goal = np.cumsum(np.repeat(np.random.default_rng(0).uniform(-1.0, 1.0, 20), 40)) * 0.01
+    pos = np.zeros(len(TIME))
+    speed = np.zeros(len(TIME))
+    current = np.zeros(len(TIME))
+    for row in range(len(TIME)):
+        current[row] = 40.0 * (goal[row] - pos[row]) - 2.0 * speed[row]
+        pos[row + 1 :] = pos[row] + 0.01 * speed[row]
+        speed[row + 1 :] = 0.99 * speed[row] + 0.1 * current[row]
+    columns = {"Position Command": goal, "Position": pos, "Velocity": speed}
+    columns |= {"Current Command [A]": current}
+    draft = build("axis", table(tmp_path / "a.csv", time=TIME, **columns))
+    assert [c.guess.name for c in draft.columns if c.role == "action"] == ["Current Command [A]"]
+    assert draft.left_out["Position Command"].startswith("a command of an outer loop")
