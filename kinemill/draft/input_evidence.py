@@ -66,7 +66,7 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
     Next to an action by name, they stay states with a question. Columns are unchanged if all names
     show a role. The reason is "" in these cases and if inputs were found.
     """
-    columns = _with_leading_twins(columns)
+    columns = _with_leading_velocities(columns)
     states = [at for at, column in enumerate(columns) if column.role == "state"]
     if any(column.role == "action" for column in columns):
         return _questioned(columns), ""
@@ -85,40 +85,41 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
     return result, roles.why
 
 
-def _with_leading_twins(columns: list[Column]) -> list[Column]:
+def _with_leading_velocities(columns: list[Column]) -> list[Column]:
     """Return columns in which a velocity that drives another one of its axis is the command of it.
 
     A `geometry_msgs/Twist` on `/vel` has the names of the odometry that follows it. It is an action
     if it is held, and stays a state with a question otherwise: a filter follows its input as well.
     """
     learned = [column for column in columns if column.guess.what in {"velocity", "action"}]
-    twins = [
-        [of for of, other in enumerate(learned) if of != at and _are_twins(column, other)]
+    followers = [
+        [of for of, other in enumerate(learned) if of != at and _share_axis(column, other)]
         for at, column in enumerate(learned)
     ]
-    is_compared = any(twins) and len(learned) <= INPUT_MOST_COLUMNS
+    is_compared = any(followers) and len(learned) <= INPUT_MOST_COLUMNS
     recordings = _recordings(learned) if is_compared else []
     gains = [gain for rows in recordings for gain in [_gains(rows)] if gain.any()]
     if not gains:
         return columns
     gain = np.median(gains, axis=0)
-    held = np.mean([np.mean(np.diff(rows, axis=0) == 0.0, axis=0) for rows in recordings], axis=0)
+    still = [np.mean(np.diff(rows, axis=0) == 0.0, axis=0) for rows in recordings]
+    repeats = np.mean(still, axis=0)
     commands = dict[str, Column]()
     for at, column in enumerate(learned):
-        driven = [of for of in twins[at] if gain[at, of] >= INPUT_DRIVES]
+        driven = [of for of in followers[at] if gain[at, of] >= INPUT_DRIVES]
         if not driven or gain[at, at] > INPUT_INDEPENDENT:
             continue
-        twin = learned[driven[0]].guess.name
-        is_held = held[at] >= INPUT_HELD > held[driven[0]]
-        note = f"inferred a command: it is held, and {twin} follows it"
-        note = note if is_held else f"an action? {twin} follows it"
+        follower = learned[driven[0]].guess.name
+        is_held = repeats[at] >= INPUT_HELD > repeats[driven[0]]
+        note = f"inferred a command: it is held, and {follower} follows it"
+        note = note if is_held else f"an action? {follower} follows it"
         role = replace(column.guess, role="action", what="action", rule="response")
         meaning = role if is_held else column.guess
         commands[column.guess.name] = replace(column, guess=meaning, notes=[*column.notes, note])
     return [commands.get(column.guess.name, column) for column in columns]
 
 
-def _are_twins(first: Column, second: Column) -> bool:
+def _share_axis(first: Column, second: Column) -> bool:
     """Return whether two columns are velocities along or around the same axis by name."""
     words = [split_words(column.guess.name) for column in (first, second)]
     if {first.guess.what, second.guess.what} != {"velocity"} or words[0][-1] != words[1][-1]:

@@ -15,6 +15,7 @@ from kinemill.draft.clock import ends_as_stamp, is_physical
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import find_differences, find_powers, letter_columns
 from kinemill.draft.constants import (
+    FIT_ROWS,
     RELATION_SAME,
     RULE_CLOCK_UNITS,
     RULE_EPOCH,
@@ -146,11 +147,12 @@ def _is_even(facts: Facts) -> bool:
         return False
     if len(facts.seconds) != len(facts.finite):
         return False
-    seconds = facts.seconds - facts.seconds.mean()
-    values = facts.finite - facts.finite.mean()
-    slope = float(seconds @ values) / float(seconds @ seconds)
+    every = max(1, len(facts.finite) // FIT_ROWS)  # a copy of a long log takes memory
+    seconds = facts.seconds[::every] - facts.seconds[0]
+    values = facts.finite[::every] - facts.finite[0]
+    slope = float(np.polyfit(seconds, values, 1)[0])
     late = np.ptp(values - slope * seconds)
-    is_close = late <= slope * float(np.median(np.diff(facts.seconds)))
+    is_close = late <= slope * float(np.median(np.diff(facts.seconds[:FIT_ROWS])))
     return bool(is_close) and any(abs(slope / unit - 1.0) <= 1e-3 for unit in RULE_CLOCK_UNITS)
 
 
@@ -232,7 +234,7 @@ def _rank(name: str) -> tuple[bool, ...]:
     words = {*split_words(name)}
     is_observed = name.partition("/")[0] in OBSERVATIONS
     meaning = guess(name)
-    is_measured = meaning.role == "action" and not words & EXPLICIT
+    is_measured = meaning.what == "action" and not words & EXPLICIT
     is_indexed = split_index(name)[1] is not None
     return (
         "next" in words,

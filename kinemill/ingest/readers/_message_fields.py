@@ -56,21 +56,21 @@ class Fields:
 
     Attributes:
         inner: fields inside, by name, index or label.
-        places: positions of this field itself in the result of `read`.
+        positions: positions of this field itself in the result of `read`.
     """
 
     inner: dict[str | int, "Fields"] = field(default_factory=dict[str | int, "Fields"])
-    places: list[int] = field(default_factory=list[int])
+    positions: list[int] = field(default_factory=list[int])
 
     @classmethod
     def of(cls, paths: Iterable[Path]) -> Self:
         """Return the fields at paths."""
         whole = cls()
-        for place, path in enumerate(paths):
+        for position, path in enumerate(paths):
             node = whole
             for key in path:
                 node = node.inner.setdefault(key, cls())
-            node.places.append(place)
+            node.positions.append(position)
         return whole
 
     def read(self, message: object, count: int) -> list[Any]:
@@ -80,8 +80,8 @@ class Fields:
         return values
 
     def _read(self, value: object, around: tuple[object, ...], values: list[Any]) -> None:
-        for place in self.places:
-            values[place] = value
+        for position in self.positions:
+            values[position] = value
         if not self.inner:
             return
         labels = (
