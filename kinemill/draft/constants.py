@@ -115,8 +115,9 @@ INPUT_AT_ONCE = 0.5  # least such reduction by the input's value in the predicte
 # Relative squared error from the own past, below which it cannot be reduced.
 INPUT_PREDICTABLE = 1e-5
 INPUT_MOST_COLUMNS = 12
-# Of simulated plants with set points: what actions leave of a state, relative to its changes, and
-# the least reduction by a command of it. An outer set point reduces less than half.
+# What actions leave of a state, relative to its changes, and the least reduction of it by a
+# command. Set by some 50 simulated loops, no recorded ones: commands reduce 0.98 or more, outer
+# set points at most 0.6, or 0.99 of a rest of 0.002.
 INPUT_LEFT = 5e-3
 INPUT_COMMANDS = 0.8
 INPUT_FEWEST_JUMPS = 3
