@@ -22,7 +22,7 @@ from kinemill.ingest.rows import read_rows
 from kinemill.store import Home, Json
 from kinemill.store.json_io import valid_text
 from kinemill.task import Task
-from kinemill.validate.action_fit import MOST_ROWS, find_action_faults
+from kinemill.validate.action_fit import comparable, find_action_faults
 from kinemill.validate.episodes import RecordingResult, evaluate_into
 from kinemill.validate.results import find_unit_outliers, usual_stds
 
@@ -40,7 +40,7 @@ class AcceptedEpisode:
         values: values (n,) by channel; empty unless the `learn` part of the task reads clips.
         extent: mean, largest magnitude, standard deviation, and standard deviation of the change
             per row of each numeric channel, (4, k).
-        first_rows: first values (n,) of states and actions, to compare logs.
+        sample: values (n,) of states and actions where these change most, to compare logs.
     """
 
     id: str
@@ -51,7 +51,7 @@ class AcceptedEpisode:
     part: str
     values: dict[str, NDArray[np.float64]]
     extent: NDArray[np.float64]
-    first_rows: dict[str, NDArray[np.float64]]
+    sample: dict[str, NDArray[np.float64]]
 
 
 def dry_run(
@@ -79,11 +79,12 @@ def dry_run(
 
 def compare_logs(accepted: Sequence[AcceptedEpisode], task: Task) -> list[str]:
     """Return how logs differ from the others: in their actions, or in their units."""
-    first = {episode.name: episode.first_rows for episode in reversed(accepted)}
-    faults = [f"{fault.log}: {fault.what}" for fault in find_action_faults(first, task)]
+    by_length = sorted(accepted, key=lambda episode: episode.rows)
+    samples = {episode.name: episode.sample for episode in by_length}  # the longest of each log
+    faults = [f"{fault.log}: {fault.what}" for fault in find_action_faults(samples, task)]
     statistics = {
         name: {f"{channel}:std": [float(np.nanstd(values))] for channel, values in rows.items()}
-        for name, rows in first.items()
+        for name, rows in samples.items()
     }
     usual = usual_stds([*statistics.values()], task)
     outliers = [
@@ -102,13 +103,13 @@ def list_contents(
 ) -> list[tuple[object, ...]]:
     """Return what is equal for logs of the same rows, in any format; without rows, of same bytes.
 
-    Only the first rows of an episode are compared one by one.
+    Of a long episode, only the sample is compared value by value.
     """
     rows = dict[str, tuple[object, ...]]()
     for episode in accepted:
-        first = sha256(np.stack([*episode.first_rows.values()]).tobytes()).digest()
+        values = sha256(np.stack([*episode.sample.values()]).tobytes()).digest()
         earlier = rows.get(episode.recording, ())
-        rows[episode.recording] = (*earlier, episode.rows, episode.extent.tobytes(), first)
+        rows[episode.recording] = (*earlier, episode.rows, episode.extent.tobytes(), values)
     return [rows.get(entry["hash"] or "", (entry["hash"],)) for entry in entries]
 
 
@@ -154,7 +155,7 @@ def _accepted(
         rows = frame.select(task.numbers).to_numpy().astype(np.float64)
         change = np.diff(rows, axis=0).std(axis=0) if len(rows) > 1 else 0.0 * rows[0]
         extent = np.stack([rows.mean(axis=0), np.abs(rows).max(axis=0), rows.std(axis=0), change])
-        first_rows = {name: frame[name].head(MOST_ROWS).to_numpy() for name in task.columns}
+        sample = comparable({name: frame[name].to_numpy() for name in task.columns}, task)
         yield AcceptedEpisode(
             episode.id,
             result.hash,
@@ -164,7 +165,7 @@ def _accepted(
             episode.part,
             columns,
             extent,
-            first_rows,
+            sample,
         )
 
 
