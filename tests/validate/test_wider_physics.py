@@ -331,6 +331,14 @@ def test_an_offset_of_five_times_the_noise_is_named(arm):
     assert re.search(r"a velocity offset by (0\.1|0\.0999) rad/s", fault.actual)
 
 
+def test_velocity_offset_from_the_middle_fails_its_half(arm):
+    values = make_arm()
+    assert locations(arm, "velocity", values) == []
+    rows = len(values["lower_velocity"])
+    values["lower_velocity"][rows // 2 :] += 0.2
+    assert locations(arm, "velocity", values) == [(rows // 2, rows, "lower_velocity")]
+
+
 def test_the_delay_of_a_drive_is_measured_in_rows(arm):
     random = np.random.default_rng(0)
     torque = np.repeat(random.uniform(-4, 4, 200), 5)
