@@ -23,6 +23,7 @@ from kinemill.store import Home, Json
 from kinemill.store.json_io import valid_text
 from kinemill.task import Task
 from kinemill.validate.action_fit import comparable, find_action_faults
+from kinemill.validate.duplicates.similarity import Course, course, duplicate_distances, sketch
 from kinemill.validate.episodes import RecordingResult, evaluate_into
 from kinemill.validate.results import find_unit_outliers, usual_stds
 
@@ -98,19 +99,45 @@ def compare_logs(accepted: Sequence[AcceptedEpisode], task: Task) -> list[str]:
     ]
 
 
-def list_contents(
-    entries: Sequence[Json], accepted: Sequence[AcceptedEpisode]
-) -> list[tuple[object, ...]]:
-    """Return what is equal for logs of the same rows, in any format; without rows, of same bytes.
+def find_copies(
+    entries: Sequence[Json], accepted: Sequence[AcceptedEpisode], task: Task
+) -> list[str]:
+    """Return which logs are an earlier one in other bytes or under another name.
 
-    Of a long episode, only the sample is compared value by value.
+    Logs of the same run whose values or ends differ are near-duplicates, as in a run. Of a long
+    episode, only the sample is compared value by value.
     """
-    rows = dict[str, tuple[object, ...]]()
+    episodes = dict[str, list[AcceptedEpisode]]()
     for episode in accepted:
-        values = sha256(np.stack([*episode.sample.values()]).tobytes()).digest()
-        earlier = rows.get(episode.recording, ())
-        rows[episode.recording] = (*earlier, episode.rows, episode.extent.tobytes(), values)
-    return [rows.get(entry["hash"] or "", (entry["hash"],)) for entry in entries]
+        episodes.setdefault(episode.recording, []).append(episode)
+    files = dict[object, str]()  # of the first log with a content
+    courses = dict[str, Course]()
+    copies = list[str]()
+    for entry in entries:
+        file, hash_ = str(entry["file"]), entry["hash"]
+        if not hash_:
+            continue
+        content = tuple(map(_content, episodes.get(hash_, []))) or hash_
+        if content in files:
+            copies.append(f"{file}: an exact copy of {files[content]}")
+            continue
+        files[content] = file
+        if hash_ not in episodes or task.dataset.near_duplicates == "apart":
+            continue
+        new = course(sketch([episode.sample for episode in episodes[hash_]], task), task)
+        distances = duplicate_distances(new, [*courses.values()]) if courses else []
+        for earlier, distance in zip(courses, distances, strict=True):
+            if distance is not None:
+                apart = f"their states are {distance:.2g} of their deviation apart"
+                copies.append(f"{file}: a near-duplicate of {earlier}: {apart}")
+                break
+        courses[file] = new
+    return copies
+
+
+def _content(episode: AcceptedEpisode) -> tuple[int, bytes, bytes]:
+    values = sha256(np.stack([*episode.sample.values()]).tobytes()).digest()
+    return episode.rows, episode.extent.tobytes(), values
 
 
 def gives_nothing(entry: Json) -> bool:
