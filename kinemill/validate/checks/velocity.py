@@ -274,7 +274,8 @@ def _explain_scale(scale: float, unit: str) -> str:
             guess = f"{abs(scale):.3g} times too large, as if in {name}"
             return f"a velocity {guess}{' and ' + sign if sign else ''}"
         if abs(abs(scale) * factor - 1) < 0.05 and factor > 1:
-            guess = f"{1 / abs(scale):.3g} times too small, as if the position were in {name[:-2]}"
+            position = f", as if the position were in {name[:-2]}" if name.endswith("/s") else ""
+            guess = f"{1 / abs(scale):.3g} times too small{position}"
             return f"a velocity {guess}{' and ' + sign if sign else ''}"
     if sign and abs(scale + 1) < 0.1:
         return f"a velocity with {sign}"
