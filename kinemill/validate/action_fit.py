@@ -40,7 +40,7 @@ MOST_ROWS = 4000  # of a log, after averaging
 ROWS_OF_SHIFT = 10  # rows of a log for each row of the largest shift
 MIN_EXPLAINED = 0.1  # share of the rest that the others must explain after the change
 MIN_GAIN = 0.1  # additional share that the change must explain
-CHANCE = 0.002  # share that a shift must explain more for each row of it, as more are tried
+PENALTY = 0.002  # share that a shift must explain more for each row of it, as more are tried
 MIN_OF_ITSELF = 0.5  # of what the log's response explains of itself more, least part of the change
 TINY = 1e-12
 
@@ -78,12 +78,12 @@ def find_action_faults(logs: Mapping[str, Mapping[str, Array]], task: Task) -> l
     usual = int(np.argmax(itself.sum(axis=0)))
     if usual != shifts:
         *_, crossed = _all_products(logs, task, shifts, usual)[1]
-    chance = CHANCE * np.abs(np.arange(2 * shifts + 1) - usual)
+    penalty = PENALTY * np.abs(np.arange(2 * shifts + 1) - usual)
     members = np.ones(len(names), dtype=np.bool_)
     faults = list[ActionFault]()
     while members.sum() > MIN_OTHERS:
         now, changes, turned, late = _fit_changes((uu, uy, yy, crossed), members, usual)
-        late -= chance[:, None]
+        late -= penalty[:, None]
         shares = np.maximum(turned, late.max(axis=(0, 1)))
         least = MIN_OF_ITSELF * (itself.max(axis=1) + np.maximum(now, 0.0))
         least = np.maximum(least, np.maximum(now + MIN_GAIN, MIN_EXPLAINED))
@@ -95,7 +95,7 @@ def find_action_faults(logs: Mapping[str, Mapping[str, Array]], task: Task) -> l
         share = turned[worst]
         if shares[worst] > share:
             action, shift = np.unravel_index(late[:, :, worst].argmax(), late.shape[:2])
-            share = late[action, shift, worst] + chance[shift]
+            share = late[action, shift, worst] + penalty[shift]
             how = _when(["its actions", *task.actions][action], int(shift) - usual, task)
         members[worst] = False  # it no longer disturbs the response of the others
         what = (

@@ -27,7 +27,7 @@ _NOISE = 12.0  # minimum height, as a multiple of the surrounding noise; clean l
 _BEND = 0.6  # largest error of the line from one side, as a fraction of that of both sides
 _SHARE = 0.04  # minimum height, as a fraction of the channel's range (limits, or its span)
 _TURN = 0.25  # share of a peak that a turn leaves
-_FEW = 500  # rows for each row of a state without a pair that may be a spike
+_ROWS_PER_SPIKE = 500  # rows for each row of a state without a pair that may be a spike
 _STEP = (
     0.3  # of its deviation by which another channel steps, when an impact or a switch is no spike
 )
@@ -74,8 +74,8 @@ class Spike(CheckSettings):
         if floor is None:
             return []
         height = np.fmax(*(_peak(values[name], reach) for reach in _REACH))
-        few = max(2, len(height) // _FEW)
-        usual = float(np.partition(height, -few - 1)[-few - 1])
+        spike_rows = max(2, len(height) // _ROWS_PER_SPIKE)
+        usual = float(np.partition(height, -spike_rows - 1)[-spike_rows - 1])
         unit = in_unit(task.channels[name].unit)
         return [
             Fault(
@@ -128,10 +128,10 @@ class Spike(CheckSettings):
 
 def _peak(values: Array, reach: int) -> Array:
     """Return how far x[k] is beyond both x[k-reach] and x[k+reach] of (n,); 0 where it is not."""
-    up = values[reach:-reach] - values[: -2 * reach]
-    down = values[reach:-reach] - values[2 * reach :]
+    rise = values[reach:-reach] - values[: -2 * reach]
+    fall = values[reach:-reach] - values[2 * reach :]
     height = np.zeros(len(values))
-    height[reach:-reach] = np.where(up * down > 0.0, np.fmin(np.abs(up), np.abs(down)), 0.0)
+    height[reach:-reach] = np.where(rise * fall > 0.0, np.fmin(np.abs(rise), np.abs(fall)), 0.0)
     return height
 
 

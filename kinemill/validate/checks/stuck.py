@@ -159,14 +159,14 @@ class Stuck(CheckSettings):
             return None
         if ends_smoothly(values[name], start, stop, 0.0):
             return None
-        moving = [
+        active = [
             other
             for other in (*task.actions, *task.states)
             if other != name and np.std(values[other][start:stop]) > np.std(values[other]) / 4 > 0.0
         ]
-        if not set(moving) & set(task.actions) or not set(moving) & set(task.states):
+        if not set(active) & set(task.actions) or not set(active) & set(task.states):
             return None
-        return f"{moving[0]} moves, and {name} rests for at most {longest} rows elsewhere"
+        return f"{active[0]} moves, and {name} rests for at most {longest} rows elsewhere"
 
 
 def _rotation_rests(name: str, where: tuple[int, int], values: Values, task: Task) -> bool:
