@@ -128,13 +128,7 @@ def check(
     folders = any(path.is_dir() for path in files)
     problem = dataset_problem(loaded, home, accepted, split=folders)
     faults = dry.compare_logs(accepted, loaded)
-    contents = dry.list_contents(entries, accepted)
-    originals = dict(zip(reversed(contents), reversed(entries), strict=True))
-    faults += [
-        f"{entry['file']}: an exact copy of {originals[content]['file']}"
-        for entry, content in zip(entries, contents, strict=True)
-        if entry["hash"] and originals[content] is not entry
-    ]
+    faults += dry.find_copies(entries, accepted, loaded)
     failed = bool(problem) or any(dry.gives_nothing(entry) for entry in entries)
     if problem:
         notify(f"no model can be trained on these logs: {escape_controls(problem)}")

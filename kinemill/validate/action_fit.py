@@ -30,14 +30,17 @@ from kinemill.validate.action_responses import (
 )
 from kinemill.validate.faults import Array
 
-LONGEST = 0.25  # s, largest shift that is searched
-MOST_SHIFTS = 50  # rows, the same
+FINEST = 0.01  # s; of faster logs, rows are averaged
+LONGEST = 0.5  # s, largest shift that is searched
+FEWEST_SHIFTS = 10  # rows, the same for slow logs
 WINDOW = 0.05  # s, over which a change is predicted; in a row of a fast log noise dominates
 LEAST_SHIFT = 2  # rows; smooth actions are nearly the same a row later
 MIN_OTHERS = 4  # logs that make a response
-MOST_ROWS = 4000  # of a log
+MOST_ROWS = 4000  # of a log, after averaging
+ROWS_OF_SHIFT = 10  # rows of a log for each row of the largest shift
 MIN_EXPLAINED = 0.1  # share of the rest that the others must explain after the change
 MIN_GAIN = 0.1  # additional share that the change must explain
+PENALTY = 0.002  # share that a shift must explain more for each row of it, as more are tried
 MIN_OF_ITSELF = 0.5  # of what the log's response explains of itself more, least part of the change
 TINY = 1e-12
 
@@ -61,7 +64,9 @@ def find_action_faults(logs: Mapping[str, Mapping[str, Array]], task: Task) -> l
     """
     if not (task.states and task.actions):
         return []
-    shifts = usual = min(round(LONGEST / task.dt), MOST_SHIFTS)
+    rows = float(np.median([len(next(iter(values.values()))) for values in logs.values()] or [0]))
+    shifts = max(round(LONGEST / _step(task)), FEWEST_SHIFTS)
+    shifts = usual = max(0, min(shifts, round(rows / (ROWS_OF_SHIFT + 2)) - len(task.states)))
     names, products = _all_products(logs, task, shifts, usual)
     if len(names) <= MIN_OTHERS:
         return []
@@ -73,10 +78,12 @@ def find_action_faults(logs: Mapping[str, Mapping[str, Array]], task: Task) -> l
     usual = int(np.argmax(itself.sum(axis=0)))
     if usual != shifts:
         *_, crossed = _all_products(logs, task, shifts, usual)[1]
+    penalty = PENALTY * np.abs(np.arange(2 * shifts + 1) - usual)
     members = np.ones(len(names), dtype=np.bool_)
     faults = list[ActionFault]()
     while members.sum() > MIN_OTHERS:
         now, changes, turned, late = _fit_changes((uu, uy, yy, crossed), members, usual)
+        late -= penalty[:, None]
         shares = np.maximum(turned, late.max(axis=(0, 1)))
         least = MIN_OF_ITSELF * (itself.max(axis=1) + np.maximum(now, 0.0))
         least = np.maximum(least, np.maximum(now + MIN_GAIN, MIN_EXPLAINED))
@@ -84,16 +91,54 @@ def find_action_faults(logs: Mapping[str, Mapping[str, Array]], task: Task) -> l
         worst = int(gains.argmax())
         if not gains[worst]:
             break
-        members[worst] = False  # it no longer disturbs the response of the others
         how = describe_change(changes[worst], task.actions)[1]
-        if shares[worst] > turned[worst]:
-            how = _when(late[:, :, worst], usual, task)
+        share = turned[worst]
+        if shares[worst] > share:
+            action, shift = np.unravel_index(late[:, :, worst].argmax(), late.shape[:2])
+            share = late[action, shift, worst] + penalty[shift]
+            how = _when(["its actions", *task.actions][action], int(shift) - usual, task)
+        members[worst] = False  # it no longer disturbs the response of the others
         what = (
-            f"{how}: the response of the other logs then explains {shares[worst]:.0%} of its "
+            f"{how}: the response of the other logs then explains {share:.0%} of its "
             f"motion, and now {max(float(now[worst]), 0.0):.0%}"
         )
         faults.append(ActionFault(names[worst], what))
     return faults
+
+
+def comparable(values: Mapping[str, Array], task: Task) -> dict[str, Array]:
+    """Return the stretch of a log in which its actions change most, for `find_action_faults`.
+
+    It has at most `MOST_ROWS` rows, `FINEST` s apart or more: states (n,) at these times, and means
+    of the actions until the next one.
+    """
+    each = _averaged(task)
+    rows = len(next(iter(values.values()))) // each
+    sampled = {
+        name: values[name][: rows * each].reshape(rows, each).mean(axis=1)
+        if name in task.actions
+        else values[name][: rows * each : each]
+        for name in task.columns
+    }
+    if rows <= MOST_ROWS:
+        return sampled
+    change = np.zeros(rows)
+    for name in task.actions:
+        steps = np.nan_to_num(np.abs(np.diff(sampled[name])))
+        change[1:] += steps / max(float(steps.mean()), TINY)
+    sums = np.cumsum(change)
+    start = int(np.argmax(sums[MOST_ROWS - 1 :] - sums[: rows - MOST_ROWS + 1]))
+    return {name: column[start : start + MOST_ROWS] for name, column in sampled.items()}
+
+
+def _averaged(task: Task) -> int:
+    """Return the number of rows that are averaged."""
+    return max(1, round(FINEST / task.dt))
+
+
+def _step(task: Task) -> float:
+    """Return the time between two rows that are compared, s."""
+    return task.dt * _averaged(task)
 
 
 def _fit_changes(products: FitProducts, members: NDArray[np.bool_], usual: int) -> FitProducts:
@@ -114,11 +159,10 @@ def _fit_changes(products: FitProducts, members: NDArray[np.bool_], usual: int) 
     return now, changes, explained(responses, *changed(usual_products, changes)), late
 
 
-def _when(late: Array, usual: int, task: Task) -> str:
-    action, shift = divmod(int(late.argmax()), late.shape[1])
-    seconds = (shift - usual) * task.dt
-    when = f"{abs(seconds):.3g} s {'late' if seconds > 0.0 else 'early'}"
-    return f"as if {['its actions', *task.actions][action]} were {when}"
+def _when(actions: str, rows: int, task: Task) -> str:
+    seconds = rows * _step(task)
+    when = f"{abs(seconds):.3g} s {'late' if rows > 0 else 'early'}"
+    return f"as if {actions} were {when}"
 
 
 def _gains_of_shifts(responses: Array, products: FitProducts, usual: int) -> Array:
@@ -152,15 +196,15 @@ def _products(
     values: Mapping[str, Array], task: Task, shifts: int, usual: int
 ) -> FitProducts | None:
     """Return `uu`, `uy`, `yy` and `crossed` of a log; None if it is short, or nothing moves."""
-    states = np.stack([values[name][:MOST_ROWS] for name in task.states], axis=1)
-    actions = np.stack([values[name][:MOST_ROWS] for name in task.actions], axis=1)
-    window = max(1, round(WINDOW / task.dt))
+    states = np.stack([values[name] for name in task.states], axis=1)
+    actions = np.stack([values[name] for name in task.actions], axis=1)
+    window = max(1, round(WINDOW / _step(task)))
     actions = actions - actions.mean(axis=0)
     sums = np.vstack([np.zeros((1, actions.shape[1])), np.cumsum(actions, axis=0)])
     actions = (sums[window:] - sums[:-window]) / window
     rows = len(states) - window - 2 * shifts
     is_whole = np.isfinite(states).all() and np.isfinite(actions).all()
-    if rows < 10 * (shifts + states.shape[1]) or not is_whole:
+    if rows < ROWS_OF_SHIFT * (shifts + states.shape[1]) or not is_whole:
         return None
     angles = [at for at, name in enumerate(task.states) if task.channels[name].kind == "angle"]
     regressors = np.hstack([np.ones((len(states), 1)), states, np.sin(states[:, angles]),

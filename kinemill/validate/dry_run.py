@@ -22,7 +22,8 @@ from kinemill.ingest.rows import read_rows
 from kinemill.store import Home, Json
 from kinemill.store.json_io import valid_text
 from kinemill.task import Task
-from kinemill.validate.action_fit import MOST_ROWS, find_action_faults
+from kinemill.validate.action_fit import comparable, find_action_faults
+from kinemill.validate.duplicates.similarity import Course, course, duplicate_distances, sketch
 from kinemill.validate.episodes import RecordingResult, evaluate_into
 from kinemill.validate.results import find_unit_outliers, usual_stds
 
@@ -40,7 +41,7 @@ class AcceptedEpisode:
         values: values (n,) by channel; empty unless the `learn` part of the task reads clips.
         extent: mean, largest magnitude, standard deviation, and standard deviation of the change
             per row of each numeric channel, (4, k).
-        first_rows: first values (n,) of states and actions, to compare logs.
+        sample: values (n,) of states and actions where these change most, to compare logs.
     """
 
     id: str
@@ -51,7 +52,7 @@ class AcceptedEpisode:
     part: str
     values: dict[str, NDArray[np.float64]]
     extent: NDArray[np.float64]
-    first_rows: dict[str, NDArray[np.float64]]
+    sample: dict[str, NDArray[np.float64]]
 
 
 def dry_run(
@@ -79,11 +80,12 @@ def dry_run(
 
 def compare_logs(accepted: Sequence[AcceptedEpisode], task: Task) -> list[str]:
     """Return how logs differ from the others: in their actions, or in their units."""
-    first = {episode.name: episode.first_rows for episode in reversed(accepted)}
-    faults = [f"{fault.log}: {fault.what}" for fault in find_action_faults(first, task)]
+    by_length = sorted(accepted, key=lambda episode: episode.rows)
+    samples = {episode.name: episode.sample for episode in by_length}  # the longest of each log
+    faults = [f"{fault.log}: {fault.what}" for fault in find_action_faults(samples, task)]
     statistics = {
         name: {f"{channel}:std": [float(np.nanstd(values))] for channel, values in rows.items()}
-        for name, rows in first.items()
+        for name, rows in samples.items()
     }
     usual = usual_stds([*statistics.values()], task)
     outliers = [
@@ -97,19 +99,45 @@ def compare_logs(accepted: Sequence[AcceptedEpisode], task: Task) -> list[str]:
     ]
 
 
-def list_contents(
-    entries: Sequence[Json], accepted: Sequence[AcceptedEpisode]
-) -> list[tuple[object, ...]]:
-    """Return what is equal for logs of the same rows, in any format; without rows, of same bytes.
+def find_copies(
+    entries: Sequence[Json], accepted: Sequence[AcceptedEpisode], task: Task
+) -> list[str]:
+    """Return which logs are an earlier one in other bytes or under another name.
 
-    Only the first rows of an episode are compared one by one.
+    Logs of the same run whose values or ends differ are near-duplicates, as in a run. Of a long
+    episode, only the sample is compared value by value.
     """
-    rows = dict[str, tuple[object, ...]]()
+    episodes = dict[str, list[AcceptedEpisode]]()
     for episode in accepted:
-        first = sha256(np.stack([*episode.first_rows.values()]).tobytes()).digest()
-        earlier = rows.get(episode.recording, ())
-        rows[episode.recording] = (*earlier, episode.rows, episode.extent.tobytes(), first)
-    return [rows.get(entry["hash"] or "", (entry["hash"],)) for entry in entries]
+        episodes.setdefault(episode.recording, []).append(episode)
+    files = dict[object, str]()  # of the first log with a content
+    courses = dict[str, Course]()
+    copies = list[str]()
+    for entry in entries:
+        file, hash_ = str(entry["file"]), entry["hash"]
+        if not hash_:
+            continue
+        content = tuple(map(_content, episodes.get(hash_, []))) or hash_
+        if content in files:
+            copies.append(f"{file}: an exact copy of {files[content]}")
+            continue
+        files[content] = file
+        if hash_ not in episodes or task.dataset.near_duplicates == "apart":
+            continue
+        new = course(sketch([episode.sample for episode in episodes[hash_]], task), task)
+        distances = duplicate_distances(new, [*courses.values()]) if courses else []
+        for earlier, distance in zip(courses, distances, strict=True):
+            if distance is not None:
+                apart = f"their states are {distance:.2g} of their deviation apart"
+                copies.append(f"{file}: a near-duplicate of {earlier}: {apart}")
+                break
+        courses[file] = new
+    return copies
+
+
+def _content(episode: AcceptedEpisode) -> tuple[int, bytes, bytes]:
+    values = sha256(np.stack([*episode.sample.values()]).tobytes()).digest()
+    return episode.rows, episode.extent.tobytes(), values
 
 
 def gives_nothing(entry: Json) -> bool:
@@ -154,7 +182,7 @@ def _accepted(
         rows = frame.select(task.numbers).to_numpy().astype(np.float64)
         change = np.diff(rows, axis=0).std(axis=0) if len(rows) > 1 else 0.0 * rows[0]
         extent = np.stack([rows.mean(axis=0), np.abs(rows).max(axis=0), rows.std(axis=0), change])
-        first_rows = {name: frame[name].head(MOST_ROWS).to_numpy() for name in task.columns}
+        sample = comparable({name: frame[name].to_numpy() for name in task.columns}, task)
         yield AcceptedEpisode(
             episode.id,
             result.hash,
@@ -164,7 +192,7 @@ def _accepted(
             episode.part,
             columns,
             extent,
-            first_rows,
+            sample,
         )
 
 

@@ -95,7 +95,8 @@ class Check(Protocol):
     - "stretch": stretches of rows without NaN.
     - "pattern", then "outlier": all rows, with rows that are already faulty as NaN, so that faults
       with a recognizable form are named by the more specific check.
-    - "episode": the same, last. It rejects a whole episode or nothing, so one spike does not.
+    - "episode": the same, last. It rejects a whole episode, half of it or nothing, so one spike
+      does not.
 
     A `MeasuringCheck` also reports numbers for every track, faulty or not.
     """

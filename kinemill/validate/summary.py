@@ -13,7 +13,7 @@ from kinemill.store import Json, StoredSummary, read_document, to_json_value, wr
 from kinemill.task import Task
 from kinemill.validate import expectations, measures, report, table
 from kinemill.validate.accepted_episodes import AcceptedEpisodes
-from kinemill.validate.action_fit import MIN_OTHERS, MOST_ROWS, Array, find_action_faults
+from kinemill.validate.action_fit import MIN_OTHERS, Array, comparable, find_action_faults
 from kinemill.validate.action_responses import COMPARE
 from kinemill.validate.check_results import (
     ACTION_OUTLIERS,
@@ -42,7 +42,7 @@ from kinemill.validate.totals import Item, Totals
 CHECKS = "checks.json"
 QUARANTINE = "quarantine.json"
 PAGE = "page.html"
-COMPARED = 64  # recordings whose first episodes are read to compare their actions
+COMPARED = 64  # recordings whose longest episodes are read to compare their actions
 SOUND_ROWS = "evaluated.faulty = 0 AND evaluated.removed IS NULL"
 
 
@@ -243,10 +243,12 @@ def _action_faults(task: Task, results: Results, sample: Sequence[Item]) -> list
         return []
     listed = evaluations.last_set(results.home, task.name).episodes(hashes)
     logs = dict[str, dict[str, Array]]()
-    for episode in AcceptedEpisodes.of_catalog(results.home, listed):
-        if episode.name not in logs:
-            frame = read_rows(episode.path, task.columns).head(MOST_ROWS)
-            logs[episode.name] = {name: frame[name].to_numpy() for name in task.columns}
+    longest = {episode.name: episode for episode in sorted(listed, key=lambda item: item.rows)}
+    for episode in AcceptedEpisodes.of_catalog(results.home, longest.values()):
+        frame = read_rows(episode.path, task.columns)
+        logs[episode.name] = comparable(
+            {name: frame[name].to_numpy() for name in task.columns}, task
+        )
     return [
         Outlier(fault.log, task.actions, fault.what, COMPARE).to_json()
         for fault in find_action_faults(logs, task)

@@ -156,6 +156,15 @@ def test_a_log_of_the_same_rows_in_other_bytes_is_a_copy(swing, log, kinemill):
     assert compared == [f"{path.parent / 'b.csv'}: an exact copy of {path}"]
 
 
+def test_log_without_its_first_rows_is_a_near_duplicate(swing, log, kinemill):
+    path = log("a.csv")
+    header, *rows = path.read_text().splitlines(keepends=True)
+    (path.parent / "b.csv").write_text(header + "".join(rows[len(rows) // 50 :]))
+    swing()
+    (copy,) = kinemill("data", "check", path.parent, "--task", "swing", "--json")["compared"]
+    assert copy.startswith(f"{path.parent / 'b.csv'}: a near-duplicate of {path}: their states are")
+
+
 def test_a_log_in_degrees_among_logs_in_rad_is_reported(swing, log, kinemill):
     def in_degrees(rows):
         rows[:, 1:3] *= 57.3

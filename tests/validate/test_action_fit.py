@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.ingest import stage as ingest
 from kinemill.validate import stage as validate
-from kinemill.validate.action_fit import find_action_faults
+from kinemill.validate.action_fit import MOST_ROWS, comparable, find_action_faults
 from kinemill.validate.stage import load_checks
 from tests.conftest import learning_task
 
@@ -45,6 +45,8 @@ def test_sound_logs_have_no_fault(task, logs):
     [
         (lambda log: log | {name: np.roll(log[name], 10) for name in NAMES[2:]},
          "as if its actions were 0.1 s late"),
+        (lambda log: log | {name: np.roll(log[name], 40) for name in NAMES[2:]},
+         "as if its actions were 0.4 s late"),
         (lambda log: log | {"pump": np.roll(log["pump"], -10)}, "as if pump were 0.1 s early"),
         (lambda log: log | {"pump": -log["pump"]}, "as if pump were inverted"),
         (lambda log: log | {"pump": log["heater"], "heater": log["pump"]},
@@ -61,6 +63,36 @@ def test_changed_actions_are_named_with_their_log(task, logs, change, words):
     (fault,) = find_action_faults(logs | {"run3": change(logs["run3"])}, task)
     assert fault.log == "run3"
     assert fault.what.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("dt", "shift", "words"), [(0.001, 400, "0.4 s late"), (1.0, 8, "8 s late")]
+)
+def test_late_actions_of_fast_and_slow_logs_are_found(task, logs, dt, shift, words):
+    task = task.model_copy(update={"dt": dt})
+    rows = max(1, round(0.01 / dt))
+    logs = {name: {key: np.repeat(column, rows) for key, column in log.items()}
+            for name, log in logs.items()}  # fmt: skip
+    logs["run3"] |= {name: np.roll(logs["run3"][name], shift) for name in NAMES[2:]}
+    sampled = {name: comparable(log, task) for name, log in logs.items()}
+    (fault,) = find_action_faults(sampled, task)
+    assert fault.log == "run3"
+    assert fault.what.startswith(f"as if its actions were {words}")
+
+
+def test_long_rest_before_the_motion_is_not_compared(task, logs):
+    resting = {
+        name: {key: np.concatenate([np.zeros(5000), column]) for key, column in log.items()}
+        for name, log in logs.items()
+    }
+    sampled = comparable(resting["run3"], task)
+    assert {len(column) for column in sampled.values()} == {MOST_ROWS}
+    assert np.count_nonzero(sampled["pump"]) > 1100
+    resting["run3"]["pump"] *= -1.0
+    (fault,) = find_action_faults(
+        {name: comparable(log, task) for name, log in resting.items()}, task
+    )
+    assert fault.what.startswith("as if pump were inverted")
 
 
 def test_a_dead_time_of_all_logs_is_no_fault(task, logs):

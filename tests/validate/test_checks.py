@@ -185,6 +185,51 @@ def test_equal_values_in_a_slow_log_of_a_coarse_sensor_are_not_stuck():
     assert find(task, "stuck", slow()) == []
 
 
+def valve(rows=1000):
+    """A coarse level and a flow that follow a valve with little noise, without velocities."""
+    random = np.random.default_rng(0)
+    torque = np.repeat(random.uniform(-4, 4, rows // 20), 20)
+    level = np.cumsum(0.002 * torque) + 0.001 * random.standard_normal(rows)
+    flow = np.convolve(torque, np.ones(30) / 30)[:rows] + 0.01 * random.standard_normal(rows)
+    return {"a": np.round(200.0 * level) / 200.0, "b": flow, "torque": torque}
+
+
+def test_coarse_sensor_without_a_velocity_that_freezes_is_found():
+    values = valve()
+    assert find(two_positions_and_torque(), "stuck", values) == []
+    values["a"][300:500] = values["a"][300]
+    assert find(two_positions_and_torque(), "stuck", values) == [(300, 501, "a")]
+    values |= {name: values[name].copy() for name in ("b", "torque")}
+    for name in ("b", "torque"):  # the whole plant rests
+        values[name][300:500] = values[name][300]
+    values["b"][300:500] += 0.001 * np.random.default_rng(0).standard_normal(200)
+    assert find(two_positions_and_torque(), "stuck", values) == []
+
+
+def test_spike_of_a_state_without_a_velocity_is_found():
+    values = valve()
+    assert find(two_positions_and_torque(), "spike", values) == []
+    values["a"][333] += 1.0
+    assert find(two_positions_and_torque(), "spike", values) == [(333, 334, "a")]
+    values["b"][333:] += 20.0  # an impact that other channels show as well
+    assert find(two_positions_and_torque(), "spike", values) == []
+
+
+def test_step_response_of_a_velocity_is_no_spike():
+    start = 0.06 * np.array([197.0, 253.9, 265.4, 268.8, 271.8])  # after a valve has opened
+    velocity = np.concatenate([np.zeros(500), start, np.full(495, 0.06 * 273.7)])
+    moved = 0.06 * np.array([1.2, 1.7, 2.5, 2.6, 2.8])  # the first row moves late
+    angle = np.cumsum(np.concatenate([np.zeros(500), moved, np.full(495, 0.06 * 2.737)]))
+    values = {"angle": angle, "velocity": velocity, "torque": np.zeros(1000)}
+    assert find(make_task(), "spike", values) == []
+
+
+def two_positions_and_torque():
+    task = two_positions()
+    channels = {**task.channels, "torque": make_task().channels["torque"]}
+    return task.model_copy(update={"channels": channels})
+
+
 def test_a_sensor_of_a_slow_log_that_freezes_is_found():
     task, values = two_positions().model_copy(update={"dt": 1.0}), slow()
     values["a"] += 0.01 * np.random.default_rng(1).standard_normal(len(values["a"]))  # is fine

@@ -302,6 +302,15 @@ def test_an_action_that_freezes_at_a_value_nobody_holds_is_found(arm):
     assert locations(arm, "frozen_action", values) == []
 
 
+def test_action_that_is_constant_while_a_joint_rests_is_not_frozen(arm):
+    values = make_arm()
+    values["torque"][230:280] = values["torque"][230]
+    values["upper"][229:279] = values["upper"][229]  # feedback of a joint at its stop
+    assert locations(arm, "frozen_action", values) == []
+    values["upper"][200:350] = values["upper"][200]
+    assert locations(arm, "frozen_action", values) == [(230, 280, "torque")]
+
+
 def test_an_action_of_held_steps_is_not_frozen(arm):
     values = make_arm()
     values["torque"] = np.repeat(np.random.default_rng(0).uniform(-4, 4, 20), 50)
@@ -329,6 +338,14 @@ def test_an_offset_of_five_times_the_noise_is_named(arm):
     values["lower_velocity"] += 0.1
     (fault,) = faults(arm, "velocity", values)
     assert re.search(r"a velocity offset by (0\.1|0\.0999) rad/s", fault.actual)
+
+
+def test_velocity_offset_from_the_middle_fails_its_half(arm):
+    values = make_arm()
+    assert locations(arm, "velocity", values) == []
+    rows = len(values["lower_velocity"])
+    values["lower_velocity"][rows // 2 :] += 0.2
+    assert locations(arm, "velocity", values) == [(rows // 2, rows, "lower_velocity")]
 
 
 def test_the_delay_of_a_drive_is_measured_in_rows(arm):

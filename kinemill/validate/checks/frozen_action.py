@@ -13,7 +13,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task, in_unit
 from kinemill.validate.block_stats import finite_extremes, held_values, rounding
-from kinemill.validate.faults import CheckSettings, Fault, Values, ends_smoothly
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly
 
 # A value that is held so often, for so many rows, is a neutral position.
 NEUTRAL_ROWS = 3
@@ -23,6 +23,7 @@ _MAX_EQUAL_SHARE = 0.2  # an action with a larger fraction of equal neighbors is
 # An action with a larger fraction of rows in long constant stretches is not checked.
 _MAX_CONSTANT_SHARE = 0.3
 _END_TOLERANCE = 0.01  # fraction of its span around zero and its ends where an action may be held
+_EDGE = 3  # rows by which a rest may begin or end earlier or later than a command
 # Minimum standard deviation of a state in the stretch, relative to that in all rows.
 _MIN_MOTION = 0.1
 
@@ -53,6 +54,7 @@ class FrozenAction(CheckSettings):
             if name not in self.ignore
             for start, stop in self._frozen(values, name, task.dt)
             if self._moves(values, start, stop, task)
+            and not any(_rests_then(values[state], start, stop) for state in task.states)
         ]
 
     def _moves(self, values: Values, start: int, stop: int, task: Task) -> bool:
@@ -84,3 +86,13 @@ class FrozenAction(CheckSettings):
             and sum(abs(action[at] - action[start]) <= tolerance for at in starts)
             < NEUTRAL_STRETCHES
         ]
+
+
+def _rests_then(state: Array, start: int, stop: int) -> bool:
+    """Return whether a state (n,) rests in these rows, and moves at an end of them.
+
+    Then feedback of it is constant as well.
+    """
+    inside = state[start + _EDGE : stop - _EDGE]
+    around = state[max(0, start - _EDGE) : stop + _EDGE]
+    return bool(np.ptp(inside) == 0.0 and np.ptp(around) > 0.0)

@@ -2,7 +2,8 @@
 
 A value is compared with the mean of its neighbors, and with the prediction of the paired position
 or velocity. It must differ from both by more than the noise of the surrounding rows and a fraction
-of the channel's span. A hard stop or a noisy sensor is therefore no fault.
+of the channel's span. A hard stop or a noisy sensor is therefore no fault. A state without such a
+pair has a spike if few rows stand out of their neighbors many times farther than all others do.
 """
 
 from typing import ClassVar, Literal
@@ -26,6 +27,12 @@ _NOISE = 12.0  # minimum height, as a multiple of the surrounding noise; clean l
 _BEND = 0.6  # largest error of the line from one side, as a fraction of that of both sides
 _SHARE = 0.04  # minimum height, as a fraction of the channel's range (limits, or its span)
 _TURN = 0.25  # share of a peak that a turn leaves
+_ROWS_PER_SPIKE = 500  # rows for each row of a state without a pair that may be a spike
+_STEP = (
+    0.3  # of its deviation by which another channel steps, when an impact or a switch is no spike
+)
+_UNUSUAL = 3.0  # the same, as a multiple of its usual change
+_FAR = 20.0  # least height of such a row, as a multiple of that of the next ones
 
 
 @CHECKS.register("spike")
@@ -55,7 +62,35 @@ class Spike(CheckSettings):
                 still = _NOISE * task.dt * noise_of_velocity(values, velocity, position, task.dt)
                 spikes = self._find(position, errors, max(still, floor), task)
                 faults += [spike for spike in spikes if not _moves(x, v, spike, task.dt)]
+        paired = {name for pair in velocity_pairs(task) for name in pair}
+        for name in task.states:
+            if name not in paired and task.channels[name].kind != "quaternion":
+                faults += self._find_alone(name, values, task)
         return faults
+
+    def _find_alone(self, name: str, values: Values, task: Task) -> list[Fault]:
+        """Return the rows of a state without a pair that stand out, while no channel steps."""
+        floor = self._floor(name, values, task)
+        if floor is None:
+            return []
+        height = np.fmax(*(_peak(values[name], reach) for reach in _REACH))
+        spike_rows = max(2, len(height) // _ROWS_PER_SPIKE)
+        usual = float(np.partition(height, -spike_rows - 1)[-spike_rows - 1])
+        unit = in_unit(task.channels[name].unit)
+        return [
+            Fault(
+                start,
+                stop,
+                name,
+                actual=f"{float(height[start:stop].max()):.3g}{unit} off its neighbors, where "
+                f"other rows are at most {usual:.2g}",
+                expected=f"less than {_FAR:g} times that, or {floor:.3g}{unit}",
+                fix="check for a bad timestamp or a disturbed bus; `on_fault: repair` interpolates",
+                repairable=True,
+            )
+            for start, stop in runs(height > max(_FAR * usual, floor))
+            if not any(_steps(values[other], start, stop) for other in values if other != name)
+        ]
 
     def _floor(self, name: str, values: Values, task: Task) -> float | None:
         """Return the minimum height of a spike, or None if no step is that large."""
@@ -89,6 +124,25 @@ class Spike(CheckSettings):
             )
             for start, stop in runs(over)
         ]
+
+
+def _peak(values: Array, reach: int) -> Array:
+    """Return how far x[k] is beyond both x[k-reach] and x[k+reach] of (n,); 0 where it is not."""
+    rise = values[reach:-reach] - values[: -2 * reach]
+    fall = values[reach:-reach] - values[2 * reach :]
+    height = np.zeros(len(values))
+    height[reach:-reach] = np.where(rise * fall > 0.0, np.fmin(np.abs(rise), np.abs(fall)), 0.0)
+    return height
+
+
+def _steps(values: Array, start: int, stop: int) -> bool:
+    """Return whether a channel (n,) changes much more across some rows than usual."""
+    rows = stop - start + 3
+    if start < 2 or stop + 1 >= len(values):
+        return False
+    usual = float(np.nanmedian(np.abs(values[rows:] - values[:-rows])))
+    least = max(_STEP * float(np.nanstd(values)), _UNUSUAL * usual)
+    return bool(abs(values[stop + 1] - values[start - 2]) > least)
 
 
 def _out_of_line(values: Array, reach: int) -> Array:
@@ -127,9 +181,16 @@ def _moves(x: Array, v: Array, fault: Fault, dt: float) -> bool:
 
 
 def _bends(v: Array, fault: Fault) -> bool:
-    """Return whether the slope changes at the rows: the line from one side alone fits better."""
+    """Return whether the slope changes at the rows, or they lead on from one side to the other.
+
+    The line from one side alone then fits better; in a step response, no row is beyond its
+    neighbors.
+    """
     start = fault.start
     stop = fault.stop
+    change = np.diff(v[max(0, start - 1) : stop + 1])
+    if (change > 0.0).all() or (change < 0.0).all():
+        return True
     if start < 2 or stop + 1 >= len(v):
         return False
     rows = np.arange(start, stop)

@@ -21,6 +21,8 @@ _MIN_MOTION = 0.1  # minimum movement that contradicts a constant value, in the 
 _NOISE = 3.0
 _FINE = 1e-3  # of the span of a position: it can be a step of a sensor that rarely rests
 _SHARE = 0.01  # of the span of a velocity: a smaller difference over its rows is no contradiction
+_FAR = 10.0  # least length of a rest, as a multiple of that of all others, of a coarse sensor
+_END = 0.01  # of the span of a channel: a rest so near to its ends is at a stop
 # Velocity that a robot at rest may show, in its unit; movement that contradicts a constant value
 # must be faster.
 _BIAS = 0.04
@@ -122,7 +124,11 @@ class Stuck(CheckSettings):
         A sensor is frozen if it is noisy in all other rows, and constant in a long stretch in
         which another state moves as usual. A gripper, which often rests for any time, is not, and
         neither is a heading without noise, which continues from its value after a straight line.
+        A coarse sensor repeats values in many rows; it is frozen if it does so many times longer
+        than ever else, between its ends, while an action moves as usual.
         """
+        if proof := self._longest_by_far(name, where, still, values, task):
+            return proof
         most = self._rows(task)
         long = [stop - start for start, stop in still if stop - start > most]
         middling = [stop - start > most / 5 for start, stop in still]
@@ -136,6 +142,31 @@ class Stuck(CheckSettings):
             if state != name and usual > 0 and here > usual / 4:
                 return f"{state} moves, and {name} never rests at another value"
         return None
+
+    def _longest_by_far(
+        self,
+        name: str,
+        where: tuple[int, int],
+        still: list[tuple[int, int]],
+        values: Values,
+        task: Task,
+    ) -> str | None:
+        start, stop = where
+        low, high = extremes(values, name)
+        longest = max((last - first for first, last in still if (first, last) != where), default=0)
+        is_end = min(abs(values[name][start] - end) for end in (low, high)) <= _END * (high - low)
+        if start == 0 or is_end or stop - start <= _FAR * max(longest, 1):
+            return None
+        if ends_smoothly(values[name], start, stop, 0.0):
+            return None
+        active = [
+            other
+            for other in (*task.actions, *task.states)
+            if other != name and np.std(values[other][start:stop]) > np.std(values[other]) / 4 > 0.0
+        ]
+        if not set(active) & set(task.actions) or not set(active) & set(task.states):
+            return None
+        return f"{active[0]} moves, and {name} rests for at most {longest} rows elsewhere"
 
 
 def _rotation_rests(name: str, where: tuple[int, int], values: Values, task: Task) -> bool:

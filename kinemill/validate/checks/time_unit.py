@@ -38,6 +38,8 @@ class TimeUnit(CheckSettings):
             return []
         rows = len(next(iter(values.values())))
         guess = f", as if timestamps in {unit} were read in another unit" if unit else ""
+        if len(factors) == 1:
+            guess += f", or {' or '.join(next(velocity_pairs(task)))} were in one"
         return [
             Fault(
                 0,

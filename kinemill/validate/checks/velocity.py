@@ -7,7 +7,7 @@ tolerance plus the scatter of the windows. On 32 channels of real logs the scale
 and the offset within 0.02 rad/s; the one channel with many spikes has 3 % and 0.3 rad/s.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -36,6 +36,7 @@ _MIN_WINDOWS = 4.0  # non-overlapping windows below which their scatter is unrel
 _SHARE = 0.003  # allowed offset relative to the velocity's rms, for a log without noise
 _FINE = 0.003  # share of the velocity's range that can be half of a step of its sensor
 _WINDOW = 0.5  # integration window of the velocity, s
+_HALF = 8.0  # windows in half of a log, from which halves are compared as well
 # Largest rms difference, relative to the rms of the position's difference; a velocity with many
 # spikes has 0.13, an unrelated one more than 1.
 _SHAPE = 0.35
@@ -61,13 +62,13 @@ class Velocity(CheckSettings):
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
-        """Return a fault over all rows for each velocity of channel -> (n,) that fails."""
-        faults: list[Fault] = []
-        for name, position in velocity_pairs(task):
-            if name not in self.ignore:
-                fault = self._check_velocity(name, position, values, task)
-                faults += [fault] if fault else []
-        return faults
+        """Return a fault for each velocity of channel -> (n,) that fails, or fails in one half."""
+        return [
+            fault
+            for name, position in velocity_pairs(task)
+            if name not in self.ignore
+            for fault in self._find(name, position, values, task)
+        ]
 
     def measure(self, values: Values, task: Task) -> dict[str, float]:
         """Return `<velocity>:scale`, `:offset` in its unit, and `:lag_s`, for those that move."""
@@ -78,6 +79,25 @@ class Velocity(CheckSettings):
                 measured |= {f"{name}:scale": fit.scale, f"{name}:offset": fit.offset}
                 measured[f"{name}:lag_s"] = fit.late
         return measured
+
+    def _find(self, name: str, position: str, values: Values, task: Task) -> list[Fault]:
+        if fault := self._check_velocity(name, position, values, task):
+            return [fault]
+        rows = len(values[name])
+        if rows * task.dt < 2.0 * _HALF * _WINDOW:
+            return []
+        # An offset that appears within a log is lost in the scatter of all its windows.
+        halves = [(0, rows // 2), (rows // 2, rows)]
+        parts = [
+            (start, {key: values[key][start:stop] for key in (name, position)})
+            for start, stop in halves
+        ]
+        faults = [
+            (start, self._check_velocity(name, position, part, task)) for start, part in parts
+        ]
+        return [
+            replace(fault, start=start, stop=start + fault.stop) for start, fault in faults if fault
+        ]
 
     def _check_velocity(self, name: str, position: str, values: Values, task: Task) -> Fault | None:
         fit = fit_of(values, name, position, _WINDOW, task.dt)
@@ -254,7 +274,8 @@ def _explain_scale(scale: float, unit: str) -> str:
             guess = f"{abs(scale):.3g} times too large, as if in {name}"
             return f"a velocity {guess}{' and ' + sign if sign else ''}"
         if abs(abs(scale) * factor - 1) < 0.05 and factor > 1:
-            guess = f"{1 / abs(scale):.3g} times too small, as if the position were in {name[:-2]}"
+            position = f", as if the position were in {name[:-2]}" if name.endswith("/s") else ""
+            guess = f"{1 / abs(scale):.3g} times too small{position}"
             return f"a velocity {guess}{' and ' + sign if sign else ''}"
     if sign and abs(scale + 1) < 0.1:
         return f"a velocity with {sign}"
