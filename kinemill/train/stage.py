@@ -29,7 +29,7 @@ from kinemill.train.run_config import CONFIG, config_text, in_short
 from kinemill.train.summary import ModelSummary, StartModel
 from kinemill.train.warm_start import CURVES, DESCRIPTION, description_of, write_trained
 
-VERSION = 15
+VERSION = 16
 _UNHASHED_KEYS = (  # settings of `learn` that change the weights by rounding at most
     *("log_every", "save_every", "keep", "eval_callback"),
     *("device", "threads", "cuda_graph"),
