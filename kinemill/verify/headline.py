@@ -161,7 +161,7 @@ def decision_text(decision: GateDecision) -> Headline:
     if decision.override:
         message = f"{name} is champion by manual override; the gate refused it"
         return Headline("", f"{message}: {causes(decision.failed)}.", "bad")
-    stays = f"; version {decision.champion} stays champion" if decision.champion else ""
+    stays = f"; version {decision.champion} stayed champion" if decision.champion else ""
     return Headline("", f"{name} is refused: {causes(decision.failed)}{stays}.", "bad")
 
 

@@ -171,7 +171,7 @@ def test_too_few_episodes_give_no_interval():
             GateDecision("refused", [line("parity"), line("precision")], "", "arm:2", 1),
             "bad",
             "arm:2 is refused: the exported files do not match the trained model and float32 is "
-            "not precise enough for it; version 1 stays champion.",
+            "not precise enough for it; version 1 stayed champion.",
         ),
         (
             GateDecision("refused", [line("no_worse_linear_sincos")], "", "arm:2"),

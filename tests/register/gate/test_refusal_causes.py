@@ -78,6 +78,15 @@ def test_a_line_that_follows_from_another_names_it(lines, expected):
     assert {cause.rule: cause.follows for cause in ranked(gate(**lines))} == expected
 
 
+def test_evidence_explains_an_interval_and_no_other_doubt():
+    """More test data narrow an interval; they make no model better, and no copy independent."""
+    rules = ("evidence", "beats_linear", "interval_persistence", "independent", "trials")
+    doubts = [Verdict(rule, False, "0.1", "it", undecided=True) for rule in rules]
+    assert {cause.rule: cause.follows for cause in ranked(doubts)} == dict.fromkeys(rules) | {
+        "interval_persistence": "evidence"
+    }
+
+
 def test_each_cause_of_its_own_comes_with_the_advice_of_its_rule():
     result = causes(gate(latency="3 ms"))
     _, _, advice = (inspect.getdoc(RULES["latency"]) or "").partition("Refused:")
