@@ -5,6 +5,7 @@ report, MLflow and Dagster show the same text.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -49,6 +50,7 @@ CAUSES = {  # meaning of a refusal by rule of the gate, root causes first: files
     "size": "it is too large",
     "freshness": "its data are too old",
 }
+_NOT_COMPARED = re.compile("^(was not measured|cannot be compared)|cannot be (loaded|measured)")
 _DIVERGES = {"finite": "its predictions diverge"}  # instead of all that a divergence fails
 
 
@@ -201,7 +203,7 @@ def _cause(failed: FailedRule) -> tuple[str, str]:
         if line == rule or line.startswith(f"{rule}_"):
             about = line.removeprefix(rule).removeprefix("_")
             name = about if rule == "channels" else spoken(about)
-            if str(failed.value) == "was not measured" and about:
+            if about and _NOT_COMPARED.search(str(failed.value)):
                 return "it was not compared with {}", name
             return text, name
     return "rule {} failed", line

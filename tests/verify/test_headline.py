@@ -200,6 +200,8 @@ def test_what_the_registry_decided_is_the_second_sentence(decision, tone, words)
 def test_a_reference_that_was_not_measured_is_not_called_better():
     failed = [line("no_worse_physics", "was not measured")]
     assert causes(failed) == "it was not compared with the fitted physics model"
+    failed = [line("no_worse_champion", "cannot be compared: dt of the champion 0.1")]
+    assert causes(failed) == "it was not compared with the champion"
 
 
 def test_causes_beyond_two_are_counted():

@@ -74,6 +74,8 @@ def _roots(line: Verdict) -> list[str]:
     rule = line.rule
     # Undecided: too little test data for an interval. Other doubts have causes of their own.
     roots = ["evidence"] if line.undecided and is_of("interval", rule) else []
+    if str(line.value).startswith("cannot be compared"):
+        roots.append("interface")
     if rule == "verified" and all(
         "parity" in check or check in _EXPORTED for check in _checks(line)
     ):

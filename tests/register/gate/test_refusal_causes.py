@@ -72,6 +72,10 @@ def test_a_diverged_model_has_one_cause_and_its_export_is_not_blamed():
             {"beats_linear": None, "interval_persistence": None},
         ),
         ({"evidence": "1", "serves": "no"}, {"serves": None, "evidence": None}),
+        (
+            {"interface": "dt", "beats_champion": "cannot be compared: dt of the champion 0.1"},
+            {"interface": None, "beats_champion": "interface"},
+        ),
     ],
 )
 def test_a_line_that_follows_from_another_names_it(lines, expected):
