@@ -90,10 +90,10 @@ class Evaluation(Plotted):
         return draw_growth(self.measured.analysis)
 
     def _facts(self) -> tuple[str, Mapping[str, object]]:
-        windows = self.document.windows
-        logs = self.document.logs
         from kinemill.verify.phrases import counted
 
+        windows = self.document.windows
+        logs = self.document.logs
         rmse = {
             f"RMSE {name}, {line.unit}": line.rmse
             for name, line in self.document.accuracy["model"].channels.items()
