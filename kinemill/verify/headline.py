@@ -99,7 +99,8 @@ class GateDecision:
         address: address of the version, such as `cart_pole:3`.
         champion: the version that was champion before the decision; None if there was none.
         former: whether another version has become champion since the decision.
-        override: whether a user made it champion although the gate refused it.
+        override: whether it is champion although the gate refused it: a user promoted it, or its
+            trials on the robot were recorded later.
     """
 
     decision: str | None
@@ -161,7 +162,7 @@ def decision_text(decision: GateDecision) -> Headline:
         )
         return Headline("", f"{name}: {message}.", "warning")
     if decision.override:
-        message = f"{name} is champion by manual override; the gate refused it"
+        message = f"{name} is champion although the gate refused it"
         return Headline("", f"{message}: {causes(decision.failed)}.", "bad")
     stays = f"; version {decision.champion} stayed champion" if decision.champion else ""
     return Headline("", f"{name} is refused: {causes(decision.failed)}{stays}.", "bad")

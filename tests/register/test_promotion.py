@@ -112,7 +112,7 @@ def test_rollback_to_a_refused_version_that_was_never_champion_is_refused(with_c
         promotion.rollback(chain.task, chain.home, to=":2")
     promotion.promote(chain.task, chain.home, ":2", force=True, why="the old one hits the wall")
     explanation = why(chain.home, "cart", ":2")["explanation"]
-    assert explanation.endswith("; it is champion by manual override")
+    assert explanation.endswith("; it is champion all the same")
     promotion.rollback(chain.task, chain.home)
     assert promotion.rollback(chain.task, chain.home, to=":2").version == 2
 

@@ -187,7 +187,7 @@ def test_too_few_episodes_give_no_interval():
         (
             GateDecision("refused", [line("latency")], address="arm:2", override=True),
             "bad",
-            "arm:2 is champion by manual override; the gate refused it: it is too slow.",
+            "arm:2 is champion although the gate refused it: it is too slow.",
         ),
     ],
 )

@@ -135,7 +135,7 @@ def _text(version: Version) -> str:
         failed = [cause.rule for cause in ranked(version.gate) if cause.follows is None]
         stays = f"version {previous} stayed champion" if previous else "there was no champion"
         if CHAMPION in version.aliases:
-            stays = "it is champion by manual override"
+            stays = "it is champion all the same"
         return f"refused by {', '.join(failed)}; {stays}"
     lines = f"it passed all {len(version.gate)} rules of the gate"
     if version.provisional:
