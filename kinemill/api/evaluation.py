@@ -99,7 +99,7 @@ class Evaluation(Plotted):
             for name, line in self.document.accuracy["model"].channels.items()
         }
         episodes = counted(logs.episodes, "episodes")
-        data = f"{counted(windows.count, 'windows')} of {episodes}, {logs.rows} rows"
+        data = f"{windows.count} windows of {episodes}, {logs.rows} rows"
         facts = {"nRMSE": self.nrmse, **rmse, "data": data, "report": self.folder}
         return self.headline, facts
 

@@ -29,7 +29,7 @@ def dynamics_tables(evaluation: LogEvaluation) -> None:
     notify(*evaluation.notes)
     worth = samples(windows.effective_n, windows.unit)
     typer.echo(
-        f"{counted(windows.count, 'windows')} of {counted(logs.episodes, 'episodes')}, "
+        f"{windows.count} windows of {counted(logs.episodes, 'episodes')}, "
         f"{logs.rows} rows; "
         f"as informative as {worth}"
     )

@@ -148,8 +148,8 @@ def run_module(name: str, source: str) -> ModuleType:
 
 def line_of(error: BaseException) -> str:
     """Describe an error with its line in custom code: `my_net.py:12: ValueError: ...`."""
-    place = _place_of(error)
-    return f"{place}: {_spell(error)}" if place else _spell(error)
+    line = _own_line(error)
+    return f"{line}: {_spell(error)}" if line else _spell(error)
 
 
 @contextmanager
@@ -162,13 +162,13 @@ def own_code_errors() -> Generator[None]:
     try:
         yield
     except Exception as error:
-        place = _place_of(error)
-        if not place or as_known_failure(error):
+        line = _own_line(error)
+        if not line or as_known_failure(error):
             raise
-        raise BadInput(place, _spell(error), fix="correct the file") from error
+        raise BadInput(line, _spell(error), fix="correct the file") from error
 
 
-def _place_of(error: BaseException) -> str:
+def _own_line(error: BaseException) -> str:
     """Return the innermost line of custom code that an error passed, empty without one."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if match := _FRAME.fullmatch(frame.filename):
