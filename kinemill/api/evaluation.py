@@ -90,13 +90,16 @@ class Evaluation(Plotted):
         return draw_growth(self.measured.analysis)
 
     def _facts(self) -> tuple[str, Mapping[str, object]]:
+        from kinemill.verify.phrases import counted
+
         windows = self.document.windows
         logs = self.document.logs
         rmse = {
             f"RMSE {name}, {line.unit}": line.rmse
             for name, line in self.document.accuracy["model"].channels.items()
         }
-        data = f"{windows.count} windows of {logs.episodes} episodes, {logs.rows} rows"
+        episodes = counted(logs.episodes, "episodes")
+        data = f"{windows.count} windows of {episodes}, {logs.rows} rows"
         facts = {"nRMSE": self.nrmse, **rmse, "data": data, "report": self.folder}
         return self.headline, facts
 

@@ -45,6 +45,7 @@ def show_version(
     """
     from kinemill.dataset import show_dataset
     from kinemill.task import task_name
+    from kinemill.verify.phrases import counted
 
     summary = show_dataset(Home.resolve(), task_name(task), version, offset, limit)
     episodes = summary["list"]["episodes"]
@@ -54,8 +55,9 @@ def show_version(
         summary,
         f"{summary['name']}  {summary['digest'][:_SHORT]}  {summary['status']}  "
         f"{summary['created']}  {summary['owner']}",
-        f"{summary['states']} states, {summary['actions']} actions, "
-        f"dt {summary['dt']} s, {summary['recordings']} recordings, {_counts(summary['episodes'])}",
+        f"{counted(summary['states'], 'states')}, {counted(summary['actions'], 'actions')}, "
+        f"dt {summary['dt']} s, {counted(summary['recordings'], 'recordings')}, "
+        f"{_counts(summary['episodes'])}",
         *(f"warning: {warning}" for warning in summary["warnings"]),
         Table("features", features, summary["features"]),
         Table(title, ["id", "split", "name", "group", "rows"], episodes),

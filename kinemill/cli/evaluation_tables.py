@@ -10,7 +10,7 @@ from kinemill.verify.document import ActionCurves, LogEvaluation, PolicyEvaluati
 from kinemill.verify.findings import best_in
 from kinemill.verify.headline import headline
 from kinemill.verify.output_errors import output_lines
-from kinemill.verify.phrases import samples
+from kinemill.verify.phrases import counted, samples
 
 
 def dynamics_tables(evaluation: LogEvaluation) -> None:
@@ -29,7 +29,8 @@ def dynamics_tables(evaluation: LogEvaluation) -> None:
     notify(*evaluation.notes)
     worth = samples(windows.effective_n, windows.unit)
     typer.echo(
-        f"{windows.count} windows of {logs.episodes} episodes, {logs.rows} rows; "
+        f"{windows.count} windows of {counted(logs.episodes, 'episodes')}, "
+        f"{logs.rows} rows; "
         f"as informative as {worth}"
     )
 
@@ -86,7 +87,9 @@ def _print_actions(evaluation: PolicyEvaluation) -> None:
     mean = ("nrmse", "", accuracy.nrmse, spell_ends(accuracy.nrmse_interval), "")
     rows.append([*mean, *([repeat.nrmse] if repeat else [])])
     logs = evaluation.logs
-    title = f"difference from the logged action, {logs.episodes} episodes, {logs.rows} rows"
+    title = (
+        f"difference from the logged action, {counted(logs.episodes, 'episodes')}, {logs.rows} rows"
+    )
     columns = ["action", "unit", "RMSE", "95 %", "MAE"]
     table(title, columns + (["RMSE, repeat last"] if repeat else []), rows)
 
@@ -126,7 +129,7 @@ def _print_trials(evaluation: PolicyEvaluation) -> None:
             [who, trial.mean_return, spell_ends(trial.return_interval), success, within, lengths]
         )
     episodes = len(evaluation.trials["model"].returns)
-    title = f"{episodes} episodes in {evaluation.environment}"
+    title = f"{counted(episodes, 'episodes')} in {evaluation.environment}"
     table(title, ["actions of", "return", "95 %", "success", "95 %", "steps"], rows)
     for who, gain in evaluation.gains.items():
         ends = spell_ends(gain.returns)

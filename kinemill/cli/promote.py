@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import Output, Table, TaskName, wrap_text
+from kinemill.cli.output import Output, Table, TaskName, notify, wrap_text
 from kinemill.store import Home, Json, from_json_value
 
 _REFUSED = 1
@@ -109,8 +109,15 @@ def trials(
     """
     from kinemill.api.registry import record_trials
     from kinemill.cli.version_tables import champion_change
+    from kinemill.register.verdict import is_of
 
-    return champion_change(record_trials(model, success=success, of=of, note=note))
+    change = record_trials(model, success=success, of=of, note=note)
+    if not any(is_of("trials", line.rule) for line in change.gate):
+        notify(
+            "recorded, and no rule counts them: the version was registered without "
+            "promote.min_success, and no champion has trials to compare with"
+        )
+    return champion_change(change)
 
 
 def promote(

@@ -205,3 +205,12 @@ def training_range(dataset: PackedDataset) -> tuple[Floats, Floats]:
     low = np.min([part.min(axis=0) for part in rows], axis=0).astype(np.float64)
     high = np.max([part.max(axis=0) for part in rows], axis=0).astype(np.float64)
     return low, high
+
+
+def outside_training(dataset: PackedDataset) -> dict[str, float]:
+    """Return the share of the test rows outside of the training range, by channel."""
+    low, high = training_range(dataset)
+    test = [dataset.rows(episode) for episode in dataset.of("test")]
+    outside = [((rows < low) | (rows > high)).sum(axis=0) for rows in test]
+    shares = np.sum(outside, axis=0) / sum(map(len, test))
+    return dict(zip(dataset.columns, shares.tolist(), strict=True))

@@ -26,6 +26,7 @@ from kinemill.dataset.multi_task import (
     metadata_values,
 )
 from kinemill.dataset.row_writer import ReadableEpisode, RowWriter
+from kinemill.dataset.scale import outside_training
 from kinemill.dataset.split import (
     SplitContext,
     cut_pieces,
@@ -44,7 +45,7 @@ from kinemill.task.stages import Balance
 from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.summary import EpisodesSummary
 
-VERSION = 13
+VERSION = 14
 _BATCH = 5_000  # episodes that are objects at the same time
 
 
@@ -170,6 +171,11 @@ def pack(
         writer.coarse(),
         find_torn_duplicates(related, context),
         measure_leakage(rules, folder, related, dataset),
+        {
+            name: share
+            for name, share in outside_training(dataset).items()
+            if task.channels[name].kind == "linear"
+        },
     )
 
 

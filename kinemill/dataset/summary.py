@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from kinemill.dataset.packed import PackedDataset
 from kinemill.store import StoredSummary
 
-DUPLICATE_SHARE = 0.1  # share of the rows of a split from which a warning is given
+WARNED_SHARE = 0.1  # share of the rows of a split from which a warning is given
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class DatasetSummary(StoredSummary):
         coarse: sentences about channels that float32 holds coarsely.
         repeats: near-duplicates.
         independence: data leakage of validation and test.
+        outside: share of the test rows outside of the training range, by channel; channels without
+            a fixed zero are left out.
     """
 
     episodes: dict[str, int]
@@ -68,12 +70,21 @@ class DatasetSummary(StoredSummary):
     coarse: list[str] = field(default_factory=list[str])
     repeats: NearDuplicates = field(default_factory=NearDuplicates)
     independence: dict[str, Leakage] = field(default_factory=dict[str, Leakage])
+    outside: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
     def warnings(self) -> list[str]:
         """Warnings to show to the user."""
         texts = [f"dataset.{pattern} matches nothing" for pattern in self.unmatched]
         texts += self.coarse
+        outside = [
+            f"{name} {share:.0%}" for name, share in self.outside.items() if share >= WARNED_SHARE
+        ]
+        if outside:
+            texts.append(
+                f"test rows are outside the range of the training rows ({', '.join(outside)}), so "
+                "errors tell how the model extrapolates; train on such recordings too"
+            )
         for splits in self.repeats.listed:
             names = "; ".join(
                 f"{side}: {', '.join(names_of_side[:3])}" for side, names_of_side in splits.items()
@@ -82,13 +93,13 @@ class DatasetSummary(StoredSummary):
         if (more := self.repeats.torn - len(self.repeats.listed)) > 0:
             texts.append(f"{more} more groups of near-duplicates are in different splits")
         for side, leakage in self.independence.items():
-            if leakage.copies >= DUPLICATE_SHARE:
+            if leakage.copies >= WARNED_SHARE:
                 texts.append(
                     f"about {leakage.copies:.0%} of the {side} rows are copies of training rows, "
                     "so errors look small; use other recordings"
                 )
             # The lines above name the recordings if whole recordings are apart.
-            if leakage.repetitions >= DUPLICATE_SHARE and not self.repeats.torn:
+            if leakage.repetitions >= WARNED_SHARE and not self.repeats.torn:
                 texts.append(
                     f"about {leakage.repetitions:.0%} of the {side} rows repeat a motion of the "
                     "training rows with new noise, so errors tell how well it is repeated, not "

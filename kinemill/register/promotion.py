@@ -170,12 +170,14 @@ def rollback(
     Args:
         task: the task.
         home: home with the registry.
-        to: `:number`; default: the champion that the current one replaced.
+        to: `:number` of a version that was champion or passed the gate; default: the champion that
+            the current one replaced.
         expected: champion to replace; default: the current one.
         why: reason for the audit trail.
 
     Raises:
-        BadInput: The task has had no previous champion, or the version does not exist.
+        BadInput: The task has had no previous champion, or the version does not exist or was
+            refused and never champion.
         Blocked: The version does not load or predict.
         ChampionChanged: Another version became champion since the lookup.
     """
@@ -190,8 +192,21 @@ def rollback(
     if version.decision is None:
         fix = "select another: --to NUMBER"
         raise BadInput(version.name, "the gate has not evaluated it", fix=fix)
+    if version.decision != CHAMPION and version.number not in _champions(home, task.name):
+        fix = f"kinemill model promote {task.name}:{version.number} --force --why REASON"
+        raise BadInput(version.name, "was never champion, and did not pass the gate", fix=fix)
     event = Event.of("rolled back", version.number, expected, why)
     return _move(task, open_tracking(home), version, event)
+
+
+def _champions(home: Home, task: str) -> set[int | None]:
+    """Return the versions that are or were champion, as the audit log recorded them."""
+    events = follow(home, task)
+    return {
+        event.version
+        for event in events
+        if event.what in CHAMPION_CHANGES and event.status == "done"
+    }
 
 
 def _previous_champion(home: Home, task: str, champion: int | None, existing: set[int]) -> int:

@@ -29,7 +29,7 @@ from kinemill.validate.summary import read_checks, read_quarantine
 from kinemill.verify.comparison_sections import HEAD, head_section
 from kinemill.verify.findings import best_reference
 from kinemill.verify.learning_curves import HEADING, training_section
-from kinemill.verify.phrases import label
+from kinemill.verify.phrases import counted, label
 
 _SUMMARY = {  # numbers of a stage's summary in the provenance table
     "recordings": ("recordings", "tracks", "rows"),
@@ -95,11 +95,11 @@ def _cards(version: Version) -> list[Card]:
     best = best_reference(errors, reference)
     others = [name for name in dict.fromkeys((best, "persistence")) if name in errors]
     is_worse = best is not None and model > errors[best]
-    text = "on unseen recordings"
+    text = "on the test split"
     cards: list[Card] = [("Error, nRMSE", number(model), "", text, "bad" if is_worse else "")]
     for name in others:
         if name != reference:
-            note = f"{'the best reference, ' * (name == best)}on the same recordings"
+            note = f"{'the best reference, ' * (name == best)}on the same rows"
             cards.append((label(name), number(errors[name]), "", note, ""))
     return cards
 
@@ -173,7 +173,9 @@ def _data(home: Home, link: Link | None) -> dict[str, object]:
     )
     counts = {split: len(packed.of(split)) for split in _STYLES}
     splits = {
-        _STYLES[split]: f"{split}, {count} episodes" for split, count in counts.items() if count
+        _STYLES[split]: f"{split}, {counted(count, 'episodes')}"
+        for split, count in counts.items()
+        if count
     }
     return missing | {"packed": packed, "charts": _histograms(packed), "splits": splits}
 

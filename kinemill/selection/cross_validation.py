@@ -26,6 +26,7 @@ from kinemill.selection.constants import (
     LARGEST,
     QUICK_FOLDS,
     SMALLEST,
+    TIE,
     WINDOWS,
 )
 from kinemill.selection.validation_errors import (
@@ -278,13 +279,13 @@ class HeldOut:
 
         The mean over the recordings of the logarithm of their ratio is at most its standard error,
         for the score and for the error at each horizon: the rule of one standard error of Breiman
-        et al. (1984), for paired differences.
+        et al. (1984), for paired differences. A ratio up to TIE is no difference.
         """
         if len(self.errors) < 2 or self.mean.score is None or reference.mean.score is None:
             return False
         ratios = np.log(_compared(self.errors)) - np.log(_compared(reference.errors))
         standard_error = ratios.std(axis=0, ddof=1) / math.sqrt(len(ratios))
-        return bool((ratios.mean(axis=0) <= standard_error).all())
+        return bool((ratios.mean(axis=0) <= np.maximum(standard_error, math.log(TIE))).all())
 
     def after(self, trained: CandidateResult) -> "HeldOut":
         """Return the errors that are expected after a longer training.

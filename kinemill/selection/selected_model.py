@@ -45,7 +45,7 @@ from kinemill.train import load_model
 from kinemill.train.summary import ModelSummary, TrainedModel
 from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS
 
-VERSION = 4
+VERSION = 5
 PICTURE = "loss.png"
 
 
@@ -121,7 +121,8 @@ def _select(
     if results:
         scores = {name: members[name].facts.score for name in folders.keys() - {TRAINED}}
         order = [TRAINED, *sorted(scores, key=lambda name: scores[name])]
-        why = "the best candidate of the portfolio on rows left out of its fit"
+        what = "the validation split" if results[0].held_out is None else "rows left out of its fit"
+        why = f"the best candidate of the portfolio on {what}"
     else:
         results, why = _compare(task, rows, folders)
         order = [result.name for result in results if result.score is not None] or [TRAINED]

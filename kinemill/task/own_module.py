@@ -9,6 +9,8 @@ import linecache
 import re
 import sys
 import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import cache
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
@@ -16,6 +18,8 @@ from importlib.util import module_from_spec
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from kinemill.errors import BadInput
+from kinemill.failures import as_known_failure
 from kinemill.registry import nearest
 from kinemill.store.project import is_project
 
@@ -144,10 +148,32 @@ def run_module(name: str, source: str) -> ModuleType:
 
 def line_of(error: BaseException) -> str:
     """Describe an error with its line in custom code: `my_net.py:12: ValueError: ...`."""
+    line = _own_line(error)
+    return f"{line}: {_spell(error)}" if line else _spell(error)
+
+
+@contextmanager
+def own_code_errors() -> Generator[None]:
+    """Convert an unexpected error that passed through custom code, such as a user's network.
+
+    Raises:
+        BadInput: The error with its line in the file.
+    """
+    try:
+        yield
+    except Exception as error:
+        line = _own_line(error)
+        if not line or as_known_failure(error):
+            raise
+        raise BadInput(line, _spell(error), fix="correct the file") from error
+
+
+def _own_line(error: BaseException) -> str:
+    """Return the innermost line of custom code that an error passed, empty without one."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if match := _FRAME.fullmatch(frame.filename):
-            return f"{match[1]}:{frame.lineno}: {_spell(error)}"
-    return _spell(error)
+            return f"{match[1]}:{frame.lineno}"
+    return ""
 
 
 def _spell(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from kinemill.store.home import Home
 from kinemill.store.machine import check_processes
 from kinemill.store.remote_sync import bring_checkpoint
 from kinemill.task import Task, WarmStart
+from kinemill.task.own_module import own_code_errors
 from kinemill.tracking.metric_logger import logged
 from kinemill.train.checkpoint import INDEX, clear
 from kinemill.train.context import PORTFOLIO, Listeners, Trained, TrainingContext
@@ -29,7 +30,7 @@ from kinemill.train.run_config import CONFIG, config_text, in_short
 from kinemill.train.summary import ModelSummary, StartModel
 from kinemill.train.warm_start import CURVES, DESCRIPTION, description_of, write_trained
 
-VERSION = 15
+VERSION = 16
 _UNHASHED_KEYS = (  # settings of `learn` that change the weights by rounding at most
     *("log_every", "save_every", "keep", "eval_callback"),
     *("device", "threads", "cuda_graph"),
@@ -140,7 +141,7 @@ def _train(task: Task, data: object, context: TrainingContext) -> Trained:
     publish_file(folder / CONFIG, text.encode())
     tracker.log_text("config", text)
     progress.log_message(f"{task.name}: {in_short(task.learn)}; all settings: {folder / CONFIG}")
-    with watch_memory(folder, progress, device):
+    with watch_memory(folder, progress, device), own_code_errors():
         trained = task.learn.train(task, data, replace(context, device=device))
     memory = ", ".join(f"{name} {value:.2f}" for name, value in peaks(device).items())
     progress.log_message(f"peak memory: {memory}")

@@ -26,6 +26,7 @@ from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Floats, Interface, Simulator, wrapped
 from kinemill.runtime.window_metrics import QUIETLY
 from kinemill.selection.references import Persistence, References
+from kinemill.task.units import in_unit
 from kinemill.task.verify import Verify
 from kinemill.train.step import Step
 from kinemill.verify.analysis import (
@@ -305,8 +306,9 @@ def precision_gate(precision: PrecisionResults) -> Gate:
 
     name = max(precision.channels, key=share)
     worst = precision.channels[name]
+    unit = in_unit(worst.unit)
     value = (
-        f"{precision.dtype} loses {worst.loss:.3g} {worst.unit} of {name} over "
-        f"{precision.steps} steps; the error of the model is {worst.error:.3g} {worst.unit}"
+        f"{precision.dtype} loses {worst.loss:.3g}{unit} of {name} over "
+        f"{precision.steps} steps; the error of the model is {worst.error:.3g}{unit}"
     )
-    return Gate("precision", precision.passed, value, f"at most {worst.allowed:.3g} {worst.unit}")
+    return Gate("precision", precision.passed, value, f"at most {worst.allowed:.3g}{unit}")

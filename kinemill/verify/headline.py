@@ -5,6 +5,7 @@ report, MLflow and Dagster show the same text.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -49,6 +50,7 @@ CAUSES = {  # meaning of a refusal by rule of the gate, root causes first: files
     "size": "it is too large",
     "freshness": "its data are too old",
 }
+_NOT_COMPARED = re.compile("^(was not measured|cannot be compared)|cannot be (loaded|measured)")
 _DIVERGES = {"finite": "its predictions diverge"}  # instead of all that a divergence fails
 
 
@@ -97,7 +99,8 @@ class GateDecision:
         address: address of the version, such as `cart_pole:3`.
         champion: the version that was champion before the decision; None if there was none.
         former: whether another version has become champion since the decision.
-        override: whether a user made it champion although the gate refused it.
+        override: whether it is champion although the gate refused it: a user promoted it, or its
+            trials on the robot were recorded later.
     """
 
     decision: str | None
@@ -159,9 +162,9 @@ def decision_text(decision: GateDecision) -> Headline:
         )
         return Headline("", f"{name}: {message}.", "warning")
     if decision.override:
-        message = f"{name} is champion by manual override; the gate refused it"
+        message = f"{name} is champion although the gate refused it"
         return Headline("", f"{message}: {causes(decision.failed)}.", "bad")
-    stays = f"; version {decision.champion} stays champion" if decision.champion else ""
+    stays = f"; version {decision.champion} stayed champion" if decision.champion else ""
     return Headline("", f"{name} is refused: {causes(decision.failed)}{stays}.", "bad")
 
 
@@ -201,7 +204,7 @@ def _cause(failed: FailedRule) -> tuple[str, str]:
         if line == rule or line.startswith(f"{rule}_"):
             about = line.removeprefix(rule).removeprefix("_")
             name = about if rule == "channels" else spoken(about)
-            if str(failed.value) == "was not measured" and about:
+            if about and _NOT_COMPARED.search(str(failed.value)):
                 return "it was not compared with {}", name
             return text, name
     return "rule {} failed", line

@@ -25,7 +25,7 @@ from kinemill.verify.figures import (
 )
 from kinemill.verify.findings import cells_of, model_reference
 from kinemill.verify.free_run import FreeRun
-from kinemill.verify.phrases import label, samples
+from kinemill.verify.phrases import counted, label, samples
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def analysis_sections(
         "verify/analysis.html.j2",
         model=model,
         where=where,
-        evidence=samples(model.effective_n, model.unit),
+        evidence=samples(model.effective_n, model.unit) if has_interval(model) else "",
+        counted=counted,
         drawn=pictured(model),
         errors=error_table(
             analysis.errors, model.units, worse=_worse(document, str(model.horizon))
@@ -109,10 +110,15 @@ def _without_itself(analysis: Analysis, reference: str | None) -> Analysis:
 def accuracy_card(analysis: Analysis) -> str:
     """Return the card of the nRMSE."""
     low, high = analysis.model.intervals()[1]
-    measured = math.isfinite(low) and math.isfinite(high)
     interval = f"95 % interval {number(low)} to {number(high)}"
-    more = interval if measured else "the test split is too small for an interval"
+    missing = "the test split is too small for an interval"
+    more = interval if has_interval(analysis.model) else missing
     return card("Error, nRMSE", number(analysis.model.nrmse), "", more)
+
+
+def has_interval(model: Errors) -> bool:
+    """Return whether the test data suffice for the 95 % interval of the nRMSE."""
+    return all(map(math.isfinite, model.intervals()[1]))
 
 
 def windows_card(analysis: Analysis, title: str) -> str:

@@ -15,7 +15,7 @@ from kinemill.task import NullReporter, Progress, Task
 from kinemill.verify.job import Job, JobResult
 from kinemill.verify.losses import Counted
 
-VERSION = 28
+VERSION = 29
 
 
 def inputs(

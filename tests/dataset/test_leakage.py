@@ -48,6 +48,11 @@ def made(home, *contents, **dataset):
     return DatasetSummary.of(artifact)
 
 
+def of_leakage(summary):
+    """Return the warnings of a summary without that about the range of small test splits."""
+    return [line for line in summary.warnings if not line.startswith("test rows are outside")]
+
+
 def leakage(summary, side):
     return summary.independence[side]
 
@@ -76,7 +81,19 @@ def test_a_tail_repeats_the_training_rows_if_the_motion_does_and_is_reported(
     assert leakage(summary, "validation").repetitions == repeated
     assert leakage(summary, "test") == Leakage(0.0, 0.0)
     warning = "about 100% of the validation rows repeat a motion of the training"
-    assert [line[: len(warning)] for line in summary.warnings] == [warning] * int(repeated)
+    assert [line[: len(warning)] for line in of_leakage(summary)] == [warning] * int(repeated)
+
+
+def test_test_rows_outside_the_training_range_are_reported_by_channel(home):
+    larger = random(0)
+    larger[:, 2] *= 2.0
+    larger[: ROWS // 4, 2] = 100.0
+    summary = made(home, Content("a.csv", random(0)), Content("test.csv", larger), **TAIL)
+    outside = {name: share for name, share in summary.outside.items() if share >= 0.1}
+    assert list(outside) == ["torque"]
+    assert outside["torque"] >= 0.25
+    (line,) = set(summary.warnings) - set(of_leakage(summary))
+    assert f"(torque {outside['torque']:.0%})" in line
 
 
 @pytest.mark.parametrize("repeats", ["together", "apart"])
@@ -110,7 +127,7 @@ def test_tails_of_two_recordings_of_the_same_run_are_not_in_the_training_rows(ho
     note(home, again, first)
     summary = made(home, first, again, Content("test.csv", random(1)), **TAIL)
     assert leakage(summary, "validation") == Leakage(0.0, 0.0)
-    assert summary.warnings == []
+    assert of_leakage(summary) == []
 
 
 def note(home, later, earlier, parts=None):
@@ -154,11 +171,11 @@ def test_repeats_that_patterns_put_apart_are_told(home, contents):
     summary = made(home, *contents)
     listed = [{"train": ["a.csv", "b.csv"], "validation": ["val.csv"]}]
     assert summary.repeats == NearDuplicates(recordings=2, torn=1, listed=listed)
-    (warning,) = summary.warnings
+    (warning,) = of_leakage(summary)
     assert "train: a.csv, b.csv; validation: val.csv" in warning
-    assert show_dataset(home, "arm")["warnings"] == [warning]
+    assert show_dataset(home, "arm")["warnings"] == summary.warnings
     rest = [*contents, spin("c.csv")]
-    assert made(home, *rest, unused=["a*", "b*"]).warnings == []
+    assert of_leakage(made(home, *rest, unused=["a*", "b*"])) == []
 
 
 def test_a_note_made_later_makes_a_new_version_and_apart_ignores_it(home, contents):

@@ -105,6 +105,18 @@ def test_what_the_gate_refused_is_promoted_by_force_with_a_reason_alone(with_cha
     assert audit(chain.home, "cart").events[-1].why.startswith("by force: the old one")
 
 
+def test_rollback_to_a_refused_version_that_was_never_champion_is_refused(with_champion):
+    chain = with_champion()
+    chain.register(0.31, gain=0.6)
+    with pytest.raises(BadInput, match=r"was never champion.*promote cart:2 --force"):
+        promotion.rollback(chain.task, chain.home, to=":2")
+    promotion.promote(chain.task, chain.home, ":2", force=True, why="the old one hits the wall")
+    explanation = why(chain.home, "cart", ":2")["explanation"]
+    assert explanation.endswith("; it is champion all the same")
+    promotion.rollback(chain.task, chain.home)
+    assert promotion.rollback(chain.task, chain.home, to=":2").version == 2
+
+
 def test_what_does_not_load_and_answer_becomes_champion_by_nobodys_word(with_champion, monkeypatch):
     chain = with_champion(3)
     monkeypatch.setattr(

@@ -54,6 +54,9 @@ def test_trials_that_no_rule_counts_are_recorded_alone(chain):
     change = record_trials(chain.task, chain.home, ":1", 3, 20)
     assert (change.decision, change.previous_champion) == ("champion", None)
     assert [event.what for event in audit(chain.home, "cart").events] == ["champion", "trials"]
+    counts = ["--success", "3", "--of", "20"]
+    printed = CliRunner().invoke(app, ["model", "trials", "cart:1", *counts])
+    assert "recorded, and no rule counts them" in printed.stderr
 
 
 def test_the_last_record_counts_and_can_refuse_a_champion_which_keeps_its_alias(chain, counted):

@@ -82,7 +82,7 @@ def test_what_a_rule_found_is_text_in_the_report_never_markup():
     facts = DecisionFacts("cart", 2, "refused", previous_champion=1)
     piece = section(facts, [Verdict("a", passed=False, value="<script>", expected="<= 1")])
     assert "<script>" not in piece
-    assert "cart:2 is refused: rule a failed; version 1 stays champion." in piece
+    assert "cart:2 is refused: rule a failed; version 1 stayed champion." in piece
 
 
 def test_a_run_without_a_version_says_what_was_verified():

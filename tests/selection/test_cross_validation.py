@@ -163,6 +163,7 @@ def held_out(*factors, last=1.0):
     [
         ((1.0, 1.0, 1.0), 1.0, True),
         ((1.02, 1.02, 1.02), 1.0, False),  # small, and on every fold
+        ((1.005, 1.005, 1.005), 1.0, True),  # no gain for the gate
         ((0.9, 1.2, 1.05), 1.0, True),
         ((1.1, 1.2, 1.3), 1.0, False),
         ((0.8, 1.0, 1.3), 2.0, False),  # hidden in the score by the other errors

@@ -100,6 +100,14 @@ def test_a_loss_of_another_shape_is_refused(train, folder):
         train(learn__loss="my_mean.py:mean")
 
 
+def test_network_that_fails_in_training_is_named_with_its_line(train, folder):
+    text = (folder / "my_net.py").read_text()
+    failing = "return self.last(hidden) + 1 / (len(rows) <= 3)"  # the batch of the checks is 3
+    (folder / "my_failing.py").write_text(text.replace("return self.last(hidden)", failing))
+    with pytest.raises(BadInput, match=r"my_failing.py:\d+: ZeroDivisionError: .*correct the file"):
+        train(learn__model={"type": "my_failing.py:Net"})
+
+
 def test_a_network_that_cannot_be_exported_is_not_trained(train, folder):
     (folder / "my_svd.py").write_text(
         (folder / "my_net.py")

@@ -171,7 +171,7 @@ def test_too_few_episodes_give_no_interval():
             GateDecision("refused", [line("parity"), line("precision")], "", "arm:2", 1),
             "bad",
             "arm:2 is refused: the exported files do not match the trained model and float32 is "
-            "not precise enough for it; version 1 stays champion.",
+            "not precise enough for it; version 1 stayed champion.",
         ),
         (
             GateDecision("refused", [line("no_worse_linear_sincos")], "", "arm:2"),
@@ -187,7 +187,7 @@ def test_too_few_episodes_give_no_interval():
         (
             GateDecision("refused", [line("latency")], address="arm:2", override=True),
             "bad",
-            "arm:2 is champion by manual override; the gate refused it: it is too slow.",
+            "arm:2 is champion although the gate refused it: it is too slow.",
         ),
     ],
 )
@@ -200,6 +200,8 @@ def test_what_the_registry_decided_is_the_second_sentence(decision, tone, words)
 def test_a_reference_that_was_not_measured_is_not_called_better():
     failed = [line("no_worse_physics", "was not measured")]
     assert causes(failed) == "it was not compared with the fitted physics model"
+    failed = [line("no_worse_champion", "cannot be compared: dt of the champion 0.1")]
+    assert causes(failed) == "it was not compared with the champion"
 
 
 def test_causes_beyond_two_are_counted():

@@ -21,7 +21,7 @@ from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.document import Verification
 from kinemill.verify.learning_curves import training_section
 from kinemill.verify.phrases import label, samples, spoken
-from kinemill.verify.report_sections import Parts, error_table, limits_text
+from kinemill.verify.report_sections import Parts, error_table, has_interval, limits_text
 from kinemill.verify.results import PolicyGain
 
 MOST = 8  # most actions with a chart
@@ -208,7 +208,7 @@ def errors_section(held_out: HeldOut, where: str) -> str:
     return render(
         "policies/verification/errors.html.j2",
         where=where,
-        evidence=samples(model.effective_n, model.unit),
+        evidence=samples(model.effective_n, model.unit) if has_interval(model) else "",
         errors=error_table(held_out.errors, model.units, "Action"),
         charts=_error_charts(held_out),
     )

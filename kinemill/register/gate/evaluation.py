@@ -98,9 +98,13 @@ def _provisional(inputs: GateInputs, doubts: Sequence[Verdict]) -> str:
     reasons = [*lacks, *(f"{item.rule}: {_spell_value(item.value)}" for item in details)]
     advice = list[str]()
     if lacks or any(is_of("interval", item.rule) for item in doubts):
+        # New recordings match no name of a list, so that they are for training.
+        is_share = isinstance(inputs.task.dataset.test, float)
         advice.append(
-            "record more test episodes, or give dataset.test a larger share; if this is all there "
-            "will be, lower promote.min_test_episodes and promote.min_independent"
+            f"record more test episodes{', or' if is_share else ' and'} "
+            f"{'give dataset.test a larger share' if is_share else 'name them in dataset.test'}; "
+            "if this is all there will be, lower promote.min_test_episodes and "
+            "promote.min_independent"
         )
     if any(item.rule == "independent" for item in doubts):
         advice.append("take copies of training rows out of dataset.test")

@@ -72,8 +72,10 @@ def _explained_by(line: Verdict, failed: Sequence[Verdict]) -> str | None:
 def _roots(line: Verdict) -> list[str]:
     """Return the lines that would explain this one, strongest first."""
     rule = line.rule
-    # Undecided: too little test data for an interval.
-    roots = ["evidence"] if line.undecided and rule != "evidence" else []
+    # Undecided: too little test data for an interval. Other doubts have causes of their own.
+    roots = ["evidence"] if line.undecided and is_of("interval", rule) else []
+    if str(line.value).startswith("cannot be compared"):
+        roots.append("interface")
     if rule == "verified" and all(
         "parity" in check or check in _EXPORTED for check in _checks(line)
     ):

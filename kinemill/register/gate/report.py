@@ -134,6 +134,8 @@ def _text(version: Version) -> str:
     if version.decision != CHAMPION:
         failed = [cause.rule for cause in ranked(version.gate) if cause.follows is None]
         stays = f"version {previous} stayed champion" if previous else "there was no champion"
+        if CHAMPION in version.aliases:
+            stays = "it is champion all the same"
         return f"refused by {', '.join(failed)}; {stays}"
     lines = f"it passed all {len(version.gate)} rules of the gate"
     if version.provisional:

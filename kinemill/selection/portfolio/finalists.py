@@ -108,10 +108,9 @@ class Finalists:
         return self._diverging.get((result.name, result.round), "")
 
     def best(self) -> CandidateResult | None:
-        """Return the best result with a score that is not known to diverge."""
+        """Return the best result that is not known to diverge; of equal ones the simplest."""
         stable = (entry for entry in self._entries.results if not self.divergence_of(entry))
-        best = next(iter(self._entries.bars.order(stable)), None)
-        return best if best is not None and best.score is not None else None
+        return self._entries.bars.simplest(stable)
 
     def select(self) -> CandidateResult | None:
         """Return the winner: by cross-validation if there is time for one; None if all diverge."""
@@ -128,7 +127,8 @@ class Finalists:
         ordered = entries.bars.order(entries.results)
         families = best_of_families(ordered) if self._folds else []
         quick = [result for result in families if seconds[result.name] < QUICK_FOLDS]
-        quick.sort(key=lambda result: seconds[result.name])
+        # Of equal ones the smallest wins, so that it has to be measured before the time is used up.
+        quick.sort(key=lambda result: result.parameters)
         # Quick ones cost little, and a slow winner could use up the time of all of them.
         self._hold_out(quick, (entries.spent + end) / 2)
         self._hold_out([family for family in families[:1] if family not in quick], end)
@@ -300,5 +300,5 @@ class Finalists:
     def is_better(self, expected: HeldOut, winner: CandidateResult) -> bool:
         """Return whether the last training beats the winner, by cross-validation if possible."""
         if not self._held_out:
-            return self._entries.bars.order([winner, expected.result])[0] is expected.result
+            return self._entries.bars.simplest([winner, expected.result]) is expected.result
         return self._select([self._held_out[winner.name], expected]) is expected.result

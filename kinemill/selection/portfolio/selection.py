@@ -8,6 +8,7 @@ from kinemill.selection.constants import (
     LARGEST,
     LEEWAY,
     SMALLEST,
+    TIE,
 )
 from kinemill.selection.cross_validation import HeldOut
 from kinemill.selection.validation_errors import counted, errors_in
@@ -76,6 +77,20 @@ class Bars:
             return self.is_behind(result), score if by_score else self.rank(result)
 
         return sorted(results, key=key)
+
+    def simplest(self, results: Iterable[CandidateResult]) -> CandidateResult | None:
+        """Return the smallest of the results whose rank is within TIE of the best one.
+
+        None if no result has a score.
+        """
+        ordered = [result for result in self.order(results) if result.score is not None]
+        tied = [
+            result
+            for result in ordered
+            if self.is_behind(result) == self.is_behind(ordered[0])
+            and self.rank(result) <= TIE * self.rank(ordered[0])
+        ]
+        return min(tied, key=lambda result: result.parameters, default=None)
 
     def select(self, held_out: Sequence[HeldOut], *, by_score: bool) -> CandidateResult:
         """Return the result of the smallest model within the noise of the folds of the best one.

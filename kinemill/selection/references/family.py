@@ -7,7 +7,7 @@ from pathlib import Path
 from kinemill.runtime.window_metrics import Predictor
 from kinemill.selection.constants import (
     EXACT,
-    REFERENCE_TIE,
+    TIE,
 )
 from kinemill.selection.reference_facts import MemberFacts, ReferencesFacts
 from kinemill.selection.validation_errors import CandidateErrors
@@ -63,7 +63,7 @@ class References:
     @property
     def best(self) -> str:
         """The family with the smallest score; of equal ones, the simplest."""
-        level = REFERENCE_TIE * max(min(item.facts.score for item in self.items.values()), EXACT)
+        level = TIE * max(min(item.facts.score for item in self.items.values()), EXACT)
         return next(name for name, item in self.items.items() if item.facts.score <= level)
 
     @property

@@ -28,7 +28,7 @@ from kinemill.selection.constants import (
     FITTED,
     NEAR,
     PER_TERM,
-    REFERENCE_TIE,
+    TIE,
 )
 from kinemill.selection.cross_validation import Fold, left_out_rows
 from kinemill.selection.facts import channel_facts, histories_of
@@ -248,7 +248,7 @@ def _strongest(spec: _Spec, folds: Sequence[Fold], histories: list[int]) -> _Can
     candidates = _bounded(near, folds) or _bounded(groups, folds)
     if not candidates:
         return None
-    level = REFERENCE_TIE * max(min(candidate.errors.score for candidate in candidates), EXACT)
+    level = TIE * max(min(candidate.errors.score for candidate in candidates), EXACT)
     tied = [candidate for candidate in candidates if candidate.errors.score <= level]
     return min(tied, key=lambda candidate: (candidate.fitted.history, -candidate.fitted.ridge))
 

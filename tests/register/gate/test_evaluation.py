@@ -149,6 +149,12 @@ def test_difference_within_the_tolerance_of_a_channel_is_no_loss(task):
     )
 
 
+@pytest.mark.parametrize(("test", "advice"), [(0.2, "a larger share"), (["a*"], "name them in")])
+def test_advice_on_too_few_test_episodes_follows_from_the_kind_of_split(task, test, advice):
+    few = comparison(load_task(task.path, {"dataset.test": test}), episodes=2)
+    assert advice in conclude(few, evaluate(few)).provisional
+
+
 def test_copied_test_rows_make_a_first_champion_provisional(task):
     again = replace(comparison(task), overlap=RowOverlap(0.0, 1.0, 0.0))
     assert concluded(again) == ("champion", False)

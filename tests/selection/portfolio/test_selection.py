@@ -51,6 +51,16 @@ def test_free_runs_without_skill_are_no_bar():
     assert bars.rank(other) == pytest.approx(other.score)
 
 
+def test_simplest_result_within_a_tie_is_selected_without_folds():
+    """A larger model in which the gate finds no gain would be refused for the reference."""
+    narx = result("narx", {1: 0.00995, 5: 0.04975, 25: 0.199}, 0.398, parameters=86)
+    better = result("mlp", {1: 0.009, 5: 0.045, 25: 0.18}, 0.36, parameters=900)
+    bars = Bars.of([REFERENCE])
+    assert bars.simplest([narx, REFERENCE]) is REFERENCE
+    assert bars.simplest([narx, REFERENCE, better]) is better
+    assert bars.simplest([replace(narx, score=None)]) is None
+
+
 def test_candidates_without_a_score_come_last():
     failed = CandidateResult("gru", "gru", 1, failure="not tried")
     bars = Bars.of([failed])

@@ -13,9 +13,9 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     less data, a model that passes all other rules becomes provisional champion, unless there is an
     established champion.
 
-    Refused: record more test episodes, or increase `dataset.test`; episodes shorter than
-    history + verify.horizon do not count. If no more data will be recorded, lower
-    promote.min_test_episodes and promote.min_independent.
+    Refused: record more test episodes, or increase `dataset.test`; if it lists names, add those of
+    the new episodes. Episodes shorter than history + verify.horizon do not count. If no more data
+    will be recorded, lower promote.min_test_episodes and promote.min_independent.
     """
     promote = inputs.task.promote
     amount = sample_size_of(inputs)

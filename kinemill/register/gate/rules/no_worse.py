@@ -29,6 +29,7 @@ from kinemill.verify.losses import (
     counts_between_peers,
     peers_of,
 )
+from kinemill.verify.phrases import amount
 
 _LISTED = 3  # losses listed in a line
 
@@ -118,8 +119,8 @@ def _format_loss(loss: Loss) -> str:
         return f"{where} diverges"
     item = loss.comparison
     is_known = math.isfinite(item.high) and item.effective_n >= FEWEST
-    interval = f" ({item.low:.3g} to {item.high:.3g})" if is_known else ""
-    return f"{where} {item.ratio:.3g} x{interval}"
+    interval = f" ({amount(item.low)} to {amount(item.high)})" if is_known else ""
+    return f"{where} {amount(item.ratio)} x{interval}"
 
 
 def _nowhere(rule: str, comparisons: Horizons, horizons: Sequence[str], expected: str) -> Verdict:
