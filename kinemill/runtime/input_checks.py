@@ -92,12 +92,14 @@ def _fits(array: Array, axes: Sequence[Axis]) -> bool:
 
 
 def to_array(name: str, value: object) -> NDArray[Any]:
-    """Return a value as a numpy array (...) without changing its type.
+    """Return a value as a numpy array (...) without changing its type; NaN where it is masked.
 
     Raises:
         BadInput: Rows have different lengths, or numpy cannot read the tensor.
     """
     try:
+        if isinstance(value, np.ma.MaskedArray):
+            return np.ma.filled(value.astype(float), np.nan)
         return np.asarray(value)
     except ValueError as error:
         raise BadInput(name, "has rows of different lengths", expected="one array") from error

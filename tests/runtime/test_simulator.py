@@ -72,6 +72,12 @@ def test_a_nan_is_named_by_row_step_and_channel(simulator, inputs):
         simulator.rollout(*inputs)
 
 
+def test_a_masked_value_is_missing(simulator, inputs):
+    inputs[0] = np.ma.masked_where(np.arange(24).reshape(3, 4, 2) == 13, inputs[0])
+    with pytest.raises(BadInput, match="states, batch 1, history 2, velocity: is nan"):
+        simulator.rollout(*inputs)
+
+
 def test_a_step_wants_its_carry(simulator, inputs):
     state, action = inputs[0][:, -1], inputs[2][:, 0]
     with pytest.raises(BadInput, match="carry: 0 given; expected carry_0; see warm_up"):
