@@ -75,9 +75,7 @@ def test_a_nan_is_named_by_row_step_and_channel(simulator, inputs):
 
 @pytest.mark.parametrize("order", [["velocity", "angle"], ["angle", "rate"]])
 def test_labels_in_another_order_are_refused(order, simulator):
-    with pytest.raises(
-        BadInput, match="has the labels"
-    ):
+    with pytest.raises(BadInput, match="has the labels"):
         simulator.observe(pd.Series([0.1, 0.2], index=order), [0.0])
     simulator.observe(pd.Series([0.1, 0.2], index=["angle", "velocity"]), [0.0])
     simulator.observe(pd.Series([0.1, 0.2]), [0.0])
