@@ -10,10 +10,6 @@
 // of the joints, rad. The line "reset" starts a motion from its beginning. On a robot, replace
 // `read_sensors` and `send` by your bus, and set the gains, which are printed first, in the servos.
 
-extern "C" {
-#include "policy.h"
-}
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -22,6 +18,8 @@ extern "C" {
 #include <cstring>
 #include <iterator>
 #include <thread>
+
+#include "policy.h"
 
 #define JOIN(a, b) a##b
 #define OF(name, what) JOIN(name, what)

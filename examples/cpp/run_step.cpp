@@ -6,11 +6,9 @@
 //
 // STEP and NAME are the task's: the function, and what the sizes in step.h begin with.
 
-extern "C" {
-#include "step.h"
-}
-
 #include <cstdio>
+
+#include "step.h"
 
 #define JOIN(a, b) a##b
 #define SIZE(name, what) JOIN(name, what)

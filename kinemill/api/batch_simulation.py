@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.api.arguments import require
 from kinemill.api.frames import FrameLogs
 from kinemill.api.html import Plotted
 from kinemill.api.models import ModelLike, load_simulator_of
@@ -92,7 +93,9 @@ class Trajectories(Plotted, Mapping[str, Simulation]):
         first = next(iter(self))
         units = self[first].model.model.units
         errors = {f"RMSE {name}, {units[name]}": error for name, error in self.rmse.items()}
-        facts = {"trajectories": len(self), "steps": steps, **errors, "drawn": first}
+        notes = "; ".join(self.notes) or None
+        counts = {"trajectories": len(self), "steps": steps}
+        facts = {**counts, **errors, "drawn": first, "notes": notes}
         return f"{self[first].model.task.name}: trajectories", facts
 
 
@@ -126,8 +129,9 @@ def simulate_batch(
             model cannot use.
         CorruptArtifact: The files of the model are damaged.
     """
-    from kinemill.verify.simulation import moved, simulate
+    from kinemill.verify.simulation import beyond_limits, moved, simulate
 
+    require("source", source, (FrameLogs, Mapping), "frames, or actions by name of trajectory")
     loaded = load_simulator_of(model, task)
     initial = dict(states or {})
     if isinstance(source, FrameLogs):
@@ -147,13 +151,12 @@ def simulate_batch(
         values = initial.get(name, {}) if isinstance(source, FrameLogs) else {}
         moved_starts[name] = moved(simulator, start.first(steps), values)
     frames = simulate(simulator, list(moved_starts.values()))
-    return Trajectories(
-        {
-            name: Simulation(loaded, frame, start.text)
-            for (name, start), frame in zip(moved_starts.items(), frames, strict=True)
-        },
-        notes,
-    )
+    simulations = dict[str, Simulation]()
+    for (name, start), frame in zip(moved_starts.items(), frames, strict=True):
+        remarks = beyond_limits(frame, simulator.interface)
+        simulations[name] = Simulation(loaded, frame, start.text, remarks)
+        notes += [f"{name}: {remark}" for remark in remarks]
+    return Trajectories(simulations, notes)
 
 
 def _measured(loaded: "LoadedModel[Simulator]", source: FrameLogs) -> "dict[str, Start]":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from kinemill.api.arguments import log_path, require
 from kinemill.api.frames import FrameLogs
 from kinemill.errors import BadInput, Blocked
 from kinemill.store import ArtifactRef, Home, Json
@@ -152,6 +153,7 @@ def make_dataset(
     from kinemill.validate.refusal import refusal
     from kinemill.validate.summary import EpisodesSummary, read_quarantine
 
+    require("task", task, Task, "a task of load_task or make_task")
     if not task.learn.from_logs:
         fix = "leave the data out: training opens the environment"
         raise BadInput(f"task {task.name}", "learns in its environment, without logs", fix=fix)
@@ -183,7 +185,7 @@ def _ingest(
     from kinemill.ingest import stage as ingest
 
     if not isinstance(data, FrameLogs):
-        folder = Path(data).expanduser().resolve() if data is not None else None
+        folder = log_path(data) if data is not None else None
         report = ingest.run(task, home, folder, progress)
         return report.artifact.ref, report
     report = ingest.run(task, home, data.write(task, home), progress)

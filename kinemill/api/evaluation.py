@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kinemill.api.arguments import count_or, log_path
 from kinemill.api.frames import FrameLogs
 from kinemill.api.html import Plotted
 from kinemill.api.models import LoadedModel, ModelLike, load_simulator_of
@@ -147,10 +148,11 @@ def evaluate(
     loaded = load_simulator_of(model, task, overrides)
     read = read_data(loaded.task, loaded.home, data)
     verify = loaded.task.verify
-    horizon = horizon or verify.horizon
+    horizon = count_or("horizon", horizon, verify.horizon)
     references = compared_models(loaded, read, horizon)
     margin = loaded.task.promote.margin
-    measurement = Measurement(horizon, stride or verify.stride, margin, references.scale)
+    stride = count_or("stride", stride, verify.stride)
+    measurement = Measurement(horizon, stride, margin, references.scale)
     analysis = evaluate_logs(
         loaded.model, references.windows, read, measurement, references.episodes
     )
@@ -177,7 +179,7 @@ def read_data(task: Task, home: Home, data: FrameLogs | str | Path) -> "Logs":
 
     if isinstance(data, FrameLogs):
         return read_logs(task, home, data.write(task, home))
-    return read_logs(task, home, Path(data).expanduser().resolve())
+    return read_logs(task, home, log_path(data))
 
 
 if TYPE_CHECKING:

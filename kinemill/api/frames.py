@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.api.arguments import require
 from kinemill.api.html import Summarized
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
+from kinemill.runtime.input_checks import to_array
 from kinemill.store import Home, publish_file
 from kinemill.task import Source, Task
 from kinemill.task.units import factor
@@ -101,20 +103,24 @@ def from_frames(
         columns: names of the columns of arrays.
         units: unit of a column, such as `{"angle": "deg"}`; default: the unit in the task.
         dt: time between rows, s, of frames without timestamps.
-        time: column of the timestamps: s (or the task's `ingest.time_unit`), or dates; an index of
-            pandas with this name counts as a column. Default: one of the task's `ingest.time`.
+        time: column of the timestamps: s (or the task's `ingest.time_unit`), or dates. Default: one
+            of the task's `ingest.time`. An index of pandas that has a name counts as a column.
 
     Raises:
         BadInput: there are no frames, a name is no file name, columns have different lengths, or
             both `dt` and `time` are set.
     """
+    require("frames", frames, Mapping, "frames by name, such as {'run1': frame}")
     if not frames:
         raise BadInput("frames", "is empty", expected="at least one frame, by name")
     if dt is not None and time is not None:
         raise BadInput("dt and time", "are both set", expected="one of them")
-    if dt is not None and not dt > 0.0:
-        raise BadInput("dt", str(dt), expected="more than 0 s")
-    read = {name: _as_polars(name, frame, columns, time) for name, frame in frames.items()}
+    if dt is not None:
+        require("dt", dt, (int, float, np.number), "a time step, s")
+        if not 0.0 < dt < np.inf:
+            raise BadInput("dt", str(dt), expected="more than 0 s")
+    require("units", units or {}, Mapping, "units by column, such as {'angle': 'deg'}")
+    read = {name: _as_polars(name, frame, columns) for name, frame in frames.items()}
     for name, frame in read.items():
         if time is not None and time not in frame.columns:
             fix = nearest(time, frame.columns)
@@ -122,12 +128,11 @@ def from_frames(
     return FrameLogs(read, dict(units or {}), dt, time)
 
 
-def _as_polars(
-    name: str, frame: object, columns: Sequence[str] | None, time: str | None
-) -> "pl.DataFrame":
+def _as_polars(name: str, frame: object, columns: Sequence[str] | None) -> "pl.DataFrame":
     import polars as pl
 
     where = f"frame {name!r}"
+    require(where, name, str, "a name that is a str")
     if not _NAME.fullmatch(name):
         expected = "letters, digits, spaces and . _ -"
         raise BadInput(where, "has a name that is no file name", expected=expected)
@@ -138,13 +143,19 @@ def _as_polars(
     try:
         if isinstance(frame, Mapping):
             arrays = cast("Mapping[str, object]", frame).items()
-            return pl.DataFrame({key: np.asarray(values) for key, values in arrays})
-        if type(frame).__module__.partition(".")[0] == "pandas":
-            return _of_pandas(cast("pd.DataFrame", frame), time)
+            return _readable(where, {key: _of_column(key, values) for key, values in arrays})
+        if type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "columns"):
+            return _of_pandas(cast("pd.DataFrame", frame))
     except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
         raise BadInput(where, f"cannot be read: {str(error).splitlines()[0]}") from error
     expected = "a polars or pandas frame, a mapping of names to arrays, or an array with `columns`"
     raise BadInput(where, f"is a {type(frame).__name__}", expected=expected)
+
+
+def _of_column(name: object, values: object) -> "NDArray[Any] | list[Any]":
+    """Return a column (N,) of values whose type polars can infer."""
+    column = to_array(str(name), values)
+    return column.tolist() if column.dtype == object else column
 
 
 def _of_array(where: str, array: "NDArray[Any]", columns: Sequence[str] | None) -> "pl.DataFrame":
@@ -157,13 +168,33 @@ def _of_array(where: str, array: "NDArray[Any]", columns: Sequence[str] | None) 
     if array.ndim != 2 or array.shape[1] != len(columns):
         expected = f"(rows, {len(columns)}) for {', '.join(columns)}"
         raise BadInput(where, f"has the shape {array.shape}", expected=expected)
-    return pl.DataFrame({name: array[:, index] for index, name in enumerate(columns)})
+    if len(set(columns)) < len(columns):
+        raise BadInput("columns", f"has a name twice: {', '.join(columns)}", expected="one each")
+    values = to_array(where, array)
+    return _readable(where, {name: values[:, index] for index, name in enumerate(columns)})
 
 
-def _of_pandas(frame: "pd.DataFrame", time: str | None) -> "pl.DataFrame":
+def _readable(where: str, columns: Mapping[str, object]) -> "pl.DataFrame":
+    """Return columns as a frame.
+
+    Raises:
+        BadInput: One holds objects that no file can hold, such as complex numbers.
+    """
     import polars as pl
 
-    indexed = time is not None and frame.index.name == time
+    frame = pl.DataFrame(columns)
+    for name, kind in frame.schema.items():
+        if kind == pl.Object:
+            raise BadInput(
+                where, f"column {name!r} holds objects", expected="numbers, texts, dates"
+            )
+    return frame
+
+
+def _of_pandas(frame: "pd.DataFrame") -> "pl.DataFrame":
+    import polars as pl
+
+    indexed = frame.index.name is not None and frame.index.name not in frame.columns
     return pl.from_pandas(frame.reset_index() if indexed else frame)
 
 
@@ -196,6 +227,7 @@ def _in_units(frame: "pl.DataFrame", task: Task, units: Mapping[str, str]) -> "p
         if name not in expected:
             fix = nearest(name, list(expected))
             raise BadInput(f"units: {name}", f"is no column of the task {task.name}", fix=fix)
+        require(f"units: {name}", unit, str, "a unit such as 'deg'")
         try:
             scale, offset = factor(unit, expected[name])
         except BadInput as error:

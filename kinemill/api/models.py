@@ -113,6 +113,9 @@ def load_policy_of(
 
 def _folder_of(model: Path | ModelResult, task: Task | None) -> tuple[Task, Path]:
     if not isinstance(model, Path):
+        if not hasattr(model, "folder"):
+            expected = "TASK, TASK@alias, TASK:version, a training, or the path of a model folder"
+            raise BadInput("model", f"is a {type(model).__name__}", expected=expected)
         return model.task, model.folder
     if task is None:
         raise BadInput(model, "is a folder", expected="a folder and its task", fix="pass task=")
@@ -126,6 +129,8 @@ def _load(
     load: Callable[..., M],
 ) -> LoadedModel[M]:
     home = Home.resolve()
+    if isinstance(model, str) and "/" in model and Path(model).is_dir():
+        model = Path(model)
     if not isinstance(model, str):
         model_task, folder = _folder_of(model, task)
         loaded = load(folder, non_finite="pass")

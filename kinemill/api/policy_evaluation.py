@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kinemill.api.arguments import count_or
 from kinemill.api.evaluation import read_data
 from kinemill.api.frames import FrameLogs
 from kinemill.api.html import Summarized
@@ -132,7 +133,8 @@ def evaluate_policy(
         raise BadInput("evaluate", "has nothing to measure", expected=expected)
     on_logs = None
     if data is not None:
-        on_logs = _on_logs(loaded, data, horizon or model_task.verify.horizon, stride, notes)
+        horizon = count_or("horizon", horizon, model_task.verify.horizon)
+        on_logs = _on_logs(loaded, data, horizon, stride, notes)
     trials = _trials(loaded, episodes, variant, notes) if has_trials else {}
     measurement = PolicyMeasurement(
         model_task.name,
@@ -166,7 +168,7 @@ def _on_logs(
         notes.append("logs have no action mask: forbidden choices count as allowed")
     held_out = measure_logs(loaded.model, logs, loaded.task.learn.plan_rows)
     rows = Demonstrations(logs.rows, logs.media)
-    steps = horizon, stride or loaded.task.verify.stride
+    steps = horizon, count_or("stride", stride, loaded.task.verify.stride)
     curves = action_curves(loaded.model, rows, held_out, *steps)
     return LogMeasurement(logs, held_out, curves)
 
@@ -180,7 +182,9 @@ def _trials(
 
     model_task = loaded.task
     settings = environment_of(model_task).trials
-    seeds = [settings.seed + index for index in range(episodes or settings.episodes)]
+    seeds = [
+        settings.seed + index for index in range(count_or("episodes", episodes, settings.episodes))
+    ]
     layout = loaded.model.interface.layout
     observed = (*layout.observation, *layout.images, *layout.texts)
     require_fit(model_task, observed, layout.actions, layout.choices, variant)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from kinemill.api.arguments import require
 from kinemill.api.html import Summarized
 from kinemill.api.models import address_of
 from kinemill.api.progress import Reporter, ShowProgress, reporter
@@ -208,6 +209,7 @@ def register(training: Training, *, progress: ShowProgress = True) -> Registered
         BadInput: The home is being restored.
         Blocked: The exported files cannot be run.
     """
+    require("training", training, Training, "a result of train")
     with in_use(training.home, f"register-{uuid4().hex[:8]}"):
         return register_stages(training, reporter(progress))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kinemill.api.arguments import log_path
 from kinemill.api.dataset import Data
 from kinemill.api.frames import FrameLogs
 from kinemill.api.html import Summarized
@@ -140,7 +141,7 @@ def tune(
     is_file = isinstance(task, str | Path)
     path = str(task) if is_file else str(write_task(home, resolve_task(task)))
     logs = data.write(resolved, home) if isinstance(data, FrameLogs) else data
-    folder = Path(logs).expanduser().resolve() if logs is not None else None
+    folder = log_path(logs) if logs is not None else None
     pipeline = project("pipelines.tune")
     request = pipeline.TuneRequest(trials, workers, timeout, register, folder)
     document: Json = pipeline.tune_task(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.api.arguments import require
 from kinemill.api.evaluation import read_data
 from kinemill.api.frames import FrameLogs
 from kinemill.api.html import Plotted
@@ -41,7 +42,7 @@ class Simulation(Plotted):
         frame: `time_s` in s, states, actions and outputs in task units by row;
             `<state>_measured` if known.
         start: description of the initial state.
-        notes: remarks, such as states without a value.
+        notes: remarks, such as states without a value and values beyond limits.
     """
 
     model: LoadedModel[Simulator]
@@ -120,7 +121,8 @@ class Simulation(Plotted):
         units = self.model.model.units
         errors = {f"RMSE {name}, {units[name]}": error for name, error in self.rmse.items()}
         title = f"{displayed_model(self.model.task.name, self.model.name)}: {self.start}"
-        facts = {"steps": self.steps, "seconds": self.seconds, **errors}
+        notes = "; ".join(self.notes) or None
+        facts = {"steps": self.steps, "seconds": self.seconds, **errors, "notes": notes}
         return title, facts
 
 
@@ -156,7 +158,7 @@ def simulate(
             value is invalid.
         CorruptArtifact: The files of the model are damaged.
     """
-    from kinemill.verify.simulation import moved
+    from kinemill.verify.simulation import beyond_limits, moved
     from kinemill.verify.simulation import simulate as run
 
     if (source is None) == (actions is None):
@@ -175,7 +177,9 @@ def simulate(
         initial = {}
     simulator = strict_simulator(loaded, execution)
     start = moved(simulator, start.first(steps), initial)
-    return Simulation(loaded, run(simulator, [start])[0], start.text, notes)
+    frame = run(simulator, [start])[0]
+    notes += beyond_limits(frame, simulator.interface)
+    return Simulation(loaded, frame, start.text, notes)
 
 
 def strict_simulator(
@@ -183,6 +187,7 @@ def strict_simulator(
 ) -> Simulator:
     """Load the model again, with an error for NaN and infinity in inputs."""
     settings = execution or Execution()
+    require("execution", settings, Execution, "km.Execution(threads=4)")
     return load_simulator(loaded.folder, threads=settings.threads, provider=settings.provider)
 
 
@@ -224,6 +229,8 @@ def _read(actions: Actions, simulator: Simulator) -> "tuple[Floats, str]":
 
     if isinstance(actions, str | Path):
         return read_actions(Path(actions), simulator.actions, simulator.dt), str(actions)
+    if isinstance(actions, np.ndarray):
+        raise BadInput("actions", "is an array without names", fix="{'torque': values}, by action")
     frame = actions if isinstance(actions, pl.DataFrame) else pl.DataFrame(dict(actions))
     return actions_of(frame, simulator.actions, simulator.dt, "the frame"), "a frame"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from kinemill.api.arguments import require
 from kinemill.api.dataset import Data, Dataset, make_dataset
 from kinemill.api.html import Plotted
 from kinemill.api.objects import Objects, with_objects
@@ -223,6 +224,7 @@ def resolve_task(
     """
     from kinemill.task.presets import preset_overrides
 
+    require("overrides", overrides or {}, Mapping, "values by key, such as {'learn.steps': 500}")
     if presets:
         named = preset_overrides(list(presets), resolve_task(task))
         overrides = {**named, **(overrides or {})}

@@ -20,6 +20,7 @@ measured states and of actions that were sent:
 Symbols: H history, S states, A actions, T horizon.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -38,6 +39,8 @@ from kinemill.runtime import Simulator
 from kinemill.runtime.input_checks import Array
 from kinemill.task.control import Controller, Risk
 from kinemill.task.document import Task
+
+_LOG = logging.getLogger(__name__)
 
 
 class Model(Protocol):
@@ -80,7 +83,8 @@ class Planner:
     """A controller with its state: the plan and the last action.
 
     If no plan has a finite cost, because all diverge in the model or exceed
-    `control.uncertainty.max_std`, the action is zero, or the nearest value within limits.
+    `control.uncertainty.max_std`, the action is zero, or the nearest value within limits, and the
+    first such step since `reset` logs a warning.
 
     Args:
         controller: how plans are drawn and updated.
@@ -108,6 +112,7 @@ class Planner:
         self._spline, self._shift = matrices(settings.spline, self._knots, settings.horizon)
         self._is_identity = np.array_equal(self._spline, np.eye(self._knots))  # a knot each step
         self._spline_32 = self._spline.T.astype(np.float32)
+        self._is_single = False  # until the models have predicted one cost for each plan
         self._rated = bool(np.isfinite(self.max_change).any())
         self.reset(0)
 
@@ -137,7 +142,14 @@ class Planner:
 
         Returns:
             (A,), within limits and rates.
+
+        Raises:
+            BadInput: The states are no history of at least H rows.
         """
+        shape = np.shape(states)
+        if len(shape) != 2 or shape[0] < self.history:
+            expected = f"(H, S) with at least {self.history} rows, newest last"
+            raise BadInput("states", f"has shape {shape}", expected=expected)
         for model in self.models:
             if isinstance(model, ObservingModel):
                 model.observe(states, past_actions)
@@ -151,6 +163,11 @@ class Planner:
                 self.plan = self.controller.update(self.plan, knots, costs)
                 is_refused = False
         if is_refused:
+            if not self.refused:
+                _LOG.warning(
+                    "no plan has a finite cost, so the action is zero: check the measurement, the "
+                    "formulas of control.cost, and control.uncertainty.max_std"
+                )
             self.refused += 1
             self.plan = Plan(np.tile(self._rest, (self._knots, 1)))
         self.last = self._first(self.plan.knots)
@@ -211,16 +228,22 @@ class Planner:
         model_costs = [self._cost(model, states, past_actions, actions) for model in self.models]
         # (M, B) of an ensemble and (B,) of one model become rows of one array.
         costs = np.concatenate([cost.reshape(-1, len(actions)) for cost in model_costs])
-        return RISKS[self.risk.type](costs, self.risk) if len(costs) > 1 else costs[0]
+        if len(costs) > 1:
+            return RISKS[self.risk.type](costs, self.risk)
+        if self.risk.type != "average" and not self._is_single:
+            _LOG.warning("control.risk has no effect: one model without members predicts the plans")
+        self._is_single = True
+        return costs[0]
 
     def _cost(self, model: Model, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
         rows = model.history
         # Counted from the start, because `[-0:]` would be the whole array.
         past = past_actions[len(past_actions) - (rows - 1) :]
         predicted = model.rollout(states[len(states) - rows :], past, actions)
-        if predicted.shape[-3:-1] != actions.shape[:2]:
+        shape = (*actions.shape[:2], states.shape[-1])
+        if predicted.shape[-3:] != shape:
             where = f"{type(model).__name__}.rollout"
-            expected = f"{(*actions.shape[:2], states.shape[1])}: plans, steps, states"
+            expected = f"{shape}: plans, steps, states"
             raise BadInput(where, f"returned an array {predicted.shape}", expected=expected)
         with np.errstate(over="ignore", invalid="ignore"):  # a model may diverge; that costs inf
             costs = self.cost.total(predicted, actions, self.last, states[-1])

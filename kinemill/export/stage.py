@@ -7,7 +7,7 @@ from kinemill.dataset.environment_card import read_card
 from kinemill.store import Artifact, ArtifactRef, Home, Json, get_or_build, open_ref, to_json_value
 from kinemill.task.document import Task
 
-VERSION = 11
+VERSION = 12
 
 
 def inputs(task: Task, model: ArtifactRef, dataset: ArtifactRef | None = None) -> Json:

@@ -239,6 +239,15 @@ def _classify(
         result.ignored[file_stat.label] = f"no log: {what}{f', {fix}' if fix else ''}"
 
 
+def why_ignored(task: Task, path: Path) -> str:
+    """Return why ingestion would ignore a file of this name and content, or ""."""
+    result = empty_scan()
+    _classify(task, path.parent, path.name, path, readers(task), result)
+    if result.logs or result.sidecars:
+        return ""
+    return next(iter(result.ignored.values()), "excluded by ingest.include or ingest.exclude")
+
+
 def _stat_entry(folder: Path, name: str, entry: Path) -> FileStat | str:
     """Return the stat of a file, or why it is ignored.
 

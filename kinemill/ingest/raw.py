@@ -357,13 +357,13 @@ def match_columns(header: Sequence[str], task: Task, rate: float | None = None) 
     reasons: list[Reason] = []
     rate = task.ingest.rate or rate
     unstamped = rate is not None and not any(name in names for name in task.ingest.time)
-    time = None if unstamped else _find(task.ingest.time, names, None, reasons)
+    time = None if unstamped else _find(task, task.ingest.time, names, None, reasons)
     sources = dict[str, Source]()
     indices = dict[str, int]()
     for channel in task.logged_numbers:
         spec = task.channels[channel]
         candidates = spec.source or [Source(name=channel)]
-        index = _find([source.name for source in candidates], names, channel, reasons)
+        index = _find(task, [source.name for source in candidates], names, channel, reasons)
         if index is not None:
             indices[channel] = index
             source = next(source for source in candidates if source.name == names[index])
@@ -377,7 +377,11 @@ def match_columns(header: Sequence[str], task: Task, rate: float | None = None) 
 
 
 def _find(
-    candidates: list[str], names: list[str], channel: str | None, reasons: list[Reason]
+    task: Task,
+    candidates: list[str],
+    names: list[str],
+    channel: str | None,
+    reasons: list[Reason],
 ) -> int | None:
     """Return the index of the first of `candidates` in `names`, or add the reason."""
     named = next((name for name in candidates if name in names), None)
@@ -393,7 +397,7 @@ def _find(
         fix = f"name one of them at `{key}`: {_list_names(duplicates)}"
     else:
         problem = f"no column {' or '.join(map(repr, candidates)) or 'with stamps'}"
-        close = _nearest_name(candidates, names)
+        close = _nearest_name(task, candidates, names)
         unstamped = "" if channel else "; for a log without stamps, its `ingest.rate` in Hz"
         fix = f"{close} name the log's column at `{key}`{unstamped}".strip()
     reasons.append(
@@ -430,7 +434,7 @@ def missing_media(
     """
     names = [source.name for source in task.channels[channel].source] or [channel]
     listed = ", ".join(sorted(available)[:_LISTED]) or "nothing"
-    close = _nearest_name(names, available)
+    close = _nearest_name(task, names, available)
     return reason(
         "media",
         where,
@@ -441,9 +445,15 @@ def missing_media(
     )
 
 
-def _nearest_name(names: Sequence[str], available: Sequence[str]) -> str:
-    """Return the hint at an available name that is close to one of some names, or ""."""
-    return next((hint for name in names if "did you" in (hint := nearest(name, [*available]))), "")
+def _nearest_name(task: Task, names: Sequence[str], available: Sequence[str]) -> str:
+    """Return the hint at an available name that is close to one of some names, or "".
+
+    Names that the time or another channel reads are not suggested.
+    """
+    used = {source.name for spec in task.channels.values() for source in spec.source}
+    used.update(task.ingest.time, (name for name, spec in task.channels.items() if not spec.source))
+    unused = [name for name in available if name not in used]
+    return next((hint for name in names if "did you" in (hint := nearest(name, unused))), "")
 
 
 def _list_names(names: list[str]) -> str:

@@ -44,9 +44,11 @@ def as_input(
         dtype: type of the result.
 
     Raises:
-        BadInput: The type or shape is wrong, a value is beyond the limits of the last axis, or, if
-            `finite`, a value is NaN or infinite.
+        BadInput: The type, the shape or the order of labels is wrong, a value is beyond the limits
+            of the last axis, or, if `finite`, a value is NaN or infinite.
     """
+    if not isinstance(value, np.ndarray):
+        _check_labels(name, value, axes[-1])
     array = _as_floats(name, value, dtype)
     # `_fits` is cheap and runs at every step of a robot; the explanation is only made on failure.
     if not _fits(array, axes):
@@ -56,6 +58,15 @@ def as_input(
     if axes[-1].limits:
         _check_limits(name, array, axes)
     return array
+
+
+def _check_labels(name: str, value: object, axis: Axis) -> None:
+    """Refuse a series or frame whose labels are the channels in another order, or with others."""
+    labels = getattr(value, "columns", getattr(value, "index", ()))
+    names = [] if callable(labels) else [str(label) for label in labels]  # `list.index` is a method
+    if names != list(axis.channels) and not set(axis.channels).isdisjoint(names):
+        expected = f"{', '.join(axis.channels)}, in this order"
+        raise BadInput(name, f"has the labels {', '.join(names)}", expected=expected)
 
 
 def _check_limits(name: str, array: Array, axes: Sequence[Axis]) -> None:
@@ -92,12 +103,14 @@ def _fits(array: Array, axes: Sequence[Axis]) -> bool:
 
 
 def to_array(name: str, value: object) -> NDArray[Any]:
-    """Return a value as a numpy array (...) without changing its type.
+    """Return a value as a numpy array (...) without changing its type; NaN where it is masked.
 
     Raises:
         BadInput: Rows have different lengths, or numpy cannot read the tensor.
     """
     try:
+        if isinstance(value, np.ma.MaskedArray):
+            return np.ma.filled(value.astype(float), np.nan)
         return np.asarray(value)
     except ValueError as error:
         raise BadInput(name, "has rows of different lengths", expected="one array") from error

@@ -6,7 +6,7 @@ Symbols: B batch, H history, T horizon, S states, A actions.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kinemill.runtime.input_checks import Array, Axis, as_input, axis_of
+from kinemill.runtime.input_checks import Array, Axis, as_input, axis_of, to_array
 from kinemill.runtime.interface import Interface
 
 
@@ -65,7 +65,7 @@ class Inputs:
         """Return states (..., S), with zeros for derived ones if only measured ones are given."""
         if len(self._measured) == self._states or np.shape(value)[-1:] != (len(self._measured),):
             return value
-        measured = np.asarray(value)
+        measured = to_array("states", value)
         states = np.zeros((*measured.shape[:-1], self._states), measured.dtype)
         states[..., self._measured] = measured
         return states

@@ -147,7 +147,9 @@ def _model_file(where: str | Path) -> Path:
         path = path / (POLICY if (path / POLICY).is_file() else ROLLOUT)
     if not path.is_file():
         expected = f"a folder with {ROLLOUT} or {POLICY}, or that file"
-        raise BadInput(path, "does not exist", expected=expected)
+        task, mark, alias = str(where).partition("@")
+        fix = f"models:/{task}@{alias} is the address of a version" if mark else None
+        raise BadInput(path, "does not exist", expected=expected, fix=fix)
     return path
 
 

@@ -37,8 +37,8 @@ class Execution:
         """
         import onnxruntime as ort
 
-        if self.threads < 1:
-            raise BadInput("threads", str(self.threads), expected="1 or more")
+        if not isinstance(self.threads, int) or self.threads < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise BadInput("threads", repr(self.threads), expected="1 or more")
         available = ort.get_available_providers()
         if self.provider_name not in available:
             short = [

@@ -56,7 +56,7 @@ class Controller(Plugin):
     """
 
     samples: Count = Field(
-        default=256, description="plans evaluated per iteration, the previous plan included"
+        default=256, ge=2, description="plans evaluated per iteration, the previous plan included"
     )
     horizon: RowCount = Field(default=25, description="planning horizon, steps of `dt`")
     knots: Count | None = Field(

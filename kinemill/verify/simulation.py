@@ -51,16 +51,14 @@ class Start:
         """Return the same start with only the first `steps` actions; None keeps all.
 
         Raises:
-            BadInput: There are fewer actions.
+            BadInput: There are fewer actions, or `steps` is less than 1.
         """
         if steps is None:
             return self
-        if steps > len(self.actions):
-            raise BadInput(
-                f"--steps {steps}",
-                f"there are actions for only {len(self.actions)} steps",
-                expected=f"at most {len(self.actions)}",
-            )
+        available = len(self.actions)
+        if not 1 <= steps <= available:
+            problem = f"there are actions for only {available} steps"
+            raise BadInput(f"--steps {steps}", problem, expected=f"1 to {available}")
         measured = None if self.measured is None else self.measured[: steps + 1]
         return Start(self.states, self.past_actions, self.actions[:steps], measured, self.text)
 
@@ -127,6 +125,23 @@ def simulate(simulator: Simulator, starts: Sequence[Start]) -> list[pl.DataFrame
             for index, predicted, outputs in zip(batch, *parts, strict=True):
                 frames[index] = _table(simulator.interface, starts[index], predicted, outputs)
     return [frames[index] for index in range(len(starts))]
+
+
+def beyond_limits(frame: pl.DataFrame, interface: Interface) -> list[str]:
+    """Return a remark for each channel of a simulation that leaves its limits.
+
+    Validation cuts such rows out of the logs, so the model did not learn from them.
+    """
+    remarks = list[str]()
+    for name, (low, high) in interface.limits.items():
+        values = frame[name].drop_nulls().to_numpy().astype(np.float32)
+        least, most = values.min(), values.max()
+        if least < np.float32(low) or most > np.float32(high):
+            remarks.append(
+                f"{name} is {least:g} to {most:g}, beyond its limits of {low:g} to {high:g}: "
+                f"no training data are there"
+            )
+    return remarks
 
 
 def _roll(simulator: Simulator, starts: Sequence[Start]) -> tuple[Array, Array]:

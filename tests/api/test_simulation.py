@@ -48,3 +48,13 @@ def test_a_simulation_needs_one_source(in_rod_home, training):
         km.simulate(training)
     with pytest.raises(BadInput, match="has no column 'torque'"):
         km.simulate(training, actions={"torqe": np.zeros(3)})
+
+
+def test_values_beyond_limits_are_noted(in_rod_home, training):
+    simulation = km.simulate(training, actions={"torque": np.zeros(3)}, states={"velocity": 50.0})
+    assert "velocity is" in simulation.notes[-1]
+    assert "beyond its limits of -30 to 30" in repr(simulation) + simulation.notes[-1]
+    within = km.simulate(training, actions={"torque": np.zeros(3)}, states={"velocity": 1.0})
+    assert not any("limits" in note for note in within.notes)
+    with pytest.raises(BadInput, match=r"--steps -1: .* expected 1 to 3"):
+        km.simulate(training, actions={"torque": np.zeros(3)}, steps=-1)

@@ -10,7 +10,7 @@ from kinemill.control.planner import RISKS
 from kinemill.errors import BadInput
 from kinemill.runtime import Watchdog, load
 from kinemill.task.control import Risk
-from tests.control.conftest import Sled, drive
+from tests.control.conftest import Sled, drive, sled_task
 
 COSTS = np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0], [10.0, 5.0]])  # four models, two plans
 
@@ -170,3 +170,39 @@ def test_async_planner_with_late_plans_brings_a_sled_to_rest(sled):
     planner.close()
     assert max(planner.delays) <= 3
     assert np.abs(states[-1]).max() < 0.1
+
+
+class Lost(Sled):
+    """A model in which every plan diverges."""
+
+    def rollout(self, states, past_actions, actions):
+        return np.full_like(super().rollout(states, past_actions, actions), np.nan)
+
+
+def test_refusal_of_all_plans_is_logged_once(caplog):
+    planner = make_planner(sled_task(), [Lost()])
+    for _ in range(3):
+        planner.act(np.zeros((2, 2)), np.zeros((1, 1)))
+    assert planner.refused == 3
+    (record,) = caplog.records
+    assert "no plan has a finite cost" in record.message
+
+
+def test_risk_of_one_model_is_logged_once(caplog):
+    planner = make_planner(sled_task(risk={"type": "cvar"}), [Sled()])
+    for _ in range(3):
+        planner.act(np.zeros((2, 2)), np.zeros((1, 1)))
+    (record,) = caplog.records
+    assert "control.risk has no effect" in record.message
+
+
+def test_batch_of_states_is_refused():
+    with pytest.raises(BadInput, match=r"states: has shape \(1, 1, 2\); expected \(H, S\)"):
+        make_planner(sled_task(), [Sled()]).act(np.zeros((1, 1, 2)), np.zeros((0, 1)))
+
+
+def test_controller_without_a_choice_is_refused():
+    with pytest.raises(ValueError, match="elites: 8 is not less than samples: 8"):
+        sled_task(controller={"type": "cem", "samples": 8, "elites": 8})
+    with pytest.raises(ValueError, match="greater than or equal to 2"):
+        sled_task(controller={"type": "mppi", "samples": 1})

@@ -152,6 +152,8 @@ def test_comments_of_the_header_are_readable_and_cannot_end_early(gru_folder):
     header = generate((gru_folder / "step.onnx").read_bytes()).header
     assert " * state[0]: angle, rad\n * state[1]: velocity, rad/s\n" in header
     assert " * action[0]: torque, N*m\n" in header
+    declared = header.index("void pendulum_step")
+    assert header.index('extern "C" {') < declared < header.index("#ifdef __cplusplus\n}")
     assert comment("a: m/s², kg·m") == " * a: m/s^2, kg*m\n"
     assert comment("a\\ */ /* ??/ é") == " * a_ * / / * _/ _\n"
 

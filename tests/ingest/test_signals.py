@@ -11,6 +11,7 @@ from kinemill.ingest.raw import (
     RawLog,
     Reader,
     Signal,
+    Unreadable,
     elements,
     match_columns,
     reason,
@@ -150,6 +151,16 @@ def test_scale_and_offset_turn_encoder_ticks_into_the_sources_unit(task):
     np.testing.assert_allclose(
         make_tracks(log, task).frames[0]["angle"], -np.pi * np.arange(11), atol=1e-12
     )
+
+
+def test_hint_at_a_close_column_leaves_out_columns_in_use(make_task):
+    header = ["time", "position", "torque2", "torque3"]
+    task = make_task(["position", "torque2", "torque"])
+    with pytest.raises(Unreadable, match="did you mean 'torque3'"):
+        match_columns(header, task)
+    with pytest.raises(Unreadable) as error:
+        match_columns(header[:3], task)
+    assert "did you mean" not in str(error.value)
 
 
 def test_a_log_without_stamps_counts_its_rows_at_the_tasks_rate(make_task):

@@ -113,8 +113,12 @@ def test_what_is_no_model_is_said_so(folder, tmp_path):
     (tmp_path / "noise.onnx").write_bytes(b"noise")
     with pytest.raises(BadInput, match=r"noise.onnx: is not an ONNX file"):
         load(tmp_path / "noise.onnx")
+    with pytest.raises(BadInput, match="models:/arm@champion is the address of a version"):
+        load("arm@champion")
     with pytest.raises(BadInput, match="threads: 0"):
         load(folder, threads=0)
+    with pytest.raises(BadInput, match="threads: '2'"):
+        load(folder, threads="2")
     with pytest.raises(BadInput, match="expected 'raise' or 'pass'"):
         load(folder, non_finite="drop")
 

@@ -2,6 +2,7 @@ import copy
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -68,6 +69,20 @@ def test_input_is_refused_before_onnx_runtime_sees_it(which, change, message, si
 
 def test_a_nan_is_named_by_row_step_and_channel(simulator, inputs):
     inputs[0][1, 2, 1] = np.nan
+    with pytest.raises(BadInput, match="states, batch 1, history 2, velocity: is nan"):
+        simulator.rollout(*inputs)
+
+
+@pytest.mark.parametrize("order", [["velocity", "angle"], ["angle", "rate"]])
+def test_labels_in_another_order_are_refused(order, simulator):
+    with pytest.raises(BadInput, match="has the labels"):
+        simulator.observe(pd.Series([0.1, 0.2], index=order), [0.0])
+    simulator.observe(pd.Series([0.1, 0.2], index=["angle", "velocity"]), [0.0])
+    simulator.observe(pd.Series([0.1, 0.2]), [0.0])
+
+
+def test_a_masked_value_is_missing(simulator, inputs):
+    inputs[0] = np.ma.masked_where(np.arange(24).reshape(3, 4, 2) == 13, inputs[0])
     with pytest.raises(BadInput, match="states, batch 1, history 2, velocity: is nan"):
         simulator.rollout(*inputs)
 

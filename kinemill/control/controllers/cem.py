@@ -6,10 +6,10 @@
 s is the standard deviation of each knot, reset to σ at the first iteration of each control step.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kinemill.control.plan import Floats, Plan
 from kinemill.task.bounds import Count, Ratio
@@ -24,8 +24,14 @@ class CEM(Controller):
     iterations: Count = Field(
         default=2, description="rounds of drawing and updating plans per control step"
     )
-    elites: Count = Field(default=16, description="n, number of plans to fit")
+    elites: Count = Field(default=16, description="n, number of plans to fit, fewer than `samples`")
     least_noise: Ratio = Field(default=0.05, description="s₀, which keeps the search alive")
+
+    @model_validator(mode="after")
+    def _check_elites(self) -> Self:
+        if self.elites >= self.samples:
+            raise ValueError(f"elites: {self.elites} is not less than samples: {self.samples}")
+        return self
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it."""

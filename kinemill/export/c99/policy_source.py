@@ -15,6 +15,8 @@ from kinemill.errors import BadInput
 from kinemill.export.c99.codegen import functions, spelled
 from kinemill.export.c99.program import Program
 from kinemill.export.c99.source import (
+    C_LINKAGE,
+    C_LINKAGE_END,
     Source,
     bare_prefix,
     comment,
@@ -124,11 +126,13 @@ def _header(program: PolicyProgram, name: str) -> str:
 #define {big}_CARRY {program.carried}
 #define {big}_DT {float(interface.dt)!r} /* s from one call to the next */
 {_tables(program, big)}
+{C_LINKAGE}
 /* Return the action to send now and to hold for {big}_DT, within its limits.
 {mask} * carry: the memory of the policy, all zeros at the start of an episode, changed in place;
  * choices are whole numbers from 0; a NaN or infinity in an input gives NaN in every output. */
 void {name}_act({_parameters(program)});
 
+{C_LINKAGE_END}
 #endif
 """
 

@@ -23,6 +23,9 @@ from kinemill.runtime import Interface
 
 BARE = "unguarded."
 STACK = 1 << 20  # bytes of stack that a step may use; usual stacks of threads on a PC are larger
+# The header can be included in C++ as well.
+C_LINKAGE = '#ifdef __cplusplus\nextern "C" {\n#endif\n'
+C_LINKAGE_END = "#ifdef __cplusplus\n}\n#endif"
 ASCII = str.maketrans({"·": "*", "²": "^2", "³": "^3", "°": "deg", "µ": "u", "μ": "u", "Ω": "Ohm"})
 
 
@@ -246,12 +249,14 @@ def _header(parts: Parts, name: str) -> str:
 #define {big}_HISTORY {interface.history} /* measured steps before a prediction */
 #define {big}_DT {float(interface.dt)!r} /* s */
 
+{C_LINKAGE}
 /* Advance by one time step.
  * state: now; action: acts from now on; next_state: one step later, may be the array `state`;
  * carry: the memory of the model, all zeros before the first step, changed in place; angles are
  * within [-pi, pi]; a NaN or infinity in an input gives NaN in every output. */
 void {name}_step(const float *state, const float *action, float *carry, float *next_state);
 {_outputs_header(interface, name)}
+{C_LINKAGE_END}
 #endif
 """
 

@@ -44,7 +44,8 @@ class _Row:
 
 def start_page(home: Home, runs: Runs | None) -> str:
     """Return the start page as one HTML document."""
-    rows = [_row(home, runs, name, path) for name, path in list_tasks().items()]
+    paths = list_tasks()
+    rows = [_row(home, runs, name, path) for name, path in paths.items()]
     problems = [(row.name, problem) for row in rows for problem in row.problems]
     events = [(event, row.name) for row in rows for event in row.registered.events]
     waiting = [row.name for row in rows if not row.registered.versions and row.run is None]
@@ -56,13 +57,21 @@ def start_page(home: Home, runs: Runs | None) -> str:
         problems=problems[:_LISTED],
         more=max(0, len(problems) - _LISTED),
         rows=[(row.name, _champion(row), _run(row.run)) for row in rows],
-        waiting=waiting[:_LISTED],
+        waiting=[(name, _reads_logs(paths[name])) for name in waiting[:_LISTED]],
         events=sorted(events, key=lambda item: item[0].at, reverse=True)[:_RECENT],
         by_gate=_BY_GATE,
         forms=_FORMS,
         shorten=lambda text: textwrap.shorten(text, _REASON),
     )
     return html_page("kinemill", [body])
+
+
+def _reads_logs(path: Path) -> bool:
+    """Return whether a task learns from logs; True if its file is invalid."""
+    try:
+        return valid_task(path).learn.from_logs
+    except KinemillError:
+        return True
 
 
 def _row(home: Home, runs: Runs | None, name: str, path: Path) -> _Row:

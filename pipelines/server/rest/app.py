@@ -2,13 +2,14 @@
 
 import logging
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from kinemill import __version__
 from kinemill.errors import BadInput, Blocked, KinemillError, Unreachable, spell_failure
 from kinemill.failures import as_known_failure
+from kinemill.registry import nearest
 from kinemill_dagster.pipelines.server.rest import drafts, logs, models, recordings, runs, tasks
 from kinemill_dagster.pipelines.server.rest.documents import Problem
 from kinemill_dagster.pipelines.server.rest.run_documents import UnknownRun
@@ -48,6 +49,7 @@ def describe_app() -> FastAPI:
         responses={code: {"model": Problem} for code in (400, 401, 403, 404)},
         servers=[{"url": "/api/v1"}],
         root_path_in_servers=False,
+        dependencies=[Depends(_refuse_unknown_query)],
     )
     for router in ROUTERS:
         app.include_router(router)
@@ -56,6 +58,18 @@ def describe_app() -> FastAPI:
     app.add_exception_handler(404, _on_unknown_path)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     return app
+
+
+def _refuse_unknown_query(request: Request) -> None:
+    """Refuse a query with a parameter that the operation does not have: a filter without effect.
+
+    Raises:
+        BadInput: There is one.
+    """
+    names = [field.alias for field in request.scope["route"].dependant.query_params]
+    if unknown := [name for name in request.query_params if name not in names]:
+        fix = nearest(unknown[0], names) if names else "leave it out"
+        raise BadInput(f"query.{unknown[0]}", "is no parameter of this operation", fix=fix)
 
 
 def _on_error(request: Request, error: Exception) -> JSONResponse:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,11 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from kinemill.errors import BadInput, KinemillError
-from kinemill.ingest.files import drop_folder, is_temporary
+from kinemill.ingest.files import drop_folder, is_temporary, why_ignored
 from kinemill.process import run_python
 from kinemill.store import Json
 from kinemill.store.atomic_write import link_new
 from kinemill.store.disk_space import convert_disk_errors, shortage
+from kinemill.task import Task
 from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.documents import LogCheck, Upload
 from kinemill_dagster.pipelines.server.rest.service import ServiceOf
@@ -47,30 +47,37 @@ async def upload_log(task: str, name: PathName, request: Request, service: Servi
 
     The file appears in the folder when it is complete.
     """
-    folder = await run_in_threadpool(lambda: drop_folder(service.task(task), service.home))
-    return await receive_log(request, folder, name, LARGEST, "drop folder")
+    loaded = await run_in_threadpool(service.task, task)
+    folder = drop_folder(loaded, service.home)
+    return await receive_log(request, folder, name, LARGEST, "drop folder", loaded)
 
 
 async def receive_log(
-    request: Request, folder: Path, name: str, largest: int, where: str
+    request: Request, folder: Path, name: str, largest: int, where: str, task: Task | None = None
 ) -> Upload:
     """Write the body of a request to a new file, which appears when it is complete.
 
     The folder is created if it does not exist; `largest` is in bytes.
 
     Raises:
-        BadInput: The name is in use or would be ignored, or the file is too large.
+        BadInput: The name is in use, the file is empty or too large, or the task would ignore it.
     """
     _check_name(name)
     folder.mkdir(parents=True, exist_ok=True)
-    _check_space(folder, request, largest)
-    handle, aside = tempfile.mkstemp(prefix=".upload-", suffix=".part", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file, convert_disk_errors(folder):
+    _check_request(folder, request, largest)
+    if (folder / name).exists():
+        raise _is_in_use(name, where)
+    # A hidden folder in the same file system: readers recognize a file by its name as well.
+    with tempfile.TemporaryDirectory(prefix=".upload-", dir=folder) as aside:
+        path = Path(aside) / name
+        with path.open("wb") as file, convert_disk_errors(folder):
             size, digest = await _receive(request.stream(), file, largest)
-        await run_in_threadpool(_publish, Path(aside), folder / name, where)
-    finally:
-        Path(aside).unlink(missing_ok=True)
+        if not size:
+            raise BadInput(f"log {name!r}", "is empty", expected="the file as the body")
+        if task and (why := await run_in_threadpool(why_ignored, task, path)):
+            fix = "kinemill data check FILE --task TASK shows how a log is read"
+            raise BadInput(f"log {name!r}", f"would be ignored: {why}", fix=fix)
+        await run_in_threadpool(_publish, path, folder / name, where)
     return Upload(name=name, bytes=size, sha256=digest)
 
 
@@ -82,7 +89,7 @@ async def check_log(task: str, name: Name, request: Request, service: ServiceOf)
     _check_name(name)
     with tempfile.TemporaryDirectory(prefix="kinemill-check-") as folder:
         log = Path(folder) / name
-        _check_space(log.parent, request, LARGEST)
+        _check_request(log.parent, request, LARGEST)
         with log.open("wb") as file, convert_disk_errors(log.parent):
             await _receive(request.stream(), file, LARGEST)
         return await run_in_threadpool(_check, path, log)
@@ -138,8 +145,12 @@ def _publish(aside: Path, path: Path, folder: str) -> None:
     try:
         link_new(aside, path)
     except FileExistsError as error:
-        fix = "use another name; logs are never replaced"
-        raise BadInput(f"log {path.name!r}", f"is in the {folder} already", fix=fix) from error
+        raise _is_in_use(path.name, folder) from error
+
+
+def _is_in_use(name: str, folder: str) -> BadInput:
+    fix = "use another name; logs are never replaced"
+    return BadInput(f"log {name!r}", f"is in the {folder} already", fix=fix)
 
 
 def _too_large(largest: int) -> BadInput:
@@ -154,8 +165,11 @@ def _check_name(name: str) -> None:
         raise BadInput(f"log {name!r}", "would be ignored", expected=expected)
 
 
-def _check_space(folder: Path, request: Request, largest: int) -> None:
-    """Refuse a body that does not fit, before it is received."""
+def _check_request(folder: Path, request: Request, largest: int) -> None:
+    """Refuse a form, and a body that does not fit, before it is received."""
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        fix = "send the file itself: curl -T FILE, or curl --data-binary @FILE"
+        raise BadInput("the body", "is a form, whose separators would be rows of the log", fix=fix)
     length = int(request.headers.get("content-length") or 0)
     if length > largest:
         raise _too_large(largest)

@@ -20,7 +20,7 @@ from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.bodies import CancelRun, StartRun
 from kinemill_dagster.pipelines.server.rest.documents import RunDocument, RunList, RunMetrics
 from kinemill_dagster.pipelines.server.rest.run_documents import ENDED, status_of, task_of
-from kinemill_dagster.pipelines.server.rest.service import Service, ServiceOf, user_of
+from kinemill_dagster.pipelines.server.rest.service import NotHere, Service, ServiceOf, user_of
 from kinemill_dagster.resources.tags import OWNER, PRIORITY, RESUME
 
 router = APIRouter(tags=["runs"])
@@ -42,6 +42,8 @@ def start_run(
         config["resources"] = {task.name: {"config": nested(changes)}}
     if body.logs is not None:
         folder = within(drop_folder(task, service.home), Path(body.logs))
+        if not folder.exists():
+            raise NotHere(f"log {body.logs!r}", f"is not in the drop folder of {task.name}")
         config["ops"] = {f"{task.name}__recordings": {"config": {"folder": str(folder)}}}
     tags = {OWNER: body.owner or user_of(request)}
     if body.priority:

@@ -1,6 +1,7 @@
 """The mill's own pages beside Dagster's: what they show, and that they show no more."""
 
 import json
+import shutil
 from html import escape
 
 import pytest
@@ -13,6 +14,7 @@ from kinemill.store import publish_json
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.server.auth.pages import with_pages
 from kinemill_dagster.resources.links import report_link, task_link, version_link
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -72,6 +74,17 @@ def test_start_page_of_a_new_project_names_the_next_command(client):
     assert "broken" in page.text
     assert "did you mean &#x27;channels&#x27;?" in page.text  # the broken task file, escaped
     assert client.get("/kinemill", follow_redirects=False).headers["location"] == "/"
+
+
+def test_start_page_asks_no_logs_of_a_task_with_an_environment(client, tmp_path, monkeypatch):
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    for name in ("pendulum", "cartpole_rl"):
+        shutil.copy(ROOT / "examples" / "tasks" / f"{name}.yaml", folder)
+    monkeypatch.setenv("KINEMILL_TASKS", str(folder))
+    steps = client.get("/").text.partition(">Next steps</h2>")[2].partition("</ul>")[0]
+    assert steps.count("drop folder") == 1
+    assert steps.index("cartpole_rl") < steps.index("pendulum") < steps.index("drop folder")
 
 
 def test_start_page_shows_the_champion_and_the_last_run(copy):

@@ -30,6 +30,12 @@ def test_unknown_path_is_404(site):
     assert site.client.get("/api/v1/docs").status_code == 404
 
 
+def test_unknown_query_parameter_is_refused(site):
+    message = site.get("runs", 400, tsk="tiny")["message"]
+    assert message == "query.tsk: is no parameter of this operation; did you mean 'task'?"
+    assert "query.limit" in site.get("tasks", 400, limit="1")["message"]
+
+
 def test_openapi_document_describes_every_operation():
     document = describe_app().openapi()
     assert document["info"]["version"] == __version__

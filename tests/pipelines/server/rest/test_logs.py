@@ -74,3 +74,23 @@ def test_log_check_of_a_broken_task_names_the_error(site):
     response = site.client.post("/api/v1/tasks/broken/check", params={"name": "a.csv"}, content=b"")
     assert response.status_code == 500
     assert "broken.yaml" in response.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("tool.exe", b"MZ\x90\x00", "no reader recognizes it"),
+        ("logs.zip", b"PK\x03\x04", "extract it"),
+        ("empty.csv", b"", "is empty"),
+    ],
+)
+def test_upload_of_no_log_is_refused(site, name, content, message):
+    assert message in put(site, name, content, status=400)["message"]
+    assert list(site.home.logs("tiny").iterdir()) == []
+
+
+def test_upload_of_a_form_is_refused(site):
+    files = {"file": ("run.csv", b"timestamp,x\n0,1\n")}
+    response = site.client.put("/api/v1/tasks/tiny/logs/run.csv", files=files)
+    assert response.status_code == 400
+    assert "is a form" in response.json()["message"]

@@ -96,6 +96,11 @@ def test_invalid_run_is_refused_before_dagster_is_asked(site, body, message):
     assert [request for request in site.dagster.requests if request[0] == "launchRun"] == []
 
 
+def test_run_of_logs_that_are_not_there_is_refused(site):
+    message = site.post("runs", {"task": "tiny", "logs": "mondy"}, status=404)["message"]
+    assert message == "log 'mondy': is not in the drop folder of tiny"
+
+
 def test_unknown_task_is_404_with_the_nearest_name(site):
     assert site.post("runs", {"task": "tine"}, status=404)["message"] == (
         "task 'tine': unknown; did you mean 'tiny'?"
