@@ -8,7 +8,7 @@ time of compilation is without torch's cache of earlier compilations.
 
 import tempfile
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import count, islice, pairwise
 from typing import Any
 from unittest import mock
 
@@ -20,15 +20,16 @@ from benchmarks import ROUNDS, Row, cpu_seconds, main, paired, repeat
 from benchmarks._exports import make_scale
 from benchmarks._jax_peer import scanned
 from benchmarks._peers import peer
-from kinemill.task import load_task
+from kinemill.task import NullReporter, load_task
 from kinemill.train.build import assemble
 from kinemill.train.compiled import has_compiler
 from kinemill.train.data import Windows
 from kinemill.train.devices import single_thread
 from kinemill.train.layout import Layout, layout_of
+from kinemill.train.loop import batches_of
 from kinemill.train.objective import Objective
 from kinemill.train.objectives._rollouts import Rollouts
-from kinemill.train.optimizer_step import as_program, one_by_one
+from kinemill.train.optimizer_step import Steps
 from kinemill.train.training_state import Training
 
 WINDOWS = 8192
@@ -72,8 +73,8 @@ def _measure(
         plain["torch.compile of the loss"] = _plain_step(
             model, layout, windows, batch, compiles=True
         )
-        ours = _our_step(task, layout, windows, batch, as_program)
-        compiled = f"compiled in {cpu_seconds(ours):.0f} CPU s: {work}"
+        ours = _our_steps(task, layout, windows, batch, compiles=True)
+        compiled = f"compiled in {cpu_seconds(lambda: ours(1)):.0f} CPU s: {work}"
         peers = {name: repeat(step, steps) for name, step in plain.items()}
         if jax := peer("jax"):
             network = _Plain(model, layout, history)
@@ -81,11 +82,11 @@ def _measure(
             peers["JAX, lax.scan"] = scanned(
                 jax, network, windows.values, rows, _batches(batch), steps
             )
-        cases = {"ours": repeat(ours, steps), **peers}
+        cases = {"ours": lambda: ours(steps), **peers}
         lines = [paired(compiled, "windows/CPU s", steps * batch, cases, rounds)]
-    eager = _our_step(task, layout, windows, batch, one_by_one)
-    cases = {"ours": eager, "plain torch loop": plain["plain torch loop"]}
-    cases = {name: repeat(step, steps) for name, step in cases.items()}
+    eager = _our_steps(task, layout, windows, batch, compiles=False)
+    loop = repeat(plain["plain torch loop"], steps)
+    cases = {"ours": lambda: eager(steps), "plain torch loop": loop}
     return [*lines, paired(f"eager: {work}", "windows/CPU s", steps * batch, cases, rounds)]
 
 
@@ -102,17 +103,27 @@ def _batches(size: int) -> Iterator[Tensor]:
         yield from torch.randperm(WINDOWS).split(size)
 
 
-def _our_step(
-    task: Any, layout: Layout, windows: Windows, batch: int, make: Callable[..., Any]
-) -> Step:
-    """Return a step as `kinemill.train.loop` makes it."""
-    module = assemble(task.learn, layout, make_scale(layout))
-    rollouts = Rollouts(task.learn, module, windows, windows)
-    objective = Objective(rollouts.loss, rollouts.evaluate, "validation/multi_step", WINDOWS)
-    optimizer = task.learn.optimizer.build(module.parameters())
-    update = make(Training(module, optimizer, None, None), objective, task.learn)
-    batches = _batches(batch)
-    return lambda: update(next(batches).unsqueeze(0), 0)
+def _our_steps(
+    task: Any, layout: Layout, windows: Windows, batch: int, *, compiles: bool
+) -> Callable[[int], object]:
+    """Return a call that makes steps as `kinemill.train.loop` does, and collects their losses."""
+    settings = {"batch_size": batch, "compile": "on" if compiles else "off"}
+    learn = task.learn.model_copy(update=settings)
+    module = assemble(learn, layout, make_scale(layout))
+    rollouts = Rollouts(learn, module, windows, windows)
+    monitor = "validation/multi_step"
+    objective = Objective(rollouts.loss, rollouts.evaluate, monitor, WINDOWS, steady=True)
+    training = Training(module, learn.optimizer.build(module.parameters()), None, None)
+    batches = batches_of(objective, learn)
+    update = Steps(training, objective, learn.with_steps(WINDOWS), NullReporter(), batches)
+    numbers = count()
+
+    def make(steps: int) -> None:
+        for number in islice(numbers, steps):
+            update(number)
+        update.collect()
+
+    return make
 
 
 class _Plain(nn.Module):

@@ -1,11 +1,14 @@
-"""The training step as one compiled program: gather, forward, backward, clipping, AdamW.
+"""Training steps as one compiled program: gather, forward, backward, clipping, AdamW.
 
 For small models most time is overhead of single operations. Here parameters and both moments are
-one flat vector each, and torch's compiler generates C++ (or GPU kernels) for the whole update.
+one flat vector each, and torch's compiler generates C++ (or GPU kernels) for the whole update. On a
+CPU the program is a loop over several steps; a GPU gets a step by call, which a CUDA graph repeats.
+
+Symbols: K steps, M members of an ensemble (1 without), B windows of a batch, P weights.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,27 +28,25 @@ class _Loss(nn.Module):
         return self.loss(batch)
 
 
-class CompiledStep:
-    """One whole training step.
+class CompiledSteps:
+    """Whole training steps.
 
     Args:
-        program: (batch (M, B), scalars (3,) of `scalars`, result (3,)); it writes the loss, the
-            norm of the gradient, and whether a step has failed so far (1, else 0).
+        program: (windows (K, M, B), scalars (K, 3) of `scalars`, results (K, 3), steps to make); it
+            writes the loss of each step, the norm of the gradient, and whether a step has failed so
+            far (1, else 0).
         counts: steps of each parameter, in the optimizer's state.
-        weights: weights of the module, flat (P,).
         betas: decay of both moments.
     """
 
     def __init__(
         self,
-        program: Callable[[Tensor, Tensor, Tensor], None],
+        program: Callable[[Tensor, Tensor, Tensor, int], None],
         counts: Tensor,
-        weights: Tensor,
         betas: tuple[float, float],
     ) -> None:
         self.program = program
         self._counts = counts
-        self._weights = weights
         self._betas = betas
         self._done = int(counts[0])
 
@@ -64,19 +65,11 @@ class CompiledStep:
         self._counts.add_(float(steps))
         self._done += steps
 
-    def __call__(self, batch: Tensor, rate: float) -> tuple[float, float]:
-        """Make one step: window numbers (M, B), learning rate -> loss, norm of the gradient."""
-        result = self._weights.new_empty(3)
-        self.program(batch, self._weights.new_tensor(self.scalars(rate)), result)
-        self.count(1)
-        loss, norm, _ = result.tolist()
-        return loss, norm
-
 
 def compiled(
     module: nn.Module, loss: Callable[[Tensor], Tensor], optimizer: torch.optim.AdamW, clip: float
-) -> CompiledStep:
-    """Return one whole training step.
+) -> CompiledSteps:
+    """Return whole training steps.
 
     The module's parameters and the optimizer's state become views of the flat vectors, so they are
     always up to date.
@@ -93,55 +86,102 @@ def compiled(
     sizes = [p.numel() for p in parameters]
     shapes = [p.shape for p in parameters]
     weights, first, second, counts = _flattened(parameters, optimizer)
-    failed = weights.new_zeros(())
     group = optimizer.param_groups[0]
-    (b1, b2), eps, decay = group["betas"], group["eps"], group["weight_decay"]
 
     def loss_of(flat: Tensor, batch: Tensor) -> Tensor:
         parts = zip(learning, flat.split(sizes), shapes, strict=True)
         return functional_call(whole, {n: part.view(shape) for n, part, shape in parts}, (batch,))
 
-    def step(
-        flat: Tensor,
-        first: Tensor,
-        second: Tensor,
-        failed: Tensor,
-        inputs: tuple[Tensor, Tensor],
-        result: Tensor,
-    ) -> None:
+    update = _updater(loss_of, group, clip)
+    state = [weights, first, second, weights.new_zeros(())]
+    is_loop = weights.device.type == "cpu"
+    make = _program(_looped(update) if is_loop else _single(update), is_loop=is_loop)
+
+    def program(windows: Tensor, scalars: Tensor, results: Tensor, count: int) -> None:
+        if is_loop:
+            make(state, windows, scalars, results, torch.tensor(count))
+            return
+        for row in range(count):
+            make(state, windows[row], scalars[row], results[row])
+
+    return CompiledSteps(program, counts, group["betas"])
+
+
+Update = Callable[..., tuple[Tensor, ...]]
+
+
+def _updater(
+    loss_of: Callable[[Tensor, Tensor], Tensor], group: Mapping[str, Any], clip: float
+) -> Update:
+    """Return one step: weights, both moments (P,), failed (), batch, scalars -> these, result."""
+    (b1, b2), eps, decay = group["betas"], group["eps"], group["weight_decay"]
+
+    def updated(
+        flat: Tensor, first: Tensor, second: Tensor, failed: Tensor, batch: Tensor, scalars: Tensor
+    ) -> tuple[Tensor, ...]:
         """Algorithm 2 of Loshchilov and Hutter, 2019; scalars: rate, 1 - b1^k, 1 - b2^k."""
-        batch, scalars = inputs
         gradient, value = grad_and_value(loss_of)(flat, batch)
         norm = gradient.norm()
         gradient = gradient * torch.clamp(clip / (norm + 1e-6), max=1.0)
         rate, correct1, correct2 = scalars.unbind()
-        first.lerp_(gradient, 1.0 - b1)
-        second.mul_(b2).addcmul_(gradient, gradient, value=1.0 - b2)
+        first = first.lerp(gradient, 1.0 - b1)
+        second = (second * b2).addcmul(gradient, gradient, value=1.0 - b2)
         moved = flat * (1.0 - rate * decay)
         moved = moved - rate / correct1 * first / ((second / correct2).sqrt() + eps)
         # A step that is not finite, and all steps after it, leave the weights unchanged, for the
         # NaN diagnosis.
         is_fine = torch.isfinite(value + norm) & (failed == 0.0)
-        flat.copy_(torch.where(is_fine, moved, flat))
-        failed.copy_(torch.where(is_fine, 0.0, 1.0))
-        result.copy_(torch.stack([value, norm, failed]))
+        failed = torch.where(is_fine, 0.0, 1.0)
+        result = torch.stack([value, norm, failed])
+        return torch.where(is_fine, moved, flat), first, second, failed, result
 
-    program = _program(step, weights.device)
-
-    def advance(batch: Tensor, scalars: Tensor, result: Tensor) -> None:
-        program(weights, first, second, failed, (batch, scalars), result)
-
-    return CompiledStep(advance, counts, weights, (b1, b2))
+    return updated
 
 
-def _program(step: Callable[..., None], device: torch.device) -> Callable[..., None]:
-    """Return the compiled step."""
+def _single(update: Update) -> Callable[..., None]:
+    """Return one step in place."""
+
+    def step(state: list[Tensor], batch: Tensor, scalars: Tensor, result: Tensor) -> None:
+        _copy(update(*state, batch, scalars), [*state, result])
+
+    return step
+
+
+def _looped(update: Update) -> Callable[..., None]:
+    """Return several steps in place."""
+
+    def steps(
+        state: list[Tensor], windows: Tensor, scalars: Tensor, results: Tensor, count: Tensor
+    ) -> None:
+        def is_left(row: Tensor, *_: Tensor) -> Tensor:
+            return row < count
+
+        def advance(row: Tensor, rows: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+            at = row.view(1)
+            batch = windows.index_select(0, at)[0]
+            *after, result = update(*state, batch, scalars.index_select(0, at)[0])
+            return row + 1, rows.index_copy(0, at, result.unsqueeze(0)), *after
+
+        start = torch.zeros((), dtype=torch.int64), results.new_zeros(results.shape)
+        _, *after = torch.while_loop(is_left, advance, (*start, *state))
+        _copy(after, [results, *state])
+
+    return steps
+
+
+def _copy(values: Sequence[Tensor], to: Sequence[Tensor]) -> None:
+    for value, target in zip(values, to, strict=True):
+        target.copy_(value)
+
+
+def _program(steps: Callable[..., None], *, is_loop: bool) -> Callable[..., None]:
+    """Return the compiled steps."""
     # The compiler caches by code object, so each training needs its own.
-    step.__code__ = step.__code__.replace()
+    steps.__code__ = steps.__code__.replace()
     # Shapes, dtypes and devices of a training never change, so guards are superfluous.
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
-    options["cpp_wrapper"] = device.type == "cpu"
-    return torch.compile(step, fullgraph=True, dynamic=False, options=options)
+    options["cpp_wrapper"] = is_loop
+    return torch.compile(steps, fullgraph=True, dynamic=False, options=options)
 
 
 def _flattened(

@@ -1,4 +1,4 @@
-"""Training steps that never wait for a GPU, optionally as a CUDA graph.
+"""Training steps that never wait for a GPU, optionally as a CUDA graph; compiled steps of a CPU.
 
 The host only launches work. Window numbers go to the device once per epoch, and losses stay there
 until the loop collects them. A CUDA graph holds several steps, because launching one takes the host
@@ -23,7 +23,7 @@ from torch import Tensor
 from kinemill.task.learn import Learn
 from kinemill.train.amp import MIN_SCALE
 from kinemill.train.batches import Batches
-from kinemill.train.compiled import CompiledStep, compiled
+from kinemill.train.compiled import CompiledSteps, compiled
 from kinemill.train.gradients import clip, gradient_of, max_norm, seed_step
 from kinemill.train.nan_diagnosis import NotFinite
 from kinemill.train.noise import Draws
@@ -33,6 +33,9 @@ from kinemill.train.training_state import Training
 SPAN = 1024  # steps whose losses the device keeps
 WARM_UP = 3  # steps before the capture, in which libraries choose kernels and allocate
 GROUP = 8  # steps in one CUDA graph
+# Steps in one call of a compiled program on a CPU, whose call takes as long as half a small step. A
+# time limit may be exceeded by as many steps.
+LOOP = 32
 ROW = 4  # values of a step in a table; compiled programs copy rows that are not 16-byte aligned
 
 
@@ -51,7 +54,7 @@ class DeviceSteps:
         objective: objective of the training, see `objective.Objective`.
         learn: settings.
         batches: window numbers of each step.
-        is_graph: whether the steps are CUDA graphs; on a CPU they are called in the same groups.
+        is_graph: whether the steps are CUDA graphs; on a CPU they are called in groups as well.
     """
 
     def __init__(
@@ -69,21 +72,23 @@ class DeviceSteps:
         self._device = device = next(training.module.parameters()).device
         self._gradient = gradient_of(training, objective)
         self._batches = _DeviceBatches(batches, device)
-        shape = (GROUP, objective.members, batches.size)
+        is_loop = training.state.compiled and device.type == "cpu"
+        self._group = LOOP if is_loop else GROUP
+        shape = (self._group, objective.members, batches.size)
         self._windows = torch.zeros(shape, dtype=torch.int64, device=device)
         # Fused CUDA kernels read a rate in float32; on a CPU the rate is a Python float (float64).
         exact = torch.float32 if device.type == "cuda" else torch.float64
-        # Rate and bias corrections of each step, see `CompiledStep.scalars`.
-        self._scalars = torch.zeros(GROUP, ROW, dtype=exact, device=device)
+        # Rate and bias corrections of each step, see `CompiledSteps.scalars`.
+        self._scalars = torch.zeros(self._group, ROW, dtype=exact, device=device)
         self._failed = torch.zeros((), device=device)
         # Loss, norm, and whether a step has failed.
-        self._latest = torch.zeros(GROUP, ROW, device=device)[:, :3]
+        self._latest = torch.zeros(self._group, ROW, device=device)[:, :3]
         self._records = torch.zeros(SPAN, 3, device=device)
         self._step = 0
         self._first = 0
         self._count = 0
         self._collected = list[float]()
-        self._compiled: CompiledStep | None = None
+        self._compiled: CompiledSteps | None = None
         if training.state.compiled:
             assert isinstance(training.optimizer, torch.optim.AdamW)
             most = max_norm(learn)
@@ -98,13 +103,14 @@ class DeviceSteps:
             if is_captured and "capturable" in group:
                 group["capturable"] = True
         # Averages of weights are taken between two steps, so steps are not grouped with `ema`.
-        self._is_grouped = is_graph and training.average is None
+        self._is_grouped = (is_graph or is_loop) and training.average is None
         self._warm_ups = WARM_UP if is_graph else 0
-        self._is_random = not is_graph  # whether a step draws random numbers on the device
+        # Whether a step draws random numbers on the device.
+        self._is_random = not is_graph and self._compiled is None
         self._draws = Draws(device) if is_graph else None
         self._stream = _side_stream(device) if is_captured else None
         pool = torch.cuda.graph_pool_handle() if is_captured else None
-        work = {count: partial(self._update_all, count) for count in (1, GROUP)}
+        work = {count: partial(self._update_all, count) for count in (1, self._group)}
         self._work: dict[int, Callable[[], None]] = {
             count: call if self._stream is None else CudaGraph(call, self._stream, pool)
             for count, call in work.items()
@@ -112,8 +118,8 @@ class DeviceSteps:
 
     @property
     def group_size(self) -> int:
-        """Number of steps that should be made in one call: GROUP, or 1."""
-        return GROUP if self._is_grouped and not self._warm_ups and not self._is_random else 1
+        """Number of steps that should be made in one call."""
+        return self._group if self._is_grouped and not self._warm_ups and not self._is_random else 1
 
     def __call__(self, steps: Sequence[int]) -> int:
         """Launch the first of these steps, or all if they are a group; return their number.
@@ -122,7 +128,7 @@ class DeviceSteps:
             NotFinite: An earlier step was not finite; checked here once every SPAN steps.
             CaptureFailed: Steps cannot be captured as a CUDA graph; none of these was made.
         """
-        count = GROUP if len(steps) == GROUP == self.group_size else 1
+        count = len(steps) if len(steps) == self._group == self.group_size else 1
         if self._count + count > SPAN:
             self._fetch()
         if self._count == 0:
@@ -197,10 +203,12 @@ class DeviceSteps:
 
     def _update_all(self, count: int) -> None:
         """Make the first `count` steps of `_windows` and `_scalars`; leave results in `_latest`."""
-        update = self._update if self._compiled is None else self._update_compiled
+        if self._compiled is not None:
+            self._compiled.program(self._windows, self._scalars[:, :3].float(), self._latest, count)
+            return
         for row in range(count):
             with self._noise(row):
-                update(row)
+                self._update(row)
 
     def _noise(self, row: int) -> AbstractContextManager[object]:
         """Return the context in which a step gets its noise."""
@@ -240,12 +248,6 @@ class DeviceSteps:
         optimizer.step()
         delattr(fused, "grad_scale")
         delattr(fused, "found_inf")
-
-    def _update_compiled(self, row: int) -> None:
-        """Make the same step by the compiled program."""
-        assert self._compiled is not None
-        scalars = self._scalars[row, :3].float()
-        self._compiled.program(self._windows[row], scalars, self._latest[row])
 
     def _note_result(self, row: int, loss: Tensor, norm: Tensor, is_bad: Tensor) -> None:
         is_bad = is_bad | ~loss.isfinite()

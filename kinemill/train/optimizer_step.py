@@ -15,7 +15,7 @@ from kinemill.task import Learn, Progress
 from kinemill.task.own_code import has_own_code
 from kinemill.train.amp import MIN_SCALE, in_precision, lowered
 from kinemill.train.batches import Batches
-from kinemill.train.compiled import compiled, has_compiler
+from kinemill.train.compiled import has_compiler
 from kinemill.train.ddp import process_group
 from kinemill.train.device_steps import CaptureFailed, DeviceSteps
 from kinemill.train.devices import multiplied
@@ -164,7 +164,9 @@ class Steps:
 
     def _is_for_device(self) -> bool:
         """Return whether losses stay on the device, so that steps do not wait for it."""
-        return self.device.type == "cuda" and reason_against_device(self.training) is None
+        # A single-process training may resume in several processes, whose gradients are summed.
+        defers = self.device.type == "cuda" or bool(self.training.state.compiled)
+        return defers and reason_against_device(self.training) is None
 
     def _can_be_graph(self) -> bool:
         """Return whether the steps are CUDA graphs.
@@ -205,12 +207,9 @@ class Steps:
         return dataclasses.replace(objective, loss=loss)
 
     def _made(self) -> Update:
-        """Return the step function; a resumed training uses the one it started with."""
-        state = self.training.state
+        """Return the step function."""
         how = self.learn.matmul
-        # A single-process training may resume in several processes, whose gradients are summed.
-        make = as_program if state.compiled and process_group().size == 1 else one_by_one
-        update = make(self.training, self.objective, self.learn)
+        update = one_by_one(self.training, self.objective, self.learn)
 
         def multiplying(batch: Tensor, step: int) -> float:
             with multiplied(how):
@@ -270,28 +269,6 @@ def is_to_be_compiled(training: Training, objective: Objective, learn: Learn) ->
         message = f"cannot compile an update {against}"
         raise BadInput("learn.compile: on", message, fix="set learn.compile: auto")
     return learn.compile != "off" and against is None
-
-
-def as_program(training: Training, objective: Objective, learn: Learn) -> Update:
-    """Return the compiled update, (window numbers (M, B), step) -> loss.
-
-    The first call compiles it. The update raises `NotFinite` for a loss that is not finite.
-    """
-    module = training.module
-    optimizer = training.optimizer
-    device = next(module.parameters()).device
-    assert isinstance(
-        optimizer, torch.optim.AdamW
-    )  # otherwise `reason_against` would have reported it
-    program = compiled(
-        module, lambda windows: objective.loss(windows, 0), optimizer, max_norm(learn)
-    )
-
-    def update(batch: Tensor, step: int) -> float:
-        rate = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
-        return checked(*program(batch.to(device), rate))
-
-    return update
 
 
 def fused_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:

@@ -263,16 +263,14 @@ def test_a_graph_makes_the_same_steps_on_a_gpu(case, packed, tmp_path):
     assert train("on") == pytest.approx(train("off"), rel=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to compile with")
-def test_compiled_steps_are_those_that_wait(packed, tmp_path, as_on_gpu):
+def test_compiled_steps_in_groups_of_any_size_are_the_same(packed, tmp_path, monkeypatch):
     task = pendulum_task(patience=None, compile="on")
 
-    def train(folder):
-        return fit(*prepared(task, packed), tmp_path / folder, QUIET)[0]
+    def train(group):
+        monkeypatch.setattr(device_steps, "LOOP", group)
+        return fit(*prepared(task, packed), tmp_path / str(group), QUIET)[0]
 
-    deferred = train("deferred")
-    assert deferred.compiled
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Steps, "_is_for_device", lambda _: False)
-        assert deferred.history == train("waiting").history
+    grouped = train(7)
+    assert grouped.compiled
+    assert grouped.history == train(1).history
