@@ -60,7 +60,7 @@ def test_people_get_tables(versions):
     assert lines[0].strip() == "datasets of arm, 2 of 2"
     assert [line.split()[0] for line in lines[4:6]] == ["2", "1"]
     assert lines[4].split()[-3:] == ["2", "1", "1"]
-    assert "1 states, 1 actions, dt 0.01 s" in kinemill("data", "datasets", "show", "arm").stdout
+    assert "1 state, 1 action, dt 0.01 s" in kinemill("data", "datasets", "show", "arm").stdout
 
 
 def test_a_recording_tells_where_it_went(versions):

@@ -24,12 +24,15 @@ class CEM(Controller):
     iterations: Count = Field(
         default=2, description="rounds of drawing and updating plans per control step"
     )
-    elites: Count = Field(default=16, description="n, number of plans to fit, fewer than `samples`")
+    elites: Count = Field(
+        default=16,
+        description="n, number of plans to fit, fewer than `samples`; by default at most half",
+    )
     least_noise: Ratio = Field(default=0.05, description="s₀, which keeps the search alive")
 
     @model_validator(mode="after")
     def _check_elites(self) -> Self:
-        if self.elites >= self.samples:
+        if "elites" in self.model_fields_set and self.elites >= self.samples:
             raise ValueError(f"elites: {self.elites} is not less than samples: {self.samples}")
         return self
 
@@ -40,6 +43,7 @@ class CEM(Controller):
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
         """Fit mean and std to the knots (B, K, A) of least cost (B,), without infinite costs."""
-        elites = min(self.elites, int(np.isfinite(costs).sum()))
+        most = self.samples if "elites" in self.model_fields_set else self.samples // 2
+        elites = min(self.elites, most, int(np.isfinite(costs).sum()))
         best = knots[np.argsort(costs)[:elites]]
         return plan.moved(best.mean(axis=0), np.maximum(best.std(axis=0), self.least_noise))

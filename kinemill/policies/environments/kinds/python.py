@@ -52,7 +52,10 @@ class PythonEnvironment(Environment):
             raise BadInput(where, f"cannot be made: {error}") from error
         if isinstance(environment, gymnasium.Env):
             for name in ("observation_space", "action_space"):
-                if not isinstance(getattr(environment, name, None), gymnasium.Space):
+                has_spaces = hasattr(environment, f"{name}s")  # of agents that take turns
+                if not has_spaces and not isinstance(
+                    getattr(environment, name, None), gymnasium.Space
+                ):
                     raise BadInput(where, f"has no {name}", expected="a space of Gymnasium")
             return environment
         turns = turns_of(environment)
