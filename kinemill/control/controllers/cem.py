@@ -15,6 +15,8 @@ from kinemill.control.plan import Floats, Plan
 from kinemill.task.bounds import Count, Ratio
 from kinemill.task.control import CONTROLLERS, Controller
 
+ELITES = 16
+
 
 @CONTROLLERS.register("cem")
 class CEM(Controller):
@@ -24,15 +26,15 @@ class CEM(Controller):
     iterations: Count = Field(
         default=2, description="rounds of drawing and updating plans per control step"
     )
-    elites: Count = Field(
-        default=16,
-        description="n, number of plans to fit, fewer than `samples`; by default at most half",
+    elites: Count | None = Field(
+        default=None,
+        description="n, number of plans to fit, fewer than `samples`; default: 16, at most half",
     )
     least_noise: Ratio = Field(default=0.05, description="s₀, which keeps the search alive")
 
     @model_validator(mode="after")
     def _check_elites(self) -> Self:
-        if "elites" in self.model_fields_set and self.elites >= self.samples:
+        if self.elites is not None and self.elites >= self.samples:
             raise ValueError(f"elites: {self.elites} is not less than samples: {self.samples}")
         return self
 
@@ -43,7 +45,7 @@ class CEM(Controller):
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
         """Fit mean and std to the knots (B, K, A) of least cost (B,), without infinite costs."""
-        most = self.samples if "elites" in self.model_fields_set else self.samples // 2
-        elites = min(self.elites, most, int(np.isfinite(costs).sum()))
+        count = self.elites or min(ELITES, self.samples // 2)
+        elites = min(count, int(np.isfinite(costs).sum()))
         best = knots[np.argsort(costs)[:elites]]
         return plan.moved(best.mean(axis=0), np.maximum(best.std(axis=0), self.least_noise))
