@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from pydantic import Field
-
 from kinemill.registry import Registry
 from kinemill.task.plugins import Plugin
 from kinemill.task.protocols import TorchModule
@@ -59,11 +57,9 @@ class Block(Plugin):
     ...), one per input, to one tensor (B, ...).
     """
 
-    of: list[str] = Field(
-        default=[],
-        description="input blocks or parts of the observation; default: the part with the block's "
-        "name, else the block before it, else the whole observation",
-    )
+    of: list[str] = []
+    """input blocks or parts of the observation; default: the part with the block's name, else the
+    block before it, else the whole observation"""
 
     @abstractmethod
     def build(self, inputs: Sequence[Signal]) -> TorchModule:

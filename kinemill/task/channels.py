@@ -1,6 +1,7 @@
 """Channels: the named signals of a task, with role, unit, kind, limits and log columns."""
 
 from collections.abc import Mapping
+from operator import not_
 from typing import Annotated, Literal, cast
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -18,7 +19,7 @@ from kinemill.task.bounds import (
     Seconds,
 )
 from kinemill.task.expressions import Expression
-from kinemill.task.settings import MEDIA, Problems, Settings
+from kinemill.task.settings import MEDIA, Problems, Settings, is_none
 from kinemill.task.units import check_unit, factor, is_derivative
 from kinemill.task.web_overrides import LOCAL
 
@@ -26,32 +27,19 @@ from kinemill.task.web_overrides import LOCAL
 class ComputedKeys(Settings):
     """Keys that define a channel from other channels."""
 
-    derivative_of: str | None = Field(
-        default=None, description="the channel of which this one is the time derivative"
-    )
-    derived: Literal["derivative"] | None = Field(
-        default=None,
-        description="derivative: not in logs, computed as the time derivative of the channel "
-        "`of`; estimated from measurements at run time",
-        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
-    )
-    of: str | None = Field(
-        default=None,
-        description="with `derived`: the channel that it is derived from",
-        exclude_if=lambda value: value is None,
-    )
-    cutoff: Frequency | None = Field(
-        default=None,
-        description="with `derived`: cutoff frequency of the filter, Hz; default: a fifth of the "
-        "sampling rate, at most 20 Hz",
-        exclude_if=lambda value: value is None,
-    )
-    expression: Annotated[str | None, LOCAL] = Field(
-        default=None,
-        description="formula of other channels in their units, such as `torque * velocity`: not "
-        "in logs, computed after resampling",
-        exclude_if=lambda value: value is None,
-    )
+    derivative_of: str | None = None
+    """the channel of which this one is the time derivative"""
+    derived: Literal["derivative"] | None = Field(default=None, exclude_if=is_none)
+    """derivative: not in logs, computed as the time derivative of the channel `of`; estimated from
+    measurements at run time"""
+    of: str | None = Field(default=None, exclude_if=is_none)
+    """with `derived`: the channel that it is derived from"""
+    cutoff: Frequency | None = Field(default=None, exclude_if=is_none)
+    """with `derived`: cutoff frequency of the filter, Hz; default: a fifth of the sampling rate, at
+    most 20 Hz"""
+    expression: Annotated[str | None, LOCAL] = Field(default=None, exclude_if=is_none)
+    """formula of other channels in their units, such as `torque * velocity`: not in logs, computed
+    after resampling"""
 
     @model_validator(mode="before")
     @classmethod
@@ -96,18 +84,14 @@ MODELED = ("state", "action")  # the roles that checks and dataset rows use
 class Source(Settings):
     """A log column that can hold the channel. `scale` x value + `offset` is in `unit`."""
 
-    name: str = Field(
-        description="column name; `state[3]` is a vector element, `topic.field` a message field"
-    )
-    unit: str | None = Field(
-        default=None, description="unit of the column; default: the channel's own unit"
-    )
-    scale: Quantity = Field(
-        default=1.0, description="factor on raw values such as encoder ticks; -1 inverts the sign"
-    )
-    offset: Quantity = Field(
-        default=0.0, description="value that is added after scaling, in `unit`"
-    )
+    name: str
+    """column name; `state[3]` is a vector element, `topic.field` a message field"""
+    unit: str | None = None
+    """unit of the column; default: the channel's own unit"""
+    scale: Quantity = 1.0
+    """factor on raw values such as encoder ticks; -1 inverts the sign"""
+    offset: Quantity = 0.0
+    """value that is added after scaling, in `unit`"""
 
     @field_validator("scale")
     @classmethod
@@ -121,27 +105,16 @@ class Source(Settings):
 class ChannelResample(Settings):
     """Resampling of this channel, where it differs from `ingest.resample`."""
 
-    method: Literal["linear", "cubic", "hold"] | None = Field(
-        default=None,
-        description="as in `ingest.resample`; default: its method, `hold` for rewards and media",
-    )
-    max_gap: Seconds | None = Field(
-        default=None,
-        description="longest gap to interpolate in a signal with its own timestamps, s",
-    )
-    lead: CountOrZero = Field(
-        default=0,
-        description="rows of `dt` by which this channel is shifted: with 1 a row holds its next "
-        "value, for an input sampled at the same time as the output that it already "
-        "affects",
-    )
-    delay: RatioOrZero = Field(
-        default=0.0,
-        description="rows of `dt` after which this channel acts, also fractions: with 0.4 a row "
-        "holds 0.6 of its own value and 0.4 of the value before, the mean over a step of a held "
-        "signal with a delay",
-        exclude_if=lambda value: value == 0.0,  # keeps the digests of tasks without it unchanged
-    )
+    method: Literal["linear", "cubic", "hold"] | None = None
+    """as in `ingest.resample`; default: its method, `hold` for rewards and media"""
+    max_gap: Seconds | None = None
+    """longest gap to interpolate in a signal with its own timestamps, s"""
+    lead: CountOrZero = 0
+    """rows of `dt` by which this channel is shifted: with 1 a row holds its next value, for an
+    input sampled at the same time as the output that it already affects"""
+    delay: RatioOrZero = Field(default=0.0, exclude_if=not_)
+    """rows of `dt` after which this channel acts, also fractions: with 0.4 a row holds 0.6 of its
+    own value and 0.4 of the value before, the mean over a step of a held signal with a delay"""
 
     @model_validator(mode="after")
     def _moves_one_way(self) -> "ChannelResample":
@@ -173,47 +146,29 @@ def _known_unit(value: object) -> str:
 class Channel(ComputedKeys):
     """One signal: its role, kind and unit, and its column names in logs."""
 
-    role: Literal["state", "action", "output", "observation", "reward", "image", "text"] = Field(
-        description="use of the channel: models predict states and feed them back, actions are "
-        "inputs; an output is predicted but not fed back, such as an acceleration or a force"
-    )
-    kind: Literal["linear", "angle", "coordinate", "quaternion"] = Field(
-        default="linear",
-        description="angle: rad, unwrapped; coordinate: the position of zero is arbitrary; "
-        "quaternion: four consecutive channels form one rotation",
-    )
-    unit: Annotated[str, BeforeValidator(_known_unit)] = Field(
-        description="unit of the stored values, such as `rad/s`; 1 for none"
-    )
-    source: Sources = Field(
-        default=[],
-        description="column names, the first one present in the log is used; default: "
-        "the channel's name",
-    )
-    limits: tuple[Limit, Limit] | None = Field(
-        default=None, description="lowest and highest physical value, in the channel's unit"
-    )
-    observed_range: tuple[Limit, Limit] | None = Field(
-        default=None,
-        description="range that logs showed, in the channel's unit: values outside are a warning, "
-        "while values outside `limits` are cut out",
-        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
-    )
-    resample: Annotated[ChannelResample, BeforeValidator(_as_resample)] = Field(
-        default=ChannelResample(),
-        description="resampling of this channel, where it differs from `ingest.resample`",
-    )
-    shape: tuple[Pixels, Pixels, Literal[3]] | None = Field(
-        default=None,
-        description="shape of an image: height, width, 3 colors; default: as in the log",
-    )
+    role: Literal["state", "action", "output", "observation", "reward", "image", "text"]
+    """use of the channel: models predict states and feed them back, actions are inputs; an output
+    is predicted but not fed back, such as an acceleration or a force"""
+    kind: Literal["linear", "angle", "coordinate", "quaternion"] = "linear"
+    """angle: rad, unwrapped; coordinate: the position of zero is arbitrary; quaternion: four
+    consecutive channels form one rotation"""
+    unit: Annotated[str, BeforeValidator(_known_unit)]
+    """unit of the stored values, such as `rad/s`; 1 for none"""
+    source: Sources = []
+    """column names, the first one present in the log is used; default: the channel's name"""
+    limits: tuple[Limit, Limit] | None = None
+    """lowest and highest physical value, in the channel's unit"""
+    observed_range: tuple[Limit, Limit] | None = Field(default=None, exclude_if=is_none)
+    """range that logs showed, in the channel's unit: values outside are a warning, while values
+    outside `limits` are cut out"""
+    resample: Annotated[ChannelResample, BeforeValidator(_as_resample)] = ChannelResample()
+    """resampling of this channel, where it differs from `ingest.resample`"""
+    shape: tuple[Pixels, Pixels, Literal[3]] | None = None
+    """shape of an image: height, width, 3 colors; default: as in the log"""
 
-    texts: dict[int, str] = Field(
-        default={},
-        description="meaning of each number, for a text that the log stores as numbers, such as "
-        "LeRobot's `task_index`",
-        exclude_if=lambda value: not value,  # keeps the digests of tasks without texts unchanged
-    )
+    texts: dict[int, str] = Field(default={}, exclude_if=not_)
+    """meaning of each number, for a text that the log stores as numbers, such as LeRobot's
+    `task_index`"""
 
     @model_validator(mode="before")
     @classmethod

@@ -20,13 +20,10 @@ TARGETS: "Registry[type[Compute]]" = Registry("kinemill.task.compute", "compute 
 class Compute(Plugin):
     """Settings common to all targets."""
 
-    max_runtime: Seconds = Field(
-        default=86400.0,
-        description="time limit of a training, s; a rerun resumes from its checkpoint",
-    )
-    run_timeout: Seconds = Field(
-        default=172800.0, description="time limit of a whole run with all stages, s"
-    )
+    max_runtime: Seconds = 86400.0
+    """time limit of a training, s; a rerun resumes from its checkpoint"""
+    run_timeout: Seconds = 172800.0
+    """time limit of a whole run with all stages, s"""
 
 
 @TARGETS.register("local")
@@ -41,11 +38,8 @@ class Torchrun(Compute):
     """Several processes on this machine that share each batch."""
 
     type: Literal["torchrun"] = "torchrun"
-    processes: Processes = Field(
-        default=2,
-        description="processes that share each batch; 1 starts plain python, which saves the 4 s "
-        "of torchrun",
-    )
+    processes: Processes = 2
+    """processes that share each batch; 1 starts plain python, which saves the 4 s of torchrun"""
 
 
 @TARGETS.register("ray")
@@ -53,18 +47,17 @@ class Ray(Compute):
     """Workers on the nodes of a Ray cluster."""
 
     type: Literal["ray"] = "ray"
-    address: Annotated[str | None, LOCAL] = Field(
-        default=None,
-        description="address of the cluster, `host:6379`; default: RAY_ADDRESS, else the cluster "
-        "on this machine",
-    )
-    workers: Processes = Field(default=1, description="processes that share each batch")
-    cpus: Ratio = Field(default=1.0, description="CPUs of each worker")
-    gpus: RatioOrZero = Field(default=0.0, description="GPUs of each worker")
-    retries: CountOrZero = Field(
-        default=1,
-        description="restarts after the loss of a node; each resumes from the last checkpoint",
-    )
+    address: Annotated[str | None, LOCAL] = None
+    """address of the cluster, `host:6379`; default: RAY_ADDRESS, else the cluster on this
+    machine"""
+    workers: Processes = 1
+    """processes that share each batch"""
+    cpus: Ratio = 1.0
+    """CPUs of each worker"""
+    gpus: RatioOrZero = 0.0
+    """GPUs of each worker"""
+    retries: CountOrZero = 1
+    """restarts after the loss of a node; each resumes from the last checkpoint"""
 
 
 @TARGETS.register("kubernetes")
@@ -72,26 +65,21 @@ class Kubernetes(Compute):
     """A job on a Kubernetes cluster."""
 
     type: Literal["kubernetes"] = "kubernetes"
-    image: Annotated[str, LOCAL] = Field(
-        description="container image with kinemill and the project, see deploy/Dockerfile"
-    )
-    namespace: Annotated[str, LOCAL] = Field(default="default", description="namespace of the job")
-    cpus: Ratio = Field(default=1.0, description="CPUs of the pod")
-    gpus: CountOrZero = Field(default=0, description="`nvidia.com/gpu` of the pod")
-    memory: str = Field(
-        default="4Gi", pattern=r"^[1-9]\d*[KMGT]i$", description="memory limit of the pod"
-    )
-    claim: Annotated[str | None, LOCAL] = Field(
-        default=None, description="persistent volume claim of the home, if no remote store holds it"
-    )
-    secrets: Annotated[list[str], LOCAL] = Field(
-        default=[],
-        description="secrets to expose as environment variables, such as the "
-        "passwords of store and database",
-    )
-    service_account: Annotated[str | None, LOCAL] = Field(
-        default=None, description="service account of the pod; default: that of the namespace"
-    )
-    node_selector: Annotated[dict[str, str], LOCAL] = Field(
-        default={}, description="labels that a node must have"
-    )
+    image: Annotated[str, LOCAL]
+    """container image with kinemill and the project, see deploy/Dockerfile"""
+    namespace: Annotated[str, LOCAL] = "default"
+    """namespace of the job"""
+    cpus: Ratio = 1.0
+    """CPUs of the pod"""
+    gpus: CountOrZero = 0
+    """`nvidia.com/gpu` of the pod"""
+    memory: str = Field(default="4Gi", pattern=r"^[1-9]\d*[KMGT]i$")
+    """memory limit of the pod"""
+    claim: Annotated[str | None, LOCAL] = None
+    """persistent volume claim of the home, if no remote store holds it"""
+    secrets: Annotated[list[str], LOCAL] = []
+    """secrets to expose as environment variables, such as the passwords of store and database"""
+    service_account: Annotated[str | None, LOCAL] = None
+    """service account of the pod; default: that of the namespace"""
+    node_selector: Annotated[dict[str, str], LOCAL] = {}
+    """labels that a node must have"""

@@ -55,30 +55,21 @@ class Controller(Plugin):
     `iterations` times draws plans around it, rolls them out, and updates the plan by their costs.
     """
 
-    samples: Count = Field(
-        default=256, ge=2, description="plans evaluated per iteration, the previous plan included"
-    )
-    horizon: RowCount = Field(default=25, description="planning horizon, steps of `dt`")
-    knots: Count | None = Field(
-        default=None, description="knots of the spline over the horizon; default: one per step"
-    )
-    spline: Literal["zero", "linear", "cubic"] = Field(
-        default="linear",
-        description="interpolation between knots: hold the last one, linear or cubic",
-    )
-    iterations: Count = Field(
-        default=1, description="rounds of drawing and updating plans per control step"
-    )
-    noise: Ratio = Field(
-        default=0.3, description="standard deviation of a knot, in halves of the action's range"
-    )
-    min_noise_scale: float = Field(
-        default=1.0,
-        gt=0.0,
-        le=1.0,
-        description="the noise of plans decays geometrically to this fraction: large noise "
-        "explores, small noise stabilizes an unstable robot",
-    )
+    samples: Count = Field(default=256, ge=2)
+    """plans evaluated per iteration, the previous plan included"""
+    horizon: RowCount = 25
+    """planning horizon, steps of `dt`"""
+    knots: Count | None = None
+    """knots of the spline over the horizon; default: one per step"""
+    spline: Literal["zero", "linear", "cubic"] = "linear"
+    """interpolation between knots: hold the last one, linear or cubic"""
+    iterations: Count = 1
+    """rounds of drawing and updating plans per control step"""
+    noise: Ratio = 0.3
+    """standard deviation of a knot, in halves of the action's range"""
+    min_noise_scale: float = Field(default=1.0, gt=0.0, le=1.0)
+    """the noise of plans decays geometrically to this fraction: large noise explores, small noise
+    stabilizes an unstable robot"""
 
     def draw(self, plan: Any, iteration: int, random: np.random.Generator) -> Array:
         """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it.
@@ -104,79 +95,60 @@ CONTROLLERS: Registry[type[Controller]] = Registry("kinemill.control.controllers
 class Aim(Settings):
     """A quantity and its target value."""
 
-    of: Formula = Field(description="a channel, a name of `derived`, or a formula of them")
-    target: Number = Field(
-        default=0.0, description="target value, in the quantity's unit; `pi` is allowed"
-    )
-    kind: Literal["linear", "angle"] | None = Field(
-        default=None,
-        description="angle: the error takes the shortest rotation; default: the channel's kind, "
-        "linear for a formula",
-    )
+    of: Formula
+    """a channel, a name of `derived`, or a formula of them"""
+    target: Number = 0.0
+    """target value, in the quantity's unit; `pi` is allowed"""
+    kind: Literal["linear", "angle"] | None = None
+    """angle: the error takes the shortest rotation; default: the channel's kind, linear for a
+    formula"""
 
 
 class Term(Aim):
     """One term of the running cost, in 1/s: it is integrated over time."""
 
-    shape: Literal["square", "upright", "value", "rate"] = Field(
-        default="square",
-        description="function of the error e, the quantity minus its target. squared: e²; "
-        "upright: 1 - cos e; value: e; rate: squared change per second",
-    )
-    weight: Weight = Field(default=1.0, description="factor on the term")
-    terminal: Weight = Field(
-        default=0.0,
-        description="weight of the same term at the end of the horizon, not multiplied by dt",
-    )
+    shape: Literal["square", "upright", "value", "rate"] = "square"
+    """function of the error e, the quantity minus its target. squared: e²; upright: 1 - cos e;
+    value: e; rate: squared change per second"""
+    weight: Weight = 1.0
+    """factor on the term"""
+    terminal: Weight = 0.0
+    """weight of the same term at the end of the horizon, not multiplied by dt"""
 
 
 class Reached(Aim):
     """A quantity that must be close to its target for the run to succeed."""
 
-    within: PositiveQuantity = Field(description="largest allowed |error|, in the quantity's unit")
+    within: PositiveQuantity
+    """largest allowed |error|, in the quantity's unit"""
 
 
 class Risk(Settings):
     """How the costs of one plan under several models are combined."""
 
-    type: Literal["average", "worst", "best", "exponential", "value_at_risk", "cvar"] = Field(
-        default="average", description="function of the costs"
-    )
-    level: float = Field(
-        default=0.9,
-        gt=0.0,
-        lt=1.0,
-        description="value_at_risk: the quantile; cvar: the mean of the costs beyond that quantile",
-    )
-    aversion: Quantity = Field(
-        default=1.0,
-        description="exponential: log-mean-exp of this factor times the cost; < 0 is risk-seeking",
-    )
+    type: Literal["average", "worst", "best", "exponential", "value_at_risk", "cvar"] = "average"
+    """function of the costs"""
+    level: float = Field(default=0.9, gt=0.0, lt=1.0)
+    """value_at_risk: the quantile; cvar: the mean of the costs beyond that quantile"""
+    aversion: Quantity = 1.0
+    """exponential: log-mean-exp of this factor times the cost; < 0 is risk-seeking"""
 
 
 class Uncertainty(Settings):
     """Settings for an uncertain model or plant."""
 
-    members: Width = Field(
-        default=1, description="true physics: plants on which each plan is evaluated"
-    )
-    vary: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
-        default={}, description="true physics: parameter of the plant, the largest relative change"
-    )
-    propagation: Literal["ts_inf", "ts_1"] = Field(
-        default="ts_inf",
-        description="trajectory sampling of PETS through an ensemble. ts_inf: each member "
-        "continues from its own prediction; ts_1: members are drawn again at every step",
-    )
-    sample_noise: bool = Field(
-        default=False,
-        description="add noise of the learned variance (`learn.loss: gaussian`) to every step",
-    )
-    max_std: dict[str, PositiveQuantity] = Field(
-        default={},
-        description="state: largest standard deviation of a prediction, in its unit; plans beyond "
-        "it are refused; without a remaining plan the action is zero",
-    )
+    members: Width = 1
+    """true physics: plants on which each plan is evaluated"""
+    vary: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = {}
+    """true physics: parameter of the plant, the largest relative change"""
+    propagation: Literal["ts_inf", "ts_1"] = "ts_inf"
+    """trajectory sampling of PETS through an ensemble. ts_inf: each member continues from its own
+    prediction; ts_1: members are drawn again at every step"""
+    sample_noise: bool = False
+    """add noise of the learned variance (`learn.loss: gaussian`) to every step"""
+    max_std: dict[str, PositiveQuantity] = {}
+    """state: largest standard deviation of a prediction, in its unit; plans beyond it are refused;
+    without a remaining plan the action is zero"""
 
 
 # The files of a plant, for cache keys: MuJoCo lists what a model includes.
@@ -199,38 +171,32 @@ def _plants() -> Registry[object]:
 class Control(Settings):
     """The objective of a controller, its plant, and how it plans."""
 
-    plant: Annotated[str | None, LOCAL] = Field(
-        default=None,
-        description="a robot of `kinemill.control.sim`, or an MJCF or URDF file relative to the "
-        "task file, for rollouts, the learning loop and costs over its sites, bodies and sensors; "
-        "planning on a robot or in a learned simulator needs none",
-    )
-    seconds: Seconds = Field(default=8.0, description="length of an episode")
-    start: dict[str, Range] = Field(
-        default={}, description="state: lowest and highest initial value; other states start at 0"
-    )
-    derived: dict[str, Formula] = Field(
-        default={}, description="name: a formula of channels, such as the position of a tip"
-    )
-    cost: list[Term] = Field(min_length=1, description="running cost: the sum of these terms")
-    success: list[Reached] = Field(
-        default=[], description="quantities that must reach their targets for a run to succeed"
-    )
-    hold: Seconds = Field(
-        default=2.0, description="time at the end of an episode during which `success` must hold, s"
-    )
-    max_rate: dict[str, PositiveQuantity] = Field(
-        default={}, description="action: largest change, its unit per second"
-    )
-    risk: Risk = Field(
-        default=Risk(), description="reduction of the costs of several predictions to one number"
-    )
-    uncertainty: Uncertainty = Field(
-        default=Uncertainty(), description="uncertain models and plants, and limits of plans"
-    )
+    plant: Annotated[str | None, LOCAL] = None
+    """a robot of `kinemill.control.sim`, or an MJCF or URDF file relative to the task file, for
+    rollouts, the learning loop and costs over its sites, bodies and sensors; planning on a robot
+    or in a learned simulator needs none"""
+    seconds: Seconds = 8.0
+    """length of an episode"""
+    start: dict[str, Range] = {}
+    """state: lowest and highest initial value; other states start at 0"""
+    derived: dict[str, Formula] = {}
+    """name: a formula of channels, such as the position of a tip"""
+    cost: list[Term] = Field(min_length=1)
+    """running cost: the sum of these terms"""
+    success: list[Reached] = []
+    """quantities that must reach their targets for a run to succeed"""
+    hold: Seconds = 2.0
+    """time at the end of an episode during which `success` must hold, s"""
+    max_rate: dict[str, PositiveQuantity] = {}
+    """action: largest change, its unit per second"""
+    risk: Risk = Risk()
+    """reduction of the costs of several predictions to one number"""
+    uncertainty: Uncertainty = Uncertainty()
+    """uncertain models and plants, and limits of plans"""
     controller: Annotated[
         SerializeAsAny[Controller], BeforeValidator(pick(CONTROLLERS, Controller))
-    ] = Field(description="sampling controller, with its settings")
+    ]
+    """sampling controller, with its settings"""
 
     @field_validator("plant")
     @classmethod

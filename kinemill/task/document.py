@@ -84,61 +84,58 @@ def _owner(value: str) -> str:
 class Task(Settings):
     """One robot and one learning problem, as defined in `tasks/<name>.yaml`."""
 
-    name: Annotated[str, AfterValidator(check_task_name)] = Field(
-        alias="task", description="name of the task, the same as that of its file"
-    )
-    description: str = Field(
-        default="", description="purpose of the task, shown by `kinemill task list`"
-    )
-    owners: list[Annotated[str, AfterValidator(_owner)]] = Field(
-        default=["team:robotics"],
-        description="teams (`team:arm`) and e-mail addresses that Dagster shows as owners",
-    )
-    dt: TimeStep = Field(description="time step of every episode, s")
-    channels: dict[str, Channel] = Field(
-        default={}, description="the robot's signals; those of an environment can be omitted"
-    )
-    ingest: Ingest = Field(
-        default=Ingest(), description="files that are logs, and how they are read"
-    )
+    name: Annotated[str, AfterValidator(check_task_name)] = Field(alias="task")
+    """name of the task, the same as that of its file"""
+    description: str = ""
+    """purpose of the task, shown by `kinemill task list`"""
+    owners: list[Annotated[str, AfterValidator(_owner)]] = ["team:robotics"]
+    """teams (`team:arm`) and e-mail addresses that Dagster shows as owners"""
+    dt: TimeStep
+    """time step of every episode, s"""
+    channels: dict[str, Channel] = {}
+    """the robot's signals; those of an environment can be omitted"""
+    ingest: Ingest = Ingest()
+    """files that are logs, and how they are read"""
     validation: Annotated[SerializeAsAny[ValidateBase], BeforeValidator(_validate_part)] = Field(
         alias="validate",
         default_factory=lambda: validate_settings()(),  # noqa: PLW0108  (late: imports the checks)
-        description="checks of recordings, one key per check",
     )
-    dataset: Dataset = Field(
-        default=Dataset(), description="assignment of episodes to training, validation and test"
-    )
+    """checks of recordings, one key per check"""
+    dataset: Dataset = Dataset()
+    """assignment of episodes to training, validation and test"""
     augment: list[
         Annotated[SerializeAsAny[Plugin], BeforeValidator(pick(AUGMENTATIONS, Plugin))]
-    ] = Field(default=[], description="augmentations of training episodes, in this order")
-    learn: Annotated[SerializeAsAny[Learn], BeforeValidator(pick(OBJECTIVES, Learn))] = Field(
-        description="learn type: a dynamics model or a kind of policy"
-    )
+    ] = []
+    """augmentations of training episodes, in this order"""
+    learn: Annotated[SerializeAsAny[Learn], BeforeValidator(pick(OBJECTIVES, Learn))]
+    """learn type: a dynamics model or a kind of policy"""
     compute: Annotated[SerializeAsAny[Compute], BeforeValidator(pick(TARGETS, Compute))] = Field(
-        default_factory=lambda: usual(TARGETS), description="where a training runs"
+        default_factory=lambda: usual(TARGETS)
     )
+    """where a training runs"""
     track: Annotated[
         list[Annotated[SerializeAsAny[Track], BeforeValidator(pick(TRACKERS, Track))]],
         BeforeValidator(as_tracks),
-    ] = Field(
-        default_factory=lambda: [TRACKERS["tensorboard"](type="tensorboard")],
-        description="metric trackers in addition to MLflow and the training folder",
-    )
-    export: Export = Field(default=Export(), description="form of the exported model")
-    verify: Verify = Field(default=Verify(), description="verification of the exported model")
-    promote: Promote = Field(
-        default=Promote(), description="rules of the gate between challenger and champion"
-    )
-    retrain: Retrain = Field(default=Retrain(), description="triggers of automatic training")
+    ] = Field(default_factory=lambda: [TRACKERS["tensorboard"](type="tensorboard")])
+    """metric trackers in addition to MLflow and the training folder"""
+    export: Export = Export()
+    """form of the exported model"""
+    verify: Verify = Verify()
+    """verification of the exported model"""
+    promote: Promote = Promote()
+    """rules of the gate between challenger and champion"""
+    retrain: Retrain = Retrain()
+    """triggers of automatic training"""
     environment: Annotated[
         SerializeAsAny[Environment] | None, BeforeValidator(pick_environment)
-    ] = Field(default=None, description="the environment in which a policy acts and is evaluated")
-    control: Control | None = Field(default=None, description="the objective of a controller")
-    loop: Loop | None = Field(
-        default=None, description="the learning loop: rounds of collecting and training"
-    )
-    tune: Tune = Field(default=Tune(), description="hyperparameter search")
+    ] = None
+    """the environment in which a policy acts and is evaluated"""
+    control: Control | None = None
+    """the objective of a controller"""
+    loop: Loop | None = None
+    """the learning loop: rounds of collecting and training"""
+    tune: Tune = Tune()
+    """hyperparameter search"""
 
     _path: Path | None = PrivateAttr(default=None)
     _notes: list[str] = PrivateAttr(default_factory=list[str])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, field_validator
+from pydantic import BeforeValidator, SerializeAsAny, ValidationInfo, field_validator
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
@@ -77,22 +77,17 @@ class Wrapper(Plugin):
 class Trials(Settings):
     """Evaluation of a trained policy: seeded episodes that neither training nor selection used."""
 
-    episodes: Count = Field(default=50, description="episodes of the final evaluation")
-    n_eval_episodes: Count = Field(
-        default=10, description="episodes of each evaluation in training"
-    )
-    seed: Seed = Field(
-        default=1_000_000, description="seed of the first episode; each further episode adds 1"
-    )
-    variant: str | None = Field(
-        default=None,
-        description="one of `variants` to evaluate under; default: the training settings",
-    )
-    eval_variant: str | None = Field(
-        default=None,
-        description="one of `variants` for evaluations in training, such as a fixed opponent; "
-        "default: the training settings",
-    )
+    episodes: Count = 50
+    """episodes of the final evaluation"""
+    n_eval_episodes: Count = 10
+    """episodes of each evaluation in training"""
+    seed: Seed = 1_000_000
+    """seed of the first episode; each further episode adds 1"""
+    variant: str | None = None
+    """one of `variants` to evaluate under; default: the training settings"""
+    eval_variant: str | None = None
+    """one of `variants` for evaluations in training, such as a fixed opponent; default: the
+    training settings"""
 
 
 KINDS: Registry[type["Environment"]] = Registry(
@@ -108,42 +103,29 @@ WRAPPERS: Registry[type[Wrapper]] = Registry(
 class Environment(Plugin):
     """Settings of every environment: time limit, wrappers, domain randomization, trials."""
 
-    steps: Steps | None = Field(
-        default=None,
-        description="steps after which an episode is truncated (not terminated); default: the "
-        "environment's own limit",
-    )
-    wrappers: list[Annotated[SerializeAsAny[Wrapper], BeforeValidator(pick(WRAPPERS, Wrapper))]] = (
-        Field(
-            default=[],
-            description="wrappers from the innermost to the outermost, by name or with settings",
-        )
-    )
-    randomize: dict[str, Range] = Field(
-        default={}, description="parameter: lowest and highest value, drawn at each reset"
-    )
-    variants: Annotated[dict[str, Json], LOCAL] = Field(
-        default={}, description="name: changed settings, for evaluation"
-    )
-    dart_noise: RatioOrZero = Field(
-        default=0.0,
-        description="standard deviation of noise on the executed actions of an expert, as a "
-        "fraction of half their range; logs hold the action without noise, so they "
-        "show how to recover",
-    )
-    policies: Literal["separate", "shared"] | dict[str, str] = Field(
-        default="separate",
-        description="networks of agents that act in turns: one each, one for all, or the name of a "
-        "network by agent",
-    )
-    score: str | None = Field(
-        default=None,
-        description="agent whose rewards are the return of an episode; default: the sum of all",
-    )
-    random_agents: list[str] = Field(
-        default=[], description="agents that act at random in place of the policy"
-    )
-    trials: Trials = Field(default=Trials(), description="episodes in which a policy is evaluated")
+    steps: Steps | None = None
+    """steps after which an episode is truncated (not terminated); default: the environment's own
+    limit"""
+    wrappers: list[
+        Annotated[SerializeAsAny[Wrapper], BeforeValidator(pick(WRAPPERS, Wrapper))]
+    ] = []
+    """wrappers from the innermost to the outermost, by name or with settings"""
+    randomize: dict[str, Range] = {}
+    """parameter: lowest and highest value, drawn at each reset"""
+    variants: Annotated[dict[str, Json], LOCAL] = {}
+    """name: changed settings, for evaluation"""
+    dart_noise: RatioOrZero = 0.0
+    """standard deviation of noise on the executed actions of an expert, as a fraction of half their
+    range; logs hold the action without noise, so they show how to recover"""
+    policies: Literal["separate", "shared"] | dict[str, str] = "separate"
+    """networks of agents that act in turns: one each, one for all, or the name of a network by
+    agent"""
+    score: str | None = None
+    """agent whose rewards are the return of an episode; default: the sum of all"""
+    random_agents: list[str] = []
+    """agents that act at random in place of the policy"""
+    trials: Trials = Trials()
+    """episodes in which a policy is evaluated"""
 
     @field_validator("wrappers")
     @classmethod

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
 from kinemill.registry import nearest
 from kinemill.store import Json
@@ -27,9 +27,8 @@ class Expectation(Settings):
     """An expectation on each episode: its type in Great Expectations, and its arguments."""
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
-    type: str = Field(
-        description="name of the expectation, as `expect_column_values_to_be_between`"
-    )
+    type: str
+    """name of the expectation, as `expect_column_values_to_be_between`"""
 
     @property
     def arguments(self) -> Json:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.registry import nearest
 from kinemill.task.bounds import Quantity
 from kinemill.task.channels import Channel
@@ -15,27 +13,19 @@ from kinemill.task.settings import Problems
 class Export(Settings):
     """Outputs of the stage `onnx_model`."""
 
-    c99: bool = Field(
-        default=False,
-        description="also export C code: step.c and step.h, or policy.c and policy.h, compiled "
-        "here and compared with the ONNX file",
-    )
-    precision: Literal["float32", "float64"] = Field(
-        default="float32",
-        description="data type of the exported model and its tensors; use float64 if the "
-        "`precision` check of the verification reports that float32 loses too much",
-    )
-    conformal: bool | Literal["online"] = Field(
-        default=False,
-        description="correct the standard deviations of a model with uncertainty so that 90 % "
-        "intervals cover 90 % of the errors on the validation episodes; online: also adapt them "
-        "to the errors of the run, see kinemill.runtime.interval_tracker",
-    )
-    safe_action: dict[str, Quantity] = Field(
-        default={},
-        description="action: value that a watchdog sends if inputs are stale or the controller is "
-        "late; default: the value within limits closest to 0",
-    )
+    c99: bool = False
+    """also export C code: step.c and step.h, or policy.c and policy.h, compiled here and compared
+    with the ONNX file"""
+    precision: Literal["float32", "float64"] = "float32"
+    """data type of the exported model and its tensors; use float64 if the `precision` check of the
+    verification reports that float32 loses too much"""
+    conformal: bool | Literal["online"] = False
+    """correct the standard deviations of a model with uncertainty so that 90 % intervals cover 90 %
+    of the errors on the validation episodes; online: also adapt them to the errors of the run,
+    see kinemill.runtime.interval_tracker"""
+    safe_action: dict[str, Quantity] = {}
+    """action: value that a watchdog sends if inputs are stale or the controller is late; default:
+    the value within limits closest to 0"""
 
     def unfit(self) -> Problems:
         """Return the settings that do not apply to a policy."""

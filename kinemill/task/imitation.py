@@ -4,7 +4,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from kinemill.registry import Registry
 from kinemill.store.digests import file_digest
@@ -34,18 +34,13 @@ class Head(Plugin):
 class ImageEncoder(Plugin):
     """Settings of an image encoder."""
 
-    size: Width = Field(default=64, description="size of an image's feature vector")
-    checkpoint: Annotated[str | None, LOCAL] = Field(
-        default=None,
-        description="safetensors file of initial weights for this encoder, relative to the task "
-        "file",
-    )
+    size: Width = 64
+    """size of an image's feature vector"""
+    checkpoint: Annotated[str | None, LOCAL] = None
+    """safetensors file of initial weights for this encoder, relative to the task file"""
 
-    checkpoint_digest: Annotated[str | None, LOCAL] = Field(
-        default=None,
-        description="digest of that file, set automatically, because the policy depends on its "
-        "content",
-    )
+    checkpoint_digest: Annotated[str | None, LOCAL] = None
+    """digest of that file, set automatically, because the policy depends on its content"""
 
     @model_validator(mode="after")
     def _of_these_bytes(self) -> "ImageEncoder":
@@ -72,7 +67,8 @@ class ImageEncoder(Plugin):
 class TextEncoder(Plugin):
     """Settings of a text encoder."""
 
-    size: Width = Field(default=32, description="size of a text's feature vector")
+    size: Width = 32
+    """size of a text's feature vector"""
 
     @abstractmethod
     def build(self, length: int, words: tuple[str, ...]) -> TorchModule:

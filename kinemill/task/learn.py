@@ -28,6 +28,7 @@ from kinemill.task.plugins import (
     pick,
     usual,
 )
+from kinemill.task.settings import is_none
 from kinemill.task.stages import Patterns, as_list
 from kinemill.task.web_overrides import CODE, MODEL
 
@@ -37,14 +38,11 @@ DATASETS = "datasets:/"  # addresses of demonstrations
 class Keep(Settings):
     """Which checkpoints to keep; each also holds the best weights so far."""
 
-    last: Count = Field(
-        default=2,
-        description="number of newest checkpoints to keep; if one is damaged, training "
-        "resumes from the one before",
-    )
-    every: Steps | None = Field(
-        default=None, description="also write a permanent checkpoint every this many steps"
-    )
+    last: Count = 2
+    """number of newest checkpoints to keep; if one is damaged, training resumes from the one
+    before"""
+    every: Steps | None = None
+    """also write a permanent checkpoint every this many steps"""
 
 
 class Learn(Plugin):
@@ -69,87 +67,60 @@ class Learn(Plugin):
 
     optimizer: Annotated[
         SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
-    ] = Field(default_factory=lambda: usual(OPTIMIZERS), description="optimizer of the weights")
+    ] = Field(default_factory=lambda: usual(OPTIMIZERS))
+    """optimizer of the weights"""
     schedule: Annotated[SerializeAsAny[Schedule], BeforeValidator(pick(SCHEDULES, Schedule))] = (
-        Field(
-            default_factory=lambda: usual(SCHEDULES), description="learning rate over the training"
-        )
+        Field(default_factory=lambda: usual(SCHEDULES))
     )
-    start_from: Annotated[str | None, MODEL] = Field(
-        default=None,
-        description="start weights and scaling: a trained model, models:/TASK@champion, "
-        "models:/TASK/3, or a folder; with `pretrain` of reinforcement "
-        "also datasets:/TASK, datasets:/TASK/3",
-    )
-    freeze: Annotated[Patterns, BeforeValidator(as_list)] = Field(
-        default=[], description="name patterns of weights that are not trained"
-    )
-    batch_size: BatchSize = Field(default=256, description="windows per batch")
-    accumulate: Count = Field(
-        default=1,
-        description="micro-batches of `batch_size` windows to accumulate per optimizer step",
-    )
-    steps: Steps | None = Field(
-        default=4000, description="largest number of optimizer steps; null with `epochs`"
-    )
-    epochs: Epochs | None = Field(
-        default=None,
-        description="passes over the training windows, instead of `steps`",
-        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
-    )
-    patience: Count | None = Field(
-        default=10, description="evaluations without improvement before early stopping"
-    )
-    grad_clip: PositiveQuantity | None = Field(
-        default=1.0, description="largest norm of the gradient; null: no clipping"
-    )
-    ema: float | None = Field(
-        default=None,
-        gt=0.0,
-        lt=1.0,
-        description="decay of the exponential moving average of weights, such as 0.999; the "
-        "averaged weights are evaluated and published",
-    )
-    amp: Literal["off", "bf16", "fp16"] = Field(
-        default="off",
-        description="train networks in low precision by autocast; evaluation stays in float32",
-    )
-    deterministic: bool = Field(
-        default=False,
-        description="use deterministic kernels: repeated trainings on a GPU are bit-identical, and "
-        "slower",
-    )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        default="auto", description="device of the training; auto: a GPU if there is one"
-    )
-    compile: Literal["auto", "on", "off"] = Field(
-        default="auto",
-        description="compile the training step; auto: from 10,000 equal steps, on a CPU",
-    )
-    cuda_graph: Literal["auto", "on", "off"] = Field(
-        default="auto",
-        description="capture training steps as CUDA graphs; auto: on a GPU, if all steps are alike",
-    )
-    matmul: Literal["highest", "high", "medium"] = Field(
-        default="highest",
-        description="precision of float32 matrix multiplication in training steps; high: TF32 on "
-        "a GPU; medium: bfloat16 units, faster on some CPUs if matrices are large",
-    )
-    threads: Processes = Field(
-        default=1, description="CPU threads; small models are slower with two on a busy machine"
-    )
-    seed: Seed = Field(default=0, description="seed of initial weights and of the order of batches")
-    eval_every: Steps = Field(
-        default=200, description="steps between evaluations on validation data"
-    )
-    save_every: Steps = Field(default=500, description="steps between checkpoints")
-    keep: Keep = Field(default=Keep(), description="checkpoints to keep")
-    log_every: Steps = Field(default=50, description="steps between logged training metrics")
-    eval_callback: Annotated[str | None, CODE] = Field(
-        default=None,
-        description="`module:function` or `file.py:function` next to the task file: (simulator, "
-        "task) -> numbers by name, called at each evaluation and logged as eval/*",
-    )
+    """learning rate over the training"""
+    start_from: Annotated[str | None, MODEL] = None
+    """start weights and scaling: a trained model, models:/TASK@champion, models:/TASK/3, or a
+    folder; with `pretrain` of reinforcement also datasets:/TASK, datasets:/TASK/3"""
+    freeze: Annotated[Patterns, BeforeValidator(as_list)] = []
+    """name patterns of weights that are not trained"""
+    batch_size: BatchSize = 256
+    """windows per batch"""
+    accumulate: Count = 1
+    """micro-batches of `batch_size` windows to accumulate per optimizer step"""
+    steps: Steps | None = 4000
+    """largest number of optimizer steps; null with `epochs`"""
+    epochs: Epochs | None = Field(default=None, exclude_if=is_none)
+    """passes over the training windows, instead of `steps`"""
+    patience: Count | None = 10
+    """evaluations without improvement before early stopping"""
+    grad_clip: PositiveQuantity | None = 1.0
+    """largest norm of the gradient; null: no clipping"""
+    ema: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """decay of the exponential moving average of weights, such as 0.999; the averaged weights are
+    evaluated and published"""
+    amp: Literal["off", "bf16", "fp16"] = "off"
+    """train networks in low precision by autocast; evaluation stays in float32"""
+    deterministic: bool = False
+    """use deterministic kernels: repeated trainings on a GPU are bit-identical, and slower"""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """device of the training; auto: a GPU if there is one"""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """compile the training step; auto: from 10,000 equal steps, on a CPU"""
+    cuda_graph: Literal["auto", "on", "off"] = "auto"
+    """capture training steps as CUDA graphs; auto: on a GPU, if all steps are alike"""
+    matmul: Literal["highest", "high", "medium"] = "highest"
+    """precision of float32 matrix multiplication in training steps; high: TF32 on a GPU; medium:
+    bfloat16 units, faster on some CPUs if matrices are large"""
+    threads: Processes = 1
+    """CPU threads; small models are slower with two on a busy machine"""
+    seed: Seed = 0
+    """seed of initial weights and of the order of batches"""
+    eval_every: Steps = 200
+    """steps between evaluations on validation data"""
+    save_every: Steps = 500
+    """steps between checkpoints"""
+    keep: Keep = Keep()
+    """checkpoints to keep"""
+    log_every: Steps = 50
+    """steps between logged training metrics"""
+    eval_callback: Annotated[str | None, CODE] = None
+    """`module:function` or `file.py:function` next to the task file: (simulator, task) -> numbers
+    by name, called at each evaluation and logged as eval/*"""
 
     @model_validator(mode="wrap")
     @classmethod

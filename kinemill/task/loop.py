@@ -14,44 +14,30 @@ from kinemill.task.settings import Problems, unknown_names
 class Loop(Settings):
     """Rounds of collecting episodes and training on all of them."""
 
-    rounds: Count = Field(default=5, description="largest number of rounds")
-    random_episodes: Count = Field(
-        default=4, description="episodes of random actions for the first round"
-    )
-    random_seconds: Seconds | None = Field(
-        default=None, description="length of these episodes, s; default: `control.seconds`"
-    )
-    episodes: Count = Field(
-        default=2, description="episodes that each further round collects with the latest model"
-    )
-    explore: RatioOrZero = Field(
-        default=0.1,
-        description="standard deviation of the noise on their actions, in halves of the action's "
-        "range",
-    )
-    color: float = Field(
-        default=1.0,
-        ge=0.0,
-        le=4.0,
-        description="exponent of the noise's power spectrum 1 / f^color: 0 white, 1 pink, 2 red",
-    )
-    limits: dict[str, Range] = Field(
-        default={},
-        description="state: lowest and highest value while collecting; an episode beyond them "
-        "stops the round; default: the `limits` of the channels",
-    )
-    target: Fraction | None = Field(
-        default=None,
-        description="share of the `verify.closed_loop` episodes that must succeed; the loop ends "
-        "after the round that reaches it; default: all rounds run",
-    )
-    warm_start: bool = Field(
-        default=True, description="start each training from the version of the previous round"
-    )
-    refit_steps: Steps | None = Field(
-        default=None, description="`learn.steps` of these trainings; default: as in the first round"
-    )
-    seed: Seed = Field(default=0, description="seed of starts, random actions and noise")
+    rounds: Count = 5
+    """largest number of rounds"""
+    random_episodes: Count = 4
+    """episodes of random actions for the first round"""
+    random_seconds: Seconds | None = None
+    """length of these episodes, s; default: `control.seconds`"""
+    episodes: Count = 2
+    """episodes that each further round collects with the latest model"""
+    explore: RatioOrZero = 0.1
+    """standard deviation of the noise on their actions, in halves of the action's range"""
+    color: float = Field(default=1.0, ge=0.0, le=4.0)
+    """exponent of the noise's power spectrum 1 / f^color: 0 white, 1 pink, 2 red"""
+    limits: dict[str, Range] = {}
+    """state: lowest and highest value while collecting; an episode beyond them stops the round;
+    default: the `limits` of the channels"""
+    target: Fraction | None = None
+    """share of the `verify.closed_loop` episodes that must succeed; the loop ends after the round
+    that reaches it; default: all rounds run"""
+    warm_start: bool = True
+    """start each training from the version of the previous round"""
+    refit_steps: Steps | None = None
+    """`learn.steps` of these trainings; default: as in the first round"""
+    seed: Seed = 0
+    """seed of starts, random actions and noise"""
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems: limits of channels that are no states, or in the wrong order."""

@@ -67,7 +67,8 @@ class OwnCode(Plugin):
     code: ClassVar[Callable[..., Any]]
     names: ClassVar[tuple[str, ...]] = ()  # names of the settings that are parameters of the code
 
-    source: str = Field(description="text of the file, read when the task is loaded")
+    source: str
+    """text of the file, read when the task is loaded"""
 
     def accepted(self, arguments: Mapping[str, object]) -> dict[str, object]:
         """Return the arguments that the code accepts."""

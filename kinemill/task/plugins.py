@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, SerializeAsAny, ValidationInfo
 
 from kinemill.errors import BadInput
 from kinemill.extras import MissingPackage
@@ -132,10 +132,8 @@ class Encoding(Plugin):
 
     parts: ClassVar[int] = 1
     bounded: ClassVar[bool] = False
-    scale: Scale | None = Field(
-        default=None,
-        description=("weight of this channel's features; default: that of `learn.encoding`"),
-    )
+    scale: Scale | None = None
+    """weight of this channel's features; default: that of `learn.encoding`"""
 
     @property
     def origin(self) -> Origin | None:
@@ -189,7 +187,8 @@ class Coordinates(Plugin):
 class Optimizer(Plugin):
     """Settings of an optimizer."""
 
-    lr: LearningRate = Field(description="peak of the learning rate")
+    lr: LearningRate
+    """peak of the learning rate"""
 
     @abstractmethod
     def build(self, parameters: Iterable[object]) -> Any:

@@ -58,16 +58,12 @@ def _rules(value: object, info: ValidationInfo) -> object:
 class Promote(Settings):
     """Promotion rules: when a challenger becomes champion."""
 
-    metric: str = Field(
-        default=NRMSE,
-        pattern=r"^(test/.|return$|success$|action_rmse$)",
-        description="metric to compare on the test split at verify.horizon. Dynamics models: "
-        "test/nrmse, the RMSE divided by the standard deviation, averaged over "
-        "channels; or test/CHANNEL, the RMSE of one state, in its unit. Policies: "
-        "return or success of the trials in the environment, or action_rmse, the RMSE "
-        "to the actions of held-out logs; default: return, or action_rmse without an "
-        "environment",
-    )
+    metric: str = Field(default=NRMSE, pattern=r"^(test/.|return$|success$|action_rmse$)")
+    """metric to compare on the test split at verify.horizon. Dynamics models: test/nrmse, the RMSE
+    divided by the standard deviation, averaged over channels; or test/CHANNEL, the RMSE of one
+    state, in its unit. Policies: return or success of the trials in the environment, or
+    action_rmse, the RMSE to the actions of held-out logs; default: return, or action_rmse
+    without an environment"""
     beats: list[
         Literal[
             "persistence",
@@ -81,98 +77,58 @@ class Promote(Settings):
             "nearest",
             "champion",
         ]
-    ] = Field(
-        default=[*REFERENCES, "champion"],
-        description="references that a model must beat; default for policies: random and "
-        "champion, or without an environment mean (the mean action), repeat (the last observed "
-        "action), linear, nearest (the most similar demonstration) and champion",
-    )
-    horizons: list[RowCount | Literal["free_run"]] | None = Field(
-        default=None,
-        min_length=1,
-        description="horizons in steps, or free_run for whole episodes, at which a model must not "
-        "be worse than a reference; default: 1, the square root of verify.horizon, "
-        "verify.horizon, free_run",
-    )
-    channels: list[str] | None = Field(
-        default=None,
-        min_length=1,
-        description="states on which a model must not be worse than a reference; default: all",
-    )
-    allow_reference: bool = Field(
-        default=True,
-        description="if the trained model is worse than a reference, evaluate and register the "
-        "best reference instead",
-    )
-    margin: float = Field(
-        default=0.02, ge=0.0, lt=1.0, description="relative: model <= (1 - margin) x reference"
-    )
-    ceiling: Quantity | None = Field(
-        default=None,
-        description="highest possible return of an episode, such as 500 for CartPole-v1; the "
-        "margin never requires more",
-    )
-    interval: bool = Field(
-        default=True,
-        description="require that the 95 % confidence interval of the error ratio model / "
-        "reference on the same rows is below 1; for return and success, that of the "
-        "difference model - reference, paired by start, is above 0",
-    )
-    same_interface: bool = Field(
-        default=True,
-        description="require the champion's channels, units, dt and history, or an approval of "
-        "the breaking change",
-    )
-    max_channel_loss: RatioOrZero | None = Field(
-        default=None,
-        description=("largest relative loss of a channel: RMSE <= (1 + this) x the champion's"),
-    )
-    max_size: Ratio | None = Field(default=None, description="size of the ONNX files, MB")
-    max_diverged: float | None = Field(
-        default=None, ge=0.0, le=1.0, description="largest fraction of long rollouts that diverge"
-    )
-    min_success: Fraction | None = Field(
-        default=None,
-        description="smallest success rate: the share of the `verify.closed_loop` episodes; "
-        "without these, the lower end of the 95 % interval of the trials on the robot that "
-        "kinemill model trials records",
-    )
-    max_refused: float | None = Field(
-        default=None,
-        ge=0.0,
-        le=1.0,
-        description="largest share of the steps of these episodes at which the planner refuses "
-        "all plans, see `control.uncertainty.max_std`",
-    )
-    coverage: tuple[Fraction, Fraction] | None = Field(
-        default=None,
-        description="lowest and highest share of the test windows in the 90 % intervals of a model "
-        "with uncertainty, the mean over states, after every step up to verify.horizon",
-    )
-    max_data_age: Annotated[Seconds, BeforeValidator(_seconds)] | None = Field(
-        default=None, description="age of the dataset at the decision, s or `30 days`"
-    )
-    min_test_episodes: Count = Field(
-        default=5, description="test episodes; with fewer, a champion is provisional"
-    )
-    min_independent: Count = Field(
-        default=6,
-        description="independent episodes or blocks of test rows; with fewer, a champion is "
-        "provisional",
-    )
-    max_repeated: float = Field(
-        default=0.5,
-        ge=0.0,
-        le=1.0,
-        description="largest fraction of test rows that are copies of training rows",
-    )
-    approval: bool = Field(
-        default=False, description="require a manual approval: kinemill model approve"
-    )
+    ] = [*REFERENCES, "champion"]
+    """references that a model must beat; default for policies: random and champion, or without an
+    environment mean (the mean action), repeat (the last observed action), linear, nearest (the
+    most similar demonstration) and champion"""
+    horizons: list[RowCount | Literal["free_run"]] | None = Field(default=None, min_length=1)
+    """horizons in steps, or free_run for whole episodes, at which a model must not be worse than a
+    reference; default: 1, the square root of verify.horizon, verify.horizon, free_run"""
+    channels: list[str] | None = Field(default=None, min_length=1)
+    """states on which a model must not be worse than a reference; default: all"""
+    allow_reference: bool = True
+    """if the trained model is worse than a reference, evaluate and register the best reference
+    instead"""
+    margin: float = Field(default=0.02, ge=0.0, lt=1.0)
+    """relative: model <= (1 - margin) x reference"""
+    ceiling: Quantity | None = None
+    """highest possible return of an episode, such as 500 for CartPole-v1; the margin never requires
+    more"""
+    interval: bool = True
+    """require that the 95 % confidence interval of the error ratio model / reference on the same
+    rows is below 1; for return and success, that of the difference model - reference, paired by
+    start, is above 0"""
+    same_interface: bool = True
+    """require the champion's channels, units, dt and history, or an approval of the breaking
+    change"""
+    max_channel_loss: RatioOrZero | None = None
+    """largest relative loss of a channel: RMSE <= (1 + this) x the champion's"""
+    max_size: Ratio | None = None
+    """size of the ONNX files, MB"""
+    max_diverged: float | None = Field(default=None, ge=0.0, le=1.0)
+    """largest fraction of long rollouts that diverge"""
+    min_success: Fraction | None = None
+    """smallest success rate: the share of the `verify.closed_loop` episodes; without these, the
+    lower end of the 95 % interval of the trials on the robot that kinemill model trials records"""
+    max_refused: float | None = Field(default=None, ge=0.0, le=1.0)
+    """largest share of the steps of these episodes at which the planner refuses all plans, see
+    `control.uncertainty.max_std`"""
+    coverage: tuple[Fraction, Fraction] | None = None
+    """lowest and highest share of the test windows in the 90 % intervals of a model with
+    uncertainty, the mean over states, after every step up to verify.horizon"""
+    max_data_age: Annotated[Seconds, BeforeValidator(_seconds)] | None = None
+    """age of the dataset at the decision, s or `30 days`"""
+    min_test_episodes: Count = 5
+    """test episodes; with fewer, a champion is provisional"""
+    min_independent: Count = 6
+    """independent episodes or blocks of test rows; with fewer, a champion is provisional"""
+    max_repeated: float = Field(default=0.5, ge=0.0, le=1.0)
+    """largest fraction of test rows that are copies of training rows"""
+    approval: bool = False
+    """require a manual approval: kinemill model approve"""
 
-    rules: Annotated[dict[str, SerializeAsAny[GateRule]], BeforeValidator(_rules)] = Field(
-        default={}, description="settings of further gate rules by name, such as those of plug-ins"
-    )
+    rules: Annotated[dict[str, SerializeAsAny[GateRule]], BeforeValidator(_rules)] = {}
+    """settings of further gate rules by name, such as those of plug-ins"""
 
     @property
     def channel(self) -> str | None:
@@ -227,32 +183,22 @@ class Promote(Settings):
 class Retrain(Settings):
     """Triggers of automatic training."""
 
-    on_arrival: bool = Field(default=True, description="start a run on new logs in the drop folder")
-    on_task_change: bool = Field(
-        default=False, description="start a run when the task file or the program changed"
-    )
-    after_new_recordings: Count = Field(
-        default=1, description="number of new recordings that starts a training"
-    )
-    on_drift: bool = Field(
-        default=True,
-        description=("start a run when the champion's error on new episodes is too large"),
-    )
-    drift_factor: float = Field(
-        default=2.0,
-        gt=1.0,
-        le=1e6,
-        description="drift: the error exceeds this factor times the 95 % quantile of the "
-        "champion's errors on held-out segments of the same length",
-    )
-    cron: str | None = Field(
-        default="0 3 * * *", description="times of scheduled runs in cron syntax; null: none"
-    )
-    freshness: Annotated[Seconds, BeforeValidator(_seconds)] | None = Field(
-        default=7 * 86400.0,
-        description="time without a run, s or `7 days`, after which Dagster shows the registered "
-        "model as not fresh; null: never",
-    )
+    on_arrival: bool = True
+    """start a run on new logs in the drop folder"""
+    on_task_change: bool = False
+    """start a run when the task file or the program changed"""
+    after_new_recordings: Count = 1
+    """number of new recordings that starts a training"""
+    on_drift: bool = True
+    """start a run when the champion's error on new episodes is too large"""
+    drift_factor: float = Field(default=2.0, gt=1.0, le=1e6)
+    """drift: the error exceeds this factor times the 95 % quantile of the champion's errors on
+    held-out segments of the same length"""
+    cron: str | None = "0 3 * * *"
+    """times of scheduled runs in cron syntax; null: none"""
+    freshness: Annotated[Seconds, BeforeValidator(_seconds)] | None = 7 * 86400.0
+    """time without a run, s or `7 days`, after which Dagster shows the registered model as not
+    fresh; null: never"""
 
     @field_validator("cron")
     @classmethod

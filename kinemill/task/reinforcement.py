@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar, Literal, Protocol
 
-from pydantic import Field
-
 from kinemill.registry import Registry
 from kinemill.task.blocks import ObservedPart
 from kinemill.task.bounds import BatchSize, Count, LearningRate, Processes, Ratio, Steps
@@ -22,19 +20,18 @@ DISCOUNTS = [0.95, 0.98, 0.99, 0.995, 0.999]  # per step, candidates of a search
 class Pretrain(Settings):
     """Behavior cloning of `learn.start_from` before reinforcement learning."""
 
-    episodes: Count = Field(
-        default=50, description="episodes of the policy to clone; a dataset has its own"
-    )
-    steps: Steps = Field(default=2000, description="optimizer steps of cloning")
-    lr: LearningRate = Field(default=1e-3, description="learning rate of Adam for cloning")
-    batch_size: BatchSize = Field(default=128, description="demonstrated steps per optimizer step")
-    min_std: Ratio = Field(
-        default=0.2,
-        description="least standard deviation of actions after cloning, in halves of their range",
-    )
-    replay: bool = Field(
-        default=False, description="put the episodes of the policy into the replay buffer"
-    )
+    episodes: Count = 50
+    """episodes of the policy to clone; a dataset has its own"""
+    steps: Steps = 2000
+    """optimizer steps of cloning"""
+    lr: LearningRate = 1e-3
+    """learning rate of Adam for cloning"""
+    batch_size: BatchSize = 128
+    """demonstrated steps per optimizer step"""
+    min_std: Ratio = 0.2
+    """least standard deviation of actions after cloning, in halves of their range"""
+    replay: bool = False
+    """put the episodes of the policy into the replay buffer"""
 
 
 @dataclass(frozen=True)
@@ -177,10 +174,8 @@ class Runner(Plugin):
     """Runner of the parallel environments."""
 
     # processes; default: one per core, at most one per environment
-    workers: Processes | None = Field(
-        default=None,
-        description="worker processes; default: one per core, at most one per environment",
-    )
+    workers: Processes | None = None
+    """worker processes; default: one per core, at most one per environment"""
 
     @abstractmethod
     def open(self, make: Callable[[], object], native: object, copies: int) -> Any:

@@ -9,8 +9,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from pydantic import Field
-
 from kinemill.registry import nearest
 from kinemill.store import Json
 from kinemill.task.bounds import Count, CountOrZero, Seed
@@ -30,21 +28,17 @@ _SEARCHED = ("learn", "augment")
 class Tune(Settings):
     """Settings of `kinemill model tune`."""
 
-    trials: Count = Field(default=20, description="total number of trials, including earlier calls")
-    space: Json = Field(
-        default={},
-        description="search space: a part of the task with `{select: [...]}` and "
-        "`{range: [low, high, step]}` as values; default: sizes, history, "
-        "optimizer, schedule and augmentation",
-    )
-    pruning: Literal["median", "hyperband", "none"] = Field(
-        default="median",
-        description="pruner: stop trials whose validation error is high compared with the others",
-    )
-    startup: CountOrZero = Field(
-        default=6, description="random trials before the sampler uses earlier results"
-    )
-    seed: Seed = Field(default=0, description="seed of the sampler")
+    trials: Count = 20
+    """total number of trials, including earlier calls"""
+    space: Json = {}
+    """search space: a part of the task with `{select: [...]}` and `{range: [low, high, step]}` as
+    values; default: sizes, history, optimizer, schedule and augmentation"""
+    pruning: Literal["median", "hyperband", "none"] = "median"
+    """pruner: stop trials whose validation error is high compared with the others"""
+    startup: CountOrZero = 6
+    """random trials before the sampler uses earlier results"""
+    seed: Seed = 0
+    """seed of the sampler"""
 
     def problems(self, channels: Mapping[str, object]) -> list[Problem]:
         """Return problems: malformed choices, and keys that a search cannot change."""

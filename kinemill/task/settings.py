@@ -3,12 +3,18 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 from kinemill.registry import nearest
 
 MEDIA = ("image", "text")  # roles stored once per recording; steps hold references
 Problems = list[tuple[tuple[str | int, ...], str]]  # key below a part of a task, and the message
+
+
+def is_none(value: object) -> bool:
+    """Return whether a setting is not set; `exclude_if` then keeps the digests of other tasks."""
+    return value is None
 
 
 class Settings(BaseModel):
@@ -18,8 +24,20 @@ class Settings(BaseModel):
         channel_keys: keys whose values are names of numeric channels, or mappings from names.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # The text below a field is its description: in the JSON schema, in forms and in errors.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
     channel_keys: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Return the schema, with each description on one line."""
+        for info in cls.model_fields.values():
+            info.description = info.description and " ".join(info.description.split())
+        return handler(source)
 
     def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return conflicts with the task's channels, by default unknown names in `channel_keys`."""

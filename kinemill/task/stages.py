@@ -3,6 +3,7 @@
 import fnmatch
 import re
 from collections.abc import Mapping
+from operator import not_
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -22,7 +23,7 @@ from kinemill.task.channels import Channel, Sources, unit_problem
 from kinemill.task.expectation import Expectation
 from kinemill.task.own_code import OWN_SCHEMA
 from kinemill.task.plugins import CHECKS, READERS, Settings, pick_own
-from kinemill.task.settings import MEDIA, Problems
+from kinemill.task.settings import MEDIA, Problems, is_none
 from kinemill.task.units import factor
 from kinemill.task.web_overrides import LOCAL
 
@@ -36,16 +37,12 @@ _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 class Resample(Settings):
     """Resampling of jittered timestamps to the task's fixed time step."""
 
-    method: Literal["linear", "cubic", "mean", "hold"] = Field(
-        default="linear",
-        description="cubic: a spline, for motions close to the Nyquist limit; mean: the mean over "
-        "a time step, an anti-aliasing filter for logs that are much faster than dt; hold: the "
-        "last sample at or before the step",
-    )
-    max_gap: Seconds | None = Field(
-        default=None,
-        description=("a longer gap between timestamps, s, ends the episode; default: 5 dt"),
-    )
+    method: Literal["linear", "cubic", "mean", "hold"] = "linear"
+    """cubic: a spline, for motions close to the Nyquist limit; mean: the mean over a time step, an
+    anti-aliasing filter for logs that are much faster than dt; hold: the last sample at or
+    before the step"""
+    max_gap: Seconds | None = None
+    """a longer gap between timestamps, s, ends the episode; default: 5 dt"""
 
 
 def as_list(value: object) -> object:
@@ -56,16 +53,16 @@ def as_list(value: object) -> object:
 class Meta(Settings):
     """Sources of metadata, such as the session, robot or operator of a recording."""
 
-    name: str | None = Field(
-        default=None,
-        description="regular expression on the log's first known name, relative to its folder; "
-        "named groups become metadata: `(?P<session>[^/]+)/.*`",
-    )
-    sidecar: Annotated[list[Suffix], BeforeValidator(as_list)] = Field(
-        default=[".meta.json", ".meta.yaml", ".meta.yml"],
-        description="suffixes of metadata files next to the log, `run7.meta.yaml` or "
-        "`run7.csv.meta.yaml` for `run7.csv`; they override other sources",
-    )
+    name: str | None = None
+    """regular expression on the log's first known name, relative to its folder; named groups become
+    metadata: `(?P<session>[^/]+)/.*`"""
+    sidecar: Annotated[list[Suffix], BeforeValidator(as_list)] = [
+        ".meta.json",
+        ".meta.yaml",
+        ".meta.yml",
+    ]
+    """suffixes of metadata files next to the log, `run7.meta.yaml` or `run7.csv.meta.yaml` for
+    `run7.csv`; they override other sources"""
 
     @field_validator("name")
     @classmethod
@@ -90,55 +87,41 @@ class Meta(Settings):
 class Ingest(Settings):
     """Selection of log files, and settings of their reader."""
 
-    format: str = Field(
-        default="auto", description="reader of the logs; auto: by content and suffix"
-    )
-    time: Annotated[list[str], BeforeValidator(as_list)] = Field(
-        default=["time", "timestamp", "t"],
-        description="column names of the timestamps; the first one present is used",
-    )
-    time_unit: Literal["s", "ms", "us", "ns"] | Seconds = Field(
-        default="s", description="unit of numeric timestamps; a number is s per counter tick"
-    )
+    format: str = "auto"
+    """reader of the logs; auto: by content and suffix"""
+    time: Annotated[list[str], BeforeValidator(as_list)] = ["time", "timestamp", "t"]
+    """column names of the timestamps; the first one present is used"""
+    time_unit: Literal["s", "ms", "us", "ns"] | Seconds = "s"
+    """unit of numeric timestamps; a number is s per counter tick"""
     time_kind: Literal["stamps", "steps"] = Field(
-        default="stamps",
-        description="steps: the column holds the time since the row before, as `duration` does in "
-        "logs of libfranka; timestamps are its sum",
-        exclude_if=lambda value: value == "stamps",  # keeps the digests of tasks without it
+        default="stamps", exclude_if=lambda value: value == "stamps"
     )
-    rate: Frequency | None = Field(
-        default=None, description="sampling rate of logs without timestamps, Hz"
-    )
-    groups: Annotated[Patterns, BeforeValidator(as_list)] = Field(
-        default=[], description="name patterns of the groups in a file that are episodes"
-    )
-    parts: dict[str, dict[str, Sources]] = Field(
-        default={},
-        description="experiments in parallel columns of one file: for each, the columns of its "
-        "channels, and of its timestamps as `time`, where they differ from `channels`",
-    )
-    include: Annotated[Patterns, BeforeValidator(as_list)] = Field(
-        default=["*"], description="name patterns of the files that are logs"
-    )
-    exclude: Annotated[Patterns, BeforeValidator(as_list)] = Field(
-        default=[], description="name patterns of files that are not logs"
-    )
-    resample: Resample = Field(default=Resample(), description="resampling to the task's time step")
-    meta: Meta = Field(default=Meta(), description="sources of metadata")
-    partition_by: Literal["robot", "session", "day"] | None = Field(
-        default=None,
-        description="metadata key by which Dagster shows recordings and episodes as partitions, "
-        "with a status and backfill for each; at most 20,000 values; default: no partitions",
-    )
-    on_time_reversal: Literal["split", "quarantine"] = Field(
-        default="split", description="if timestamps decrease: split the log there, or quarantine it"
-    )
-    min_file_age: SecondsOrZero = Field(
-        default=2.0, description="time that a file must be unchanged before it is read, s"
-    )
-    watch: Annotated[str | None, LOCAL] = Field(
-        default=None, description="drop folder; default: logs/<task> under KINEMILL_HOME"
-    )
+    """steps: the column holds the time since the row before, as `duration` does in logs of
+    libfranka; timestamps are its sum"""
+    rate: Frequency | None = None
+    """sampling rate of logs without timestamps, Hz"""
+    groups: Annotated[Patterns, BeforeValidator(as_list)] = []
+    """name patterns of the groups in a file that are episodes"""
+    parts: dict[str, dict[str, Sources]] = {}
+    """experiments in parallel columns of one file: for each, the columns of its channels, and of
+    its timestamps as `time`, where they differ from `channels`"""
+    include: Annotated[Patterns, BeforeValidator(as_list)] = ["*"]
+    """name patterns of the files that are logs"""
+    exclude: Annotated[Patterns, BeforeValidator(as_list)] = []
+    """name patterns of files that are not logs"""
+    resample: Resample = Resample()
+    """resampling to the task's time step"""
+    meta: Meta = Meta()
+    """sources of metadata"""
+    partition_by: Literal["robot", "session", "day"] | None = None
+    """metadata key by which Dagster shows recordings and episodes as partitions, with a status and
+    backfill for each; at most 20,000 values; default: no partitions"""
+    on_time_reversal: Literal["split", "quarantine"] = "split"
+    """if timestamps decrease: split the log there, or quarantine it"""
+    min_file_age: SecondsOrZero = 2.0
+    """time that a file must be unchanged before it is read, s"""
+    watch: Annotated[str | None, LOCAL] = None
+    """drop folder; default: logs/<task> under KINEMILL_HOME"""
 
     @field_validator("parts")
     @classmethod
@@ -189,23 +172,16 @@ def _matches(name: str, patterns: Patterns) -> bool:
 class ValidateBase(Settings):
     """Handling of episodes that fail a check; each check adds its own key."""
 
-    on_fault: Literal["split", "cut", "quarantine", "repair"] = Field(
-        default="split",
-        description="split: remove the faulty rows and keep the rows before and after as "
-        "episodes; cut: end the episode before its first fault; quarantine: keep no "
-        "rows; repair: as split, but interpolate missing values and spikes of up to "
-        "repair_rows",
-    )
-    repair_rows: RowCount = Field(
-        default=5, description="longest gap that `on_fault: repair` interpolates, rows"
-    )
-    max_quarantined_share: float = Field(
-        default=0.5,
-        ge=0.0,
-        le=1.0,
-        description=("largest fraction of quarantined recordings; more blocks the pipeline"),
-    )
-    min_steps: RowCount = Field(default=20, description="shorter pieces are dropped, rows")
+    on_fault: Literal["split", "cut", "quarantine", "repair"] = "split"
+    """split: remove the faulty rows and keep the rows before and after as episodes; cut: end the
+    episode before its first fault; quarantine: keep no rows; repair: as split, but interpolate
+    missing values and spikes of up to repair_rows"""
+    repair_rows: RowCount = 5
+    """longest gap that `on_fault: repair` interpolates, rows"""
+    max_quarantined_share: float = Field(default=0.5, ge=0.0, le=1.0)
+    """largest fraction of quarantined recordings; more blocks the pipeline"""
+    min_steps: RowCount = 20
+    """shorter pieces are dropped, rows"""
     checks: dict[
         CheckName,
         Annotated[
@@ -213,18 +189,12 @@ class ValidateBase(Settings):
             BeforeValidator(pick_own(CHECKS)),
             WithJsonSchema({"anyOf": [OWN_SCHEMA, {"type": "string"}]}),
         ],
-    ] = Field(
-        default={},
-        description="custom checks by name: `file.py:function` relative to the task file, "
-        "(values, dt) -> faulty rows",
-        exclude_if=lambda value: not value,
-    )
-    expectations: list[Expectation] = Field(
-        default=[],
-        description="expectations of Great Expectations on the table of episodes, which add to the "
-        "generated suite: `{type: expect_column_values_to_be_between, column: ...}`",
-        exclude_if=lambda value: not value,
-    )
+    ] = Field(default={}, exclude_if=not_)
+    """custom checks by name: `file.py:function` relative to the task file, (values, dt) -> faulty
+    rows"""
+    expectations: list[Expectation] = Field(default=[], exclude_if=not_)
+    """expectations of Great Expectations on the table of episodes, which add to the generated
+    suite: `{type: expect_column_values_to_be_between, column: ...}`"""
 
     @field_validator("checks")
     @classmethod
@@ -238,17 +208,11 @@ class ValidateBase(Settings):
 class EpisodeShare(Settings):
     """A share of the rows of every training episode: its tail, or blocks."""
 
-    tail: Share | None = Field(
-        default=None,
-        description="share at the end of every training episode",
-        exclude_if=lambda value: value is None,
-    )
-    blocks: Share | None = Field(
-        default=None,
-        description="share in one to four contiguous blocks of every training episode, at "
-        "positions by content hash: a tail is often at rest",
-        exclude_if=lambda value: value is None,
-    )
+    tail: Share | None = Field(default=None, exclude_if=is_none)
+    """share at the end of every training episode"""
+    blocks: Share | None = Field(default=None, exclude_if=is_none)
+    """share in one to four contiguous blocks of every training episode, at positions by content
+    hash: a tail is often at rest"""
 
     @model_validator(mode="after")
     def _is_one(self) -> "EpisodeShare":
@@ -261,10 +225,10 @@ class EpisodeShare(Settings):
 class Rows(Settings):
     """Fixed rows of recordings at the task's time step, as defined by a benchmark."""
 
-    rows: tuple[StepsOrZero, Steps | None] = Field(
-        description="first row, from 0, and last row + 1; null: to the end"
-    )
-    of: str = Field(default="*", description="name pattern of the recordings")
+    rows: tuple[StepsOrZero, Steps | None]
+    """first row, from 0, and last row + 1; null: to the end"""
+    of: str = "*"
+    """name pattern of the recordings"""
 
     @field_validator("rows")
     @classmethod
@@ -286,29 +250,19 @@ Choice = list[str | Rows]
 class Joined(Settings):
     """Another task with episodes to add."""
 
-    task: str = Field(
-        pattern="^[a-z][a-z0-9_]*$", description="name of a task with all of this one's channels"
-    )
-    split: bool = Field(
-        default=False,
-        description="split its episodes like those of this task; false: use all for training",
-    )
+    task: str = Field(pattern="^[a-z][a-z0-9_]*$")
+    """name of a task with all of this one's channels"""
+    split: bool = False
+    """split its episodes like those of this task; false: use all for training"""
 
 
 class Balance(Settings):
     """Sampling weights of classes of training episodes."""
 
-    group_by: str = Field(
-        default="episode",
-        description="key of the classes: `episode`, `recording`, `task`, or a key of the metadata",
-    )
-    power: float = Field(
-        default=1.0,
-        ge=0.0,
-        le=1.0,
-        description="1: equal weights; 0: weights proportional to rows; 0.5: proportional to the "
-        "square root",
-    )
+    group_by: str = "episode"
+    """key of the classes: `episode`, `recording`, `task`, or a key of the metadata"""
+    power: float = Field(default=1.0, ge=0.0, le=1.0)
+    """1: equal weights; 0: weights proportional to rows; 0.5: proportional to the square root"""
 
 
 def _as_joined(value: object) -> object:
@@ -319,42 +273,27 @@ def _as_joined(value: object) -> object:
 class Dataset(Settings):
     """Assignment of episodes to validation, test or no split; the rest are for training."""
 
-    group_by: str = Field(
-        default="recording",
-        description="unit of the split: `recording`, `part` if one file holds several episodes, "
-        "or a metadata key such as `session`",
-    )
-    join: Annotated[list[Joined], BeforeValidator(_as_joined)] = Field(
-        default=[], description="tasks with episodes to add"
-    )
-    balance: Balance | None = Field(
-        default=None, description="sampling weights of classes in training; default: none"
-    )
-    where: str | None = Field(
-        default=None,
-        description="SQL condition that the task's own recordings must match; default: all",
-        exclude_if=lambda value: value is None,
-    )
-    near_duplicates: Literal["together", "apart"] = Field(
-        default="together",
-        description="near-duplicates: `together` assigns them to the split of the first one; "
-        "`apart` treats them as unrelated, for a task that repeats one motion",
-    )
-    validation: EpisodeShare | Share | Choice = Field(
-        default=0.15,
-        description="share of the recordings, name patterns, rows, or a tail or blocks of each "
-        "training episode",
-    )
-    test: Share | Choice = Field(
-        default=0.2, description="share of the recordings, name patterns, or rows"
-    )
-    unused: Choice = Field(default=[], description="name patterns or rows that belong to no split")
-    exclude: list[StepsOrZero] = Field(
-        default=[],
-        description="episodes that belong to no split, by the number at the end of their name: "
-        "3 is `episode_000003.parquet` or `demo_3`",
-        exclude_if=lambda value: not value,  # keeps the digests of tasks without it unchanged
-    )
+    group_by: str = "recording"
+    """unit of the split: `recording`, `part` if one file holds several episodes, or a metadata key
+    such as `session`"""
+    join: Annotated[list[Joined], BeforeValidator(_as_joined)] = []
+    """tasks with episodes to add"""
+    balance: Balance | None = None
+    """sampling weights of classes in training; default: none"""
+    where: str | None = Field(default=None, exclude_if=is_none)
+    """SQL condition that the task's own recordings must match; default: all"""
+    near_duplicates: Literal["together", "apart"] = "together"
+    """near-duplicates: `together` assigns them to the split of the first one; `apart` treats them
+    as unrelated, for a task that repeats one motion"""
+    validation: EpisodeShare | Share | Choice = 0.15
+    """share of the recordings, name patterns, rows, or a tail or blocks of each training episode"""
+    test: Share | Choice = 0.2
+    """share of the recordings, name patterns, or rows"""
+    unused: Choice = []
+    """name patterns or rows that belong to no split"""
+    exclude: list[StepsOrZero] = Field(default=[], exclude_if=not_)
+    """episodes that belong to no split, by the number at the end of their name: 3 is
+    `episode_000003.parquet` or `demo_3`"""
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the problem of `where`: no condition, or an unknown channel or unit."""

@@ -1,6 +1,7 @@
 """The `verify` part of a task file: verification of the exported model."""
 
 from collections.abc import Mapping
+from operator import not_
 from typing import Literal
 
 from pydantic import Field
@@ -15,60 +16,43 @@ from kinemill.task.settings import Problems, unknown_names
 class Energy(Settings):
     """Energy check: a quantity that must not grow without input."""
 
-    formula: Formula = Field(
-        description="formula of states, in any unit, such as `0.5 * velocity**2 - 9.81 * "
-        "cos(angle)`; friction can only reduce it"
-    )
-    within: Ratio = Field(
-        default=0.05,
-        description=(
-            "largest growth over verify.horizon, relative to the energy's standard deviation"
-        ),
-    )
+    formula: Formula
+    """formula of states, in any unit, such as `0.5 * velocity**2 - 9.81 * cos(angle)`; friction can
+    only reduce it"""
+    within: Ratio = 0.05
+    """largest growth over verify.horizon, relative to the energy's standard deviation"""
 
 
 class Symmetry(Settings):
     """Mirror symmetry of the robot: mirroring commutes with simulation."""
 
-    flip: list[str] = Field(default=[], description="channels whose sign is inverted")
-    swap: list[tuple[str, str]] = Field(
-        default=[], description="pairs of channels that are swapped"
-    )
-    within: Ratio = Field(
-        default=0.1, description="largest root mean square difference, in standard deviations"
-    )
+    flip: list[str] = []
+    """channels whose sign is inverted"""
+    swap: list[tuple[str, str]] = []
+    """pairs of channels that are swapped"""
+    within: Ratio = 0.1
+    """largest root mean square difference, in standard deviations"""
 
 
 class Verify(Settings):
     """Settings of the verification of the exported model."""
 
-    horizon: RowCount = Field(
-        default=25, description="length of the rollouts whose errors are measured, steps of `dt`"
-    )
-    stride: RowCount = Field(
-        default=5, description="steps of `dt` between the starts of two rollouts"
-    )
-    latency_p99_ms: Ratio | None = Field(
-        default=None,
-        description="largest 99th percentile of the time of a rollout, or of a policy's action, "
-        "ms, the best of five blocks of 1,000 calls; default: no check",
-    )
-    energy: Energy | None = Field(
-        default=None, description="energy that must not grow without input; default: no check"
-    )
-    symmetry: Symmetry | None = Field(
-        default=None, description="mirror symmetry of the robot; default: no check"
-    )
-    providers: list[Literal["cuda", "tensorrt"]] = Field(
-        default=[],
-        description="execution providers of ONNX Runtime on which a dynamics model must be in "
-        "parity; default: CUDA where it is available",
-        exclude_if=lambda value: not value,
-    )
-    closed_loop: CountOrZero = Field(
-        default=1,
-        description=("closed-loop episodes in the task's simulator, for a task with `control`"),
-    )
+    horizon: RowCount = 25
+    """length of the rollouts whose errors are measured, steps of `dt`"""
+    stride: RowCount = 5
+    """steps of `dt` between the starts of two rollouts"""
+    latency_p99_ms: Ratio | None = None
+    """largest 99th percentile of the time of a rollout, or of a policy's action, ms, the best of
+    five blocks of 1,000 calls; default: no check"""
+    energy: Energy | None = None
+    """energy that must not grow without input; default: no check"""
+    symmetry: Symmetry | None = None
+    """mirror symmetry of the robot; default: no check"""
+    providers: list[Literal["cuda", "tensorrt"]] = Field(default=[], exclude_if=not_)
+    """execution providers of ONNX Runtime on which a dynamics model must be in parity; default:
+    CUDA where it is available"""
+    closed_loop: CountOrZero = 1
+    """closed-loop episodes in the task's simulator, for a task with `control`"""
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems: names that are not states or channels of the task."""
