@@ -27,7 +27,6 @@ from kinemill.dataset.packed import (
     PackedDataset,
     PackedEpisode,
     load_dataset,
-    packed_files,
     read_packed,
 )
 from kinemill.dataset.summary import DatasetSummary
@@ -43,7 +42,6 @@ __all__ = [
     "find_version",
     "list_datasets",
     "load_dataset",
-    "packed_files",
     "publish_unpacked",
     "read_packed",
     "scan_listing",

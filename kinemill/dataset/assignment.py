@@ -25,7 +25,7 @@ from kinemill.task import Dataset, Task
 
 FORMAT = Format("assigned side", 1)
 # Settings that decide about the split.
-_RULES = ("exclude", "group_by", "near_duplicates", "test", "unused", "validation")
+_RULES = ("group_by", "near_duplicates", "test", "unused", "validation")
 _SHARES = ("test", "validation")
 # Fewest test recordings, where there are twice as many: what the gate needs for a champion that is
 # not provisional (`promote.min_test_episodes`). A share of 0.2 of 20 gives fewer in 63 % of cases.

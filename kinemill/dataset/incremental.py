@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -27,7 +26,7 @@ from kinemill.dataset.catalog import Version, dataset_versions
 from kinemill.dataset.description import SPLITS, Description, read_description
 from kinemill.dataset.listing import scan_listing, scan_segment
 from kinemill.dataset.segments import VALUES, Segment, SegmentedRows, map_segments
-from kinemill.dataset.split import SplitEpisode, ranges, unit_column
+from kinemill.dataset.split import prescribes_rows, unit_column
 from kinemill.errors import CorruptArtifact
 from kinemill.store import (
     MANIFEST,
@@ -48,15 +47,6 @@ from kinemill.validate.published import open_results, read_episodes
 MOMENTS = "moments"  # files with the moments of each piece
 SOURCE = "dataset.json"  # in the index of the task
 _SOURCE = ["episode", "artifact", "first", "rows"]
-
-
-class PublishedEpisode(SplitEpisode, Protocol):
-    """An episode in a validation artifact."""
-
-    @property
-    def artifact(self) -> str:
-        """Digest of the artifact; with the id it identifies the rows."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,8 +199,8 @@ def find_unchanged(
 def _considers_others(rules: Dataset) -> bool:
     """Return whether pieces depend on more than their recording and its near-duplicates."""
     by_session = rules.group_by not in {"recording", "part"}
-    by_rows = any(ranges(rules, side) for side in ("unused", "test", "validation"))
-    return bool(rules.where or rules.join or rules.balance) or by_session or by_rows
+    by_others = bool(rules.where or rules.join or rules.balance) or by_session
+    return by_others or prescribes_rows(rules)
 
 
 def _find_repeats(rules: Dataset, previous: PreviousVersion) -> pl.DataFrame:

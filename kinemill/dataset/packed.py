@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.dataset.description import DESCRIPTION, SPLITS, read_description
-from kinemill.dataset.listing import EPISODE, SCHEMA, listing_path, scan_used
-from kinemill.dataset.segments import VALUES, SegmentedRows, map_segments, path_of
+from kinemill.dataset.description import SPLITS, read_description
+from kinemill.dataset.listing import EPISODE, SCHEMA, scan_used
+from kinemill.dataset.segments import VALUES, SegmentedRows, map_segments
 from kinemill.errors import BadInput
 from kinemill.store import ArtifactRef, Home, open_ref
 from kinemill.task import Task
@@ -240,17 +240,6 @@ def episode_table(episodes: Sequence[PackedEpisode]) -> pl.DataFrame:
     names = ["id", "recording", "name", "split", "start", "stop", "rows", "task", "weight"]
     columns = {name: [getattr(episode, name) for episode in episodes] for name in names}
     return pl.DataFrame(columns, schema={name: SCHEMA[name] for name in names})
-
-
-def packed_files(folder: Path) -> list[Path]:
-    """Return the files that `read_packed` needs of a dataset without outputs."""
-    about = read_description(folder)
-    rows = [path_of(folder, VALUES, segment.key) for segment in about.segments]
-    return [
-        folder / DESCRIPTION,
-        *(listing_path(folder, segment.listing) for segment in about.listed),
-        *rows,
-    ]
 
 
 def read_packed(folder: Path) -> PackedDataset:

@@ -6,7 +6,6 @@ Symbols: n rows of a piece, P pieces, k columns, C channels, S states.
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from kinemill.dataset.aux_arrays import open_aux
 from kinemill.dataset.description import Description, Statistics, write_description
-from kinemill.dataset.incremental import MOMENTS, PreviousVersion, PublishedEpisode, runs
+from kinemill.dataset.incremental import MOMENTS, PreviousVersion, runs
 from kinemill.dataset.layout import Layout, NewSegment
 from kinemill.dataset.listing import write_listing
 from kinemill.dataset.packed import Floats, Packed, PackedDataset, read_packed
@@ -38,19 +37,7 @@ from kinemill.errors import CorruptArtifact
 from kinemill.runtime import whole_turns
 from kinemill.store import Json, digest
 from kinemill.task import Task
-
-
-class ReadableEpisode(PublishedEpisode, Protocol):
-    """An accepted episode whose rows can be read."""
-
-    @property
-    def path(self) -> Path:
-        """File of its rows."""
-        ...
-
-    def read(self) -> pl.DataFrame:
-        """Return `time_s` and the task's channels, in task units."""
-        ...
+from kinemill.validate.episodes import Episode
 
 
 class RowWriter:
@@ -72,7 +59,7 @@ class RowWriter:
         self._extents: list[Extent] = []
         self._segments: list[Segment] = []
 
-    def write(self, layout: Layout, episodes: Sequence[ReadableEpisode]) -> PackedDataset:
+    def write(self, layout: Layout, episodes: Sequence[Episode]) -> PackedDataset:
         """Write all segments, their listings and the description; return the dataset.
 
         Args:
@@ -128,7 +115,7 @@ class RowWriter:
         if self._aux:
             self._aux.refer(self._previous.folder, set(recordings))
 
-    def _write(self, part: NewSegment, episodes: Sequence[ReadableEpisode]) -> Segment:
+    def _write(self, part: NewSegment, episodes: Sequence[Episode]) -> Segment:
         """Write a segment, or link its rows, and write its listing; unused pieces have no rows."""
         pieces = part.pieces
         source = self._previous.folder if self._previous else None
@@ -144,7 +131,7 @@ class RowWriter:
             episodes=len(pieces),
         )
 
-    def _segment(self, pieces: pl.DataFrame, episodes: Sequence[ReadableEpisode]) -> Segment:
+    def _segment(self, pieces: pl.DataFrame, episodes: Sequence[Episode]) -> Segment:
         """Link the segment of some pieces, or write it."""
         key = key_of(self._format, pieces)
         previous = self._previous
@@ -189,7 +176,7 @@ class RowWriter:
             self._aux.refer(previous.folder, set(pieces["recording"].gather(copied).to_list()))
         return np.flatnonzero(starts < 0)
 
-    def _read(self, piece: Json, episode: ReadableEpisode, rows: slice) -> tuple[Floats, Floats]:
+    def _read(self, piece: Json, episode: Episode, rows: slice) -> tuple[Floats, Floats]:
         """Return the rows (n, C) of a piece and their moments (2, C + S), read from its episode."""
         frame = episode.read().slice(piece["first"], piece["rows"])
         content = _content(self._task, episode, piece["first"], frame)
@@ -244,7 +231,7 @@ def _statistics(listed: Sequence[Segment], columns: int) -> tuple[Floats, Floats
     return mean, std, join(changes, moments[:, :, columns:])[1]
 
 
-def _content(task: Task, episode: ReadableEpisode, first: int, frame: pl.DataFrame) -> Floats:
+def _content(task: Task, episode: Episode, first: int, frame: pl.DataFrame) -> Floats:
     """Return the (n, C) float64 rows of a piece, angles shifted to start within half a turn."""
     content = np.array(frame.select(task.columns).to_numpy(), np.float64)
     # float32 near 1e4 rad resolves only 1 mrad, and whole turns carry no information.

@@ -9,7 +9,6 @@ of validation; the rest is for training. Rows prescribed by a benchmark are cut 
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -26,7 +25,6 @@ from kinemill.task.stages import EpisodeShare, Rows
 MOST_BLOCKS = 4
 BLOCK_ROWS = 300  # of validation in an episode; rows of each of several blocks
 _NAMED = ("unused", "test", "validation")  # by precedence
-_NUMBER = re.compile(r"(\d+)(?:\.[A-Za-z]\w*)*\Z")
 _PIECE = ("id", "split", "recording", "name", "rows", "first", "episode")
 
 
@@ -162,8 +160,6 @@ def named_side(rules: Dataset, name: str, group: str | None = None, part: str = 
         part: part of the recording, if it has several.
     """
     names_in_recording = names_of(name, part)
-    if rules.exclude and episode_number(names_in_recording[-1]) in rules.exclude:
-        return "unused"
     for side in _NAMED:
         if not (globs := patterns(rules, side)):
             continue
@@ -177,12 +173,6 @@ def named_side(rules: Dataset, name: str, group: str | None = None, part: str = 
         if _matches(names, globs):
             return side
     return None
-
-
-def episode_number(name: str) -> int | None:
-    """Return the number at the end of a name, before its suffixes; None if there is none."""
-    match = _NUMBER.search(name)
-    return None if match is None else int(match[1])
 
 
 def _matches(names: Iterable[str], globs: Sequence[str]) -> bool:
@@ -216,10 +206,18 @@ def _listed(rules: Dataset, side: str, kind: type[T]) -> list[T]:
 
 def tears_recordings(rules: Dataset) -> bool:
     """Return whether the rules can put rows of one recording into two splits."""
-    by_part = rules.group_by == "part" or bool(rules.exclude)
-    by_part = by_part or any(patterns(rules, side) for side in _NAMED)
-    by_rows = any(ranges(rules, side) for side in _NAMED)
-    return by_part or by_rows or isinstance(rules.validation, EpisodeShare)
+    by_part = rules.group_by == "part" or has_patterns(rules)
+    return by_part or isinstance(rules.validation, EpisodeShare)
+
+
+def has_patterns(rules: Dataset) -> bool:
+    """Return whether the rules name recordings, parts or rows of a split."""
+    return prescribes_rows(rules) or any(patterns(rules, side) for side in _NAMED)
+
+
+def prescribes_rows(rules: Dataset) -> bool:
+    """Return whether the rules put fixed rows of recordings into a split."""
+    return any(ranges(rules, side) for side in _NAMED)
 
 
 def cut_pieces(
@@ -327,8 +325,7 @@ def unmatched_patterns(
     """Return the patterns that match nothing, each as `test: '*x*'`."""
     recordings = list(names)
     sessions = set((groups or {}).values())
-    numbers = {episode_number(name) for name in recordings}
-    unmatched = [f"exclude: {number}" for number in rules.exclude if number not in numbers]
+    unmatched: list[str] = []
     for side in _NAMED:
         matched = recordings if not groups or side == "unused" else []
         unmatched += [

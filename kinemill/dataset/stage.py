@@ -6,7 +6,7 @@ rows is sampled in proportion to n^(1 - power): by its rows at power 0, equally 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -25,14 +25,14 @@ from kinemill.dataset.multi_task import (
     collect_episodes,
     metadata_values,
 )
-from kinemill.dataset.row_writer import ReadableEpisode, RowWriter
+from kinemill.dataset.row_writer import RowWriter
 from kinemill.dataset.scale import outside_training
 from kinemill.dataset.split import (
     SplitContext,
     cut_pieces,
+    has_patterns,
     names_of,
-    patterns,
-    ranges,
+    prescribes_rows,
     unit_of,
     unmatched_patterns,
 )
@@ -42,25 +42,21 @@ from kinemill.errors import BadInput
 from kinemill.store import Artifact, ArtifactRef, Home, Json, digest, get_or_build, to_json_value
 from kinemill.task import Dataset, Task
 from kinemill.task.stages import Balance
-from kinemill.validate.accepted_episodes import AcceptedEpisodes
+from kinemill.validate.episodes import Episode
 from kinemill.validate.summary import EpisodesSummary
 
 VERSION = 14
 _BATCH = 5_000  # episodes that are objects at the same time
 
 
-@dataclass(frozen=True)
-class Labels:
-    """Labels of episodes, by id: the other task they belong to, and their class."""
-
-    tasks: Mapping[str, str] = field(default_factory=dict[str, str])
-    classes: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
 def inputs(
-    task: Task, home: Home, episodes: ArtifactRef, collected: EpisodeSet, labels: Labels
+    task: Task,
+    home: Home,
+    episodes: ArtifactRef,
+    collected: EpisodeSet,
+    classes: Mapping[str, str],
 ) -> Json:
-    """Return what the artifact key is made of.
+    """Return what the artifact key is made of; `classes` of episodes by id, which are balanced.
 
     The key contains the accepted episodes alone: a new log that goes to quarantine as a whole
     makes no new version.
@@ -71,7 +67,7 @@ def inputs(
         "episodes": collected.selected or EpisodesSummary.read(home, episodes).digest,
         "groups": digest(context.groups),
         "repeats": digest([context.roots, context.duplicates]),
-        "classes": digest(labels.classes),
+        "classes": digest(classes),
         "join": collected.digests,
     }
 
@@ -95,13 +91,13 @@ def run(task: Task, home: Home, episodes: ArtifactRef) -> Artifact:
             the session of a recording is unknown.
     """
     collected = _collect(task, home, episodes)
-    labels = Labels(collected.tasks, _classes_of(task, home, collected))
-    key = inputs(task, home, episodes, collected, labels)
+    classes = _classes_of(task, home, collected)
+    key = inputs(task, home, episodes, collected, classes)
 
     def build(folder: Path) -> Json:
         unchanged = collected.unchanged
         previous = unchanged.previous if unchanged else find_previous(home, task.name, key)
-        return to_json_value(pack(task, collected, folder, labels, previous))
+        return to_json_value(pack(task, collected, folder, classes, previous))
 
     artifact = get_or_build(home, STAGE, task.name, key, build)
     if artifact.cached:
@@ -128,7 +124,7 @@ def pack(
     task: Task,
     collected: EpisodeSet,
     folder: Path,
-    labels: Labels | None = None,
+    classes: Mapping[str, str] | None = None,
     previous: PreviousVersion | None = None,
 ) -> DatasetSummary:
     """Write the packed rows and their description into `folder`; return the summary.
@@ -138,7 +134,7 @@ def pack(
         collected: accepted episodes, or the changed ones and the pieces of all others; sessions
             and near-duplicates, which stay together.
         folder: folder to write to.
-        labels: tasks of joined episodes, and the classes that are balanced.
+        classes: class of each episode by id; classes are balanced.
         previous: version from which rows of unchanged episodes are copied; the bytes written are
             the same as without it.
 
@@ -149,7 +145,7 @@ def pack(
     rules = task.dataset
     episodes = collected.episodes
     context = replace(collected.context, starts=_begins(task, episodes, previous))
-    table = _table(task, episodes, context, labels or Labels())
+    table = _table(task, replace(collected, context=context), classes or {})
     if previous and not collected.unchanged:
         table = previous.locate(table)
     most = max(1, segments.LARGEST // (4 * len(task.columns)))
@@ -181,9 +177,7 @@ def pack(
 
 def _unmatched(rules: Dataset, listing: pl.LazyFrame, context: SplitContext) -> list[str]:
     """Return the split patterns that match nothing."""
-    splits = ("unused", "test", "validation")
-    listed = [part for side in splits for part in (*patterns(rules, side), *ranges(rules, side))]
-    if not listed and not rules.exclude:
+    if not has_patterns(rules):
         return []
     named = listing.select("name", "part").unique().collect().iter_rows()
     names = {alias for name, part in named for alias in names_of(name, part)}
@@ -191,28 +185,27 @@ def _unmatched(rules: Dataset, listing: pl.LazyFrame, context: SplitContext) -> 
 
 
 def _begins(
-    task: Task, episodes: Iterable[ReadableEpisode], previous: PreviousVersion | None
+    task: Task, episodes: Iterable[Episode], previous: PreviousVersion | None
 ) -> dict[str, int]:
     """Return the first row of each episode in its recording, if the task prescribes rows."""
-    if not any(ranges(task.dataset, side) for side in ("unused", "test", "validation")):
+    if not prescribes_rows(task.dataset):
         return {}
 
-    def begin(episode: ReadableEpisode) -> int:
+    def begin(episode: Episode) -> int:
         cached = previous.begins.get((episode.id, episode.artifact)) if previous else None
         return round(float(episode.read()["time_s"][0]) / task.dt) if cached is None else cached
 
     return {episode.id: begin(episode) for episode in episodes}
 
 
-def _table(
-    task: Task, episodes: AcceptedEpisodes, context: SplitContext, labels: Labels
-) -> pl.DataFrame:
+def _table(task: Task, collected: EpisodeSet, classes: Mapping[str, str]) -> pl.DataFrame:
     """Return the pieces of episodes: a listing without `start` and `stop`, and with `source`.
 
     Columns without any value are left out.
     """
-    starts = range(0, max(len(episodes), 1), _BATCH)
-    parts = [_part(task, episodes[start : start + _BATCH], context, labels) for start in starts]
+    starts = range(0, max(len(collected.episodes), 1), _BATCH)
+    batches = [collected.episodes[start : start + _BATCH] for start in starts]
+    parts = [_part(task, replace(collected, episodes=batch), classes) for batch in batches]
     sources = [pl.col("source") + start for start in starts]
     table = pl.concat([part.with_columns(of) for part, of in zip(parts, sources, strict=True)])
     weights = _weights_of(table, task.dataset.balance) if task.dataset.balance else pl.lit(1.0)
@@ -220,13 +213,12 @@ def _table(
     return table.select(column for column in table if column.null_count() < max(len(column), 1))
 
 
-def _part(
-    task: Task, episodes: AcceptedEpisodes, context: SplitContext, labels: Labels
-) -> pl.DataFrame:
+def _part(task: Task, collected: EpisodeSet, classes: Mapping[str, str]) -> pl.DataFrame:
     """Return the pieces of some episodes; `source` is their number among these."""
     rules = task.dataset
+    context = collected.context
     groups = context.groups
-    listed = [*episodes]
+    listed = [*collected.episodes]
     pieces = cut_pieces(rules, listed, task.validation.min_steps, context)
     numbers = {episode.id: number for number, episode in enumerate(listed)}
     sources = [numbers[piece.episode] for piece in pieces]
@@ -237,16 +229,16 @@ def _part(
         "rows": [piece.rows for piece in pieces],
         "group": [groups.get(episode.recording) for episode in of],
         "begins": [context.starts.get(episode.id) for episode in of],
-        "task": [labels.tasks.get(episode.id, "") for episode in of],
+        "task": [collected.tasks.get(episode.id, "") for episode in of],
         "side": [context.side(rules, episode) for episode in of],
         "repeats": [context.duplicates.get(unit_of(rules, episode)) for episode in of],
-        "class": [labels.classes.get(episode.id) for episode in of],
+        "class": [classes.get(episode.id) for episode in of],
         "source": sources,
     }
     kinds = {**SCHEMA, **COMPACT, "class": pl.String, "source": pl.Int64}
     table = pl.DataFrame(columns, schema={name: kinds[name] for name in columns})
     # Columns of the table of episodes, so that ids, names and digests are in memory once.
-    shared = episodes.table.select("id", "recording", "name", "artifact", "part")
+    shared = collected.episodes.table.select("id", "recording", "name", "artifact", "part")
     shared = shared.with_columns(pl.col("id").alias("episode"))
     if (ids := [piece.id for piece in pieces]) != [*numbers]:  # some are cut or left out
         shared = shared[sources].with_columns(pl.Series("id", ids, pl.String))

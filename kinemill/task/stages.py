@@ -291,9 +291,6 @@ class Dataset(Settings):
     """share of the recordings, name patterns, or rows"""
     unused: Choice = []
     """name patterns or rows that belong to no split"""
-    exclude: list[StepsOrZero] = Field(default=[], exclude_if=not_)
-    """episodes that belong to no split, by the number at the end of their name: 3 is
-    `episode_000003.parquet` or `demo_3`"""
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the problem of `where`: no condition, or an unknown channel or unit."""

@@ -14,7 +14,6 @@ from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.split import (
     SplitContext,
     cut_pieces,
-    named_side,
     piece_table,
     position,
     share_side,
@@ -185,26 +184,6 @@ def test_no_episode_at_all_points_to_the_quarantine():
 def test_only_patterns_without_any_match_are_listed():
     rule = Dataset(validation={"tail": 0.1}, test=["run-0*", "nope*"], unused=["*7col*"])
     assert unmatched_patterns(rule, ["run-000.csv"]) == ["unused: '*7col*'", "test: 'nope*'"]
-
-
-@pytest.mark.parametrize(
-    ("name", "part", "expected"),
-    [
-        ("data/chunk-000/episode_000003.parquet", "", "unused"),
-        ("file-003.parquet", "episode 13", None),
-        ("file-000.parquet", "episode 3", "unused"),
-        ("bag.h5", "demo_3", "unused"),
-        ("run-30.csv.gz", "", None),
-        ("notes.csv", "", None),
-    ],
-)
-def test_excluded_episode_number_belongs_to_no_split(name, part, expected):
-    rules = Dataset(exclude=[3])
-    assert named_side(rules, name, None, part) == expected
-
-
-def test_excluded_number_without_episode_is_reported():
-    assert unmatched_patterns(Dataset(exclude=[3, 4]), ["run-3.csv"]) == ["exclude: 4"]
 
 
 NAMES = {"meta": {"name": r"(?P<session>[^/]+)/(?P<robot>\w+)-.*"}}
