@@ -81,8 +81,7 @@ class OnlineIntervals:
     def __init__(self, simulator: Simulator) -> None:
         belief = simulator.interface.belief
         if belief is None or belief.conformal is None:
-            message = "the simulator has no conformal correction"
-            raise ValueError(message)
+            raise ValueError("the simulator has no conformal correction")
         self._simulator, steps = simulator, len(belief.conformal.scale)
         self._angle = simulator.interface.is_angle
         self._tracker = IntervalTracker(steps, len(simulator.states))

@@ -172,11 +172,9 @@ def fields_of(message: memoryview) -> Iterator[Field]:
         elif kind in (_EIGHT, _FOUR):
             length = 8 if kind == _EIGHT else 4
         else:
-            problem = f"field {number} of kind {kind} at byte {offset}"
-            raise ValueError(problem)
+            raise ValueError(f"field {number} of kind {kind} at byte {offset}")
         if not number or offset + length > size:
-            problem = f"field {number} ends after byte {size}"
-            raise ValueError(problem)
+            raise ValueError(f"field {number} ends after byte {size}")
         yield Field(number, value, message[offset : offset + length])
         offset += length
 
@@ -191,5 +189,4 @@ def _varint(message: memoryview, offset: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, offset
         if shift > 63:
-            problem = "a number of more than ten bytes"
-            raise ValueError(problem)
+            raise ValueError("a number of more than ten bytes")

@@ -58,19 +58,16 @@ class ComputedKeys(Settings):
     @model_validator(mode="after")
     def _is_computed_one_way(self) -> "ComputedKeys":
         if self.derived is None and (alone := [k for k in ("of", "cutoff") if getattr(self, k)]):
-            message = f"`{alone[0]}` needs `derived: derivative`"
-            raise ValueError(message)
+            raise ValueError(f"`{alone[0]}` needs `derived: derivative`")
         if self.derived is None:
             return self
         if self.of is None:
-            message = "`derived` needs `of`, the channel whose derivative it is"
-            raise ValueError(message)
+            raise ValueError("`derived` needs `of`, the channel whose derivative it is")
         if self.derivative_of != self.of:
             message = f"is derived from {self.of!r}, but `derivative_of` is {self.derivative_of!r}"
             raise ValueError(message)
         if self.expression is not None:
-            message = "is both derived and an expression; leave one out"
-            raise ValueError(message)
+            raise ValueError("is both derived and an expression; leave one out")
         return self
 
 
@@ -97,8 +94,7 @@ class Source(Settings):
     @classmethod
     def _not_zero(cls, value: float) -> float:
         if value == 0.0:
-            message = "a scale of 0 maps every value to the offset"
-            raise ValueError(message)
+            raise ValueError("a scale of 0 maps every value to the offset")
         return value
 
 

@@ -36,10 +36,9 @@ def _number(value: object) -> object:
         return value
     formula = Expression(value)
     if formula.names:
-        message = (
+        raise ValueError(
             f"{value!r} is not a number: {', '.join(sorted(formula.names))} cannot be used here"
         )
-        raise ValueError(message)
     return float(formula.value({}))
 
 
@@ -204,8 +203,7 @@ class Control(Settings):
         if value is not None and is_plant_file(value):
             return from_task_folder(value, info)
         if value is not None and value not in _plants():
-            message = f"unknown simulated robot; {nearest(value, list(_plants()))}"
-            raise ValueError(message)
+            raise ValueError(f"unknown simulated robot; {nearest(value, list(_plants()))}")
         return value
 
     def content(self) -> Json:

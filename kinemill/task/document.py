@@ -63,21 +63,18 @@ def check_task_name(value: str) -> str:
         ValueError: The name is invalid; the message gives the reason.
     """
     if not _NAME.match(value):
-        message = (
+        raise ValueError(
             f"{value!r} is not a valid task name: use a lower-case letter followed by "
             f"lower-case letters, digits and _"
         )
-        raise ValueError(message)
     if iskeyword(value):  # each task has a Dagster job of its name
-        message = f"{value!r} is a Python keyword; choose another name"
-        raise ValueError(message)
+        raise ValueError(f"{value!r} is a Python keyword; choose another name")
     return value
 
 
 def _owner(value: str) -> str:
     if not _OWNER.fullmatch(value):
-        message = f"{value!r} is neither a team, as in `team:arm`, nor an e-mail address"
-        raise ValueError(message)
+        raise ValueError(f"{value!r} is neither a team, as in `team:arm`, nor an e-mail address")
     return value
 
 

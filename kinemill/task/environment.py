@@ -133,10 +133,9 @@ class Environment(Plugin):
         late = False
         for wrapper in wrappers:
             if late and wrapper.scope == "environment":
-                message = (
+                raise ValueError(
                     f"{wrapper.type} computes observations and must come before all other wrappers"
                 )
-                raise ValueError(message)
             late = late or wrapper.scope != "environment"
         return wrappers
 

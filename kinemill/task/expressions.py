@@ -44,13 +44,11 @@ class Expression:
             ValueError: The text is not arithmetic.
         """
         if len(self.text) > _LONGEST:
-            message = f"is a formula of {len(self.text)} characters; at most {_LONGEST}"
-            raise ValueError(message)
+            raise ValueError(f"is a formula of {len(self.text)} characters; at most {_LONGEST}")
         try:
             tree = ast.parse(self.text.strip(), mode="eval").body
         except (SyntaxError, RecursionError, MemoryError) as error:
-            message = f"{self.text!r} is not a formula: {error}"
-            raise ValueError(message) from error
+            raise ValueError(f"{self.text!r} is not a formula: {error}") from error
         _check(tree, self.text)
         return tree
 
@@ -99,8 +97,7 @@ def _check_call(node: ast.Call, text: str) -> None:
     count = 2 if name in _PAIRED else 1
     if len(node.args) != count or node.keywords:
         values = "two values" if count == 2 else "one value"
-        message = f"{ast.unparse(node)!r} in {text!r}: {name} takes {values}"
-        raise ValueError(message)
+        raise ValueError(f"{ast.unparse(node)!r} in {text!r}: {name} takes {values}")
     for argument in node.args:
         _check(argument, text)
 

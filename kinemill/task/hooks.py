@@ -32,8 +32,7 @@ def located(value: str, info: ValidationInfo, what: str = "function") -> str:
         ValueError: The value has neither form.
     """
     if not _HOOK.fullmatch(value):
-        message = f"{value!r} is neither `module:{what}` nor `file.py:{what}`"
-        raise ValueError(message)
+        raise ValueError(f"{value!r} is neither `module:{what}` nor `file.py:{what}`")
     return from_task_folder(value, info) if ".py:" in value else value
 
 

@@ -143,8 +143,7 @@ class Learn(Plugin):
         text = " and ".join(
             f"`{name}: {'null' if number is None else number}`" for name, number in lengths.items()
         )
-        message = f"found {text}; expected exactly one of them"
-        raise ValueError(message)
+        raise ValueError(f"found {text}; expected exactly one of them")
 
     @field_validator("eval_callback")
     @classmethod

@@ -139,14 +139,8 @@ def load_task(
     document = read_task_file(path)
     if not isinstance(document.value, dict):
         raise TaskError([f"{path}: is not a task; expected keys such as `task`, `dt`, `channels`"])
-    value = copy.deepcopy(document.value)
-    notes = list[str]()
-    changes = nested(overrides or {}, notes)
-    notes += apply(value, changes)
     context = Context(path.resolve().parent, _own_values(document) if web else None)
-    task = check_task(document, value, changes, context)
-    task._notes += dict.fromkeys(notes)  # pyright: ignore[reportPrivateUsage]
-    return task
+    return _with_overrides(document, copy.deepcopy(document.value), overrides, context)
 
 
 def make_task(
@@ -163,13 +157,20 @@ def make_task(
         TaskError: Every problem found, each with its key and the nearest valid name.
     """
     plain: Json = {key: _plain(part) for key, part in value.items()}
-    notes = list[str]()
     document = Document(None, plain, dict.fromkeys(_locations(plain), 0))
-    changes = nested(overrides or {}, notes)
-    notes += apply(plain, changes)
     context = Context(Path.cwd(), frozenset[Value]() if web else None)
-    task = check_task(document, plain, changes, context)
-    task._notes += notes  # pyright: ignore[reportPrivateUsage]
+    return _with_overrides(document, plain, overrides, context)
+
+
+def _with_overrides(
+    document: Document, value: Json, overrides: Mapping[str, object] | None, context: Context
+) -> Task:
+    """Validate the content of a document after overrides, with a note for each dropped key."""
+    notes = list[str]()
+    changes = nested(overrides or {}, notes)
+    notes += apply(value, changes)
+    task = check_task(document, value, changes, context)
+    task._notes += dict.fromkeys(notes)  # pyright: ignore[reportPrivateUsage]
     return task
 
 

@@ -141,8 +141,7 @@ def make_own(adapter: type[OwnCode], value: Mapping[str, object], context: objec
     if unknown := [name for name in value if name not in member.model_fields]:
         names = [name for name in member.model_fields if name not in ("type", "source")]
         hint = nearest(unknown[0], names) if names else "it has none"
-        message = f"{named} has no setting {unknown[0]!r}; {hint}"
-        raise ValueError(message)
+        raise ValueError(f"{named} has no setting {unknown[0]!r}; {hint}")
     return member.model_validate({**value, "source": source}, context=context)
 
 
@@ -158,8 +157,7 @@ def _member(adapter: type[OwnCode], named: str, source: str) -> type[Plugin]:
             for key, member in vars(module).items()
             if callable(member) and getattr(member, "__module__", None) == module.__name__
         ]
-        message = f"{name} has no class or function {what!r}; {nearest(what, members)}"
-        raise ValueError(message)
+        raise ValueError(f"{name} has no class or function {what!r}; {nearest(what, members)}")
     if isinstance(target, type) and issubclass(target, adapter.protocol):
         return _as_plugin(target, named)
     fields = _settings(adapter, target, named)
@@ -184,8 +182,7 @@ def _settings(adapter: type[OwnCode], target: Callable[..., Any], named: str) ->
     try:
         parameters = list(inspect.signature(target, eval_str=True).parameters.values())
     except (ValueError, TypeError, NameError) as error:
-        message = f"{named} has no readable signature ({error})"
-        raise ValueError(message) from error
+        raise ValueError(f"{named} has no readable signature ({error})") from error
     rest = _without_arguments(adapter, parameters, named)
     fields: dict[str, Any] = {}
     for parameter in rest:
@@ -202,12 +199,11 @@ def _settings(adapter: type[OwnCode], target: Callable[..., Any], named: str) ->
     try:
         create_model("Settings", **fields)
     except PydanticUserError as error:
-        message = (
+        raise ValueError(
             f"{named} has a parameter of a type that task files do not support "
             f"({(str(error).splitlines() or [''])[0]}); annotate it as int, float, bool, str, list "
             "or dict"
-        )
-        raise ValueError(message) from error
+        ) from error
     return fields
 
 
@@ -237,8 +233,7 @@ def _without_arguments(
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
     if len(positional) < count:
-        message = f"{named} takes {len(positional)} arguments; expected ({arguments}, ...)"
-        raise ValueError(message)
+        raise ValueError(f"{named} takes {len(positional)} arguments; expected ({arguments}, ...)")
     return parameters[count:]
 
 

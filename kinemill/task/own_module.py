@@ -37,24 +37,20 @@ def read_source(named: str, context: object) -> str:
     """
     folder = context.get("folder") if isinstance(context, dict) else None
     if folder is None:
-        message = f"{named} needs a task file for its folder; set `source` instead"
-        raise ValueError(message)
+        raise ValueError(f"{named} needs a task file for its folder; set `source` instead")
     name = named.rpartition(":")[0]
     path = _project_file(Path(folder), name)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{name} cannot be read ({error})"
-        raise ValueError(message) from error
+        raise ValueError(f"{name} cannot be read ({error})") from error
     if len(text) > _MOST:
-        message = f"{name} has {len(text)} characters; expected at most {_MOST}"
-        raise ValueError(message)
+        raise ValueError(f"{name} has {len(text)} characters; expected at most {_MOST}")
     if peer := _local_import(_parse(name, text), path.parent):
-        message = (
+        raise ValueError(
             f"{name} imports {peer}, another file of the project, which is not part of the cache "
             f"key; put both into one file, or install it as a package"
         )
-        raise ValueError(message)
     return text
 
 
@@ -64,16 +60,13 @@ def _project_file(folder: Path, name: str) -> Path:
     root = next((parent for parent in (folder, *folder.parents) if is_project(parent)), folder)
     path = (folder / name).resolve()
     if Path(name).is_absolute() or name.startswith("~"):
-        message = f"{name} is an absolute path; expected a path relative to the task file"
-        raise ValueError(message)
+        raise ValueError(f"{name} is an absolute path; expected a path relative to the task file")
     if not path.is_relative_to(root):
-        message = f"{name} is outside of the project {root}; copy the file into it"
-        raise ValueError(message)
+        raise ValueError(f"{name} is outside of the project {root}; copy the file into it")
     if not path.is_file():
         files = [str(file.relative_to(folder)) for file in folder.glob("*.py")]
         hint = nearest(name, files) if files else "expected a path relative to the task file"
-        message = f"there is no file {folder / name}; {hint}"
-        raise ValueError(message)
+        raise ValueError(f"there is no file {folder / name}; {hint}")
     return path
 
 
@@ -82,8 +75,7 @@ def _parse(name: str, text: str) -> ast.Module:
         return ast.parse(text, name)
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
-        message = f"{name}:{line}: is not Python ({error})"
-        raise ValueError(message) from error
+        raise ValueError(f"{name}:{line}: is not Python ({error})") from error
 
 
 def _local_import(tree: ast.Module, folder: Path) -> str | None:
@@ -141,8 +133,7 @@ def run_module(name: str, source: str) -> ModuleType:
         loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
-        message = f"{name} cannot be run ({line_of(error)})"
-        raise ValueError(message) from error
+        raise ValueError(f"{name} cannot be run ({line_of(error)})") from error
     return module
 
 

@@ -105,8 +105,7 @@ class Model(Plugin):
 
 def _ordered(value: object) -> object:
     if isinstance(value, tuple) and not value[0] < value[1]:
-        message = f"the lower end {value[0]} is not below the upper end {value[1]}"
-        raise ValueError(message)
+        raise ValueError(f"the lower end {value[0]} is not below the upper end {value[1]}")
     return value
 
 

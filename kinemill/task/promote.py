@@ -47,10 +47,9 @@ def _rules(value: object, info: ValidationInfo) -> object:
             raise ValueError(str(error)) from error
         if not (isinstance(rule, type) and issubclass(rule, GateRule)):
             limited = [key for key in RULES if isinstance(RULES[key], type)]
-            message = (
+            raise ValueError(
                 f"{name!r} takes no settings; rules with settings: {', '.join(limited) or 'none'}"
             )
-            raise ValueError(message)
         built[name] = rule.model_validate(settings, context=info.context)
     return built
 

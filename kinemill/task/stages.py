@@ -72,11 +72,9 @@ class Meta(Settings):
         try:
             groups = re.compile(value).groupindex
         except re.error as error:
-            message = f"is not a regular expression ({error})"
-            raise ValueError(message) from error
+            raise ValueError(f"is not a regular expression ({error})") from error
         if not groups:
-            message = "has no named group; expected such as `(?P<session>[^/]+)/.*`"
-            raise ValueError(message)
+            raise ValueError("has no named group; expected such as `(?P<session>[^/]+)/.*`")
         return value
 
     def is_sidecar(self, name: str) -> bool:
@@ -127,16 +125,14 @@ class Ingest(Settings):
     @classmethod
     def _plain_names(cls, value: Json) -> Json:
         if odd := [name for name in value if not re.fullmatch(r"[\w-]+", name)]:
-            message = f"{odd[0]!r} is not a valid part name; use letters, digits, _ and -"
-            raise ValueError(message)
+            raise ValueError(f"{odd[0]!r} is not a valid part name; use letters, digits, _ and -")
         return value
 
     @field_validator("format")
     @classmethod
     def _known_format(cls, value: str) -> str:
         if value != "auto" and value not in READERS:
-            message = f"unknown log format; {nearest(value, ['auto', *READERS])}"
-            raise ValueError(message)
+            raise ValueError(f"unknown log format; {nearest(value, ['auto', *READERS])}")
         return value
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
@@ -200,8 +196,7 @@ class ValidateBase(Settings):
     @classmethod
     def _is_free(cls, value: dict[str, Settings]) -> dict[str, Settings]:
         if reserved := [name for name in value if name in CHECKS]:
-            message = f"{reserved[0]!r} is the name of a physical check; choose another"
-            raise ValueError(message)
+            raise ValueError(f"{reserved[0]!r} is the name of a physical check; choose another")
         return value
 
 
@@ -217,8 +212,7 @@ class EpisodeShare(Settings):
     @model_validator(mode="after")
     def _is_one(self) -> "EpisodeShare":
         if (self.tail is None) == (self.blocks is None):
-            message = "expected one of `tail` and `blocks`"
-            raise ValueError(message)
+            raise ValueError("expected one of `tail` and `blocks`")
         return self
 
 
@@ -234,8 +228,7 @@ class Rows(Settings):
     @classmethod
     def _not_empty(cls, value: tuple[int, int | None]) -> tuple[int, int | None]:
         if value[1] is not None and value[1] <= value[0]:
-            message = f"rows {list(value)} are empty; expected [first, one after the last]"
-            raise ValueError(message)
+            raise ValueError(f"rows {list(value)} are empty; expected [first, one after the last]")
         return value
 
     def spell(self) -> str:

@@ -10,30 +10,9 @@ from kinemill.registry import nearest
 
 # Most channels have one of these. The import of pint takes 0.5 s, in every command.
 COMMON = frozenset(
-    [
-        "1",
-        "rad",
-        "rad/s",
-        "rad/s^2",
-        "deg",
-        "deg/s",
-        "rpm",
-        "m",
-        "m/s",
-        "m/s^2",
-        "mm",
-        "s",
-        "Hz",
-        "N",
-        "N*m",
-        "kg",
-        "V",
-        "A",
-        "W",
-        "Pa",
-        "bar",
-    ]
-)
+    ["1", "rad", "rad/s", "rad/s^2", "deg", "deg/s", "rpm", "m", "m/s", "m/s^2", "mm", "s", "Hz",
+     "N", "N*m", "kg", "V", "A", "W", "Pa", "bar"]
+)  # fmt: skip
 
 
 # Words of a name that decide between two meanings of a spelling.
@@ -88,19 +67,10 @@ _WHOLE = {  # of a whole text, in lower case
 }  # fmt: skip
 _WEIGHTS = {"kg": "kgf", "Kg": "kgf", "KG": "kgf", "g": "gf", "gram": "gf", "grams": "gf",
             "lb": "lbf", "lbs": "lbf", "oz": "ozf"}  # fmt: skip
+_GRAVITIES = {"g": "g_0", "G": "g_0", "mg": "mg_0", "mG": "mg_0", "ug": "ug_0", "Gal": "galileo",
+              "mGal": "mgalileo"}  # fmt: skip
 _BY_CONTEXT = (
-    (
-        ACCELERATIONS,
-        {
-            "g": "g_0",
-            "G": "g_0",
-            "mg": "mg_0",
-            "mG": "mg_0",
-            "ug": "ug_0",
-            "Gal": "galileo",
-            "mGal": "mgalileo",
-        },
-    ),
+    (ACCELERATIONS, _GRAVITIES),
     (FIELDS, {"G": "gauss", "mG": "mgauss"}),
     (TEMPERATURES, {"C": "degC", "F": "degF", **dict.fromkeys(("mC", "cC", "dC"))}),
     (FORCES, {**_WEIGHTS, "KN": "kN"}),

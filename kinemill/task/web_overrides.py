@@ -76,17 +76,15 @@ class Local:
         if context.allowed is None or (self.public and str(value).startswith(self.public)):
             return value
         if value is not None and named not in context.allowed:
-            message = (
+            raise ValueError(
                 "is code, a file or a machine, which web requests cannot set; set it in the task "
                 "file, or use kinemill run on the machine itself"
             )
-            raise ValueError(message)
         path = file_of(value) if self.code and isinstance(value, str) else None
         if path is not None and not _lies_in(context.folder, path):
-            message = (
+            raise ValueError(
                 f"is outside of {context.folder}, the only folder with code that the server loads"
             )
-            raise ValueError(message)
         return value
 
 

@@ -13,6 +13,8 @@ from kinemill.catalog import evaluations
 from kinemill.catalog.evaluations import EpisodeRow, Evaluation, EvaluationSet, NewEvaluation
 from kinemill.catalog.history import Head, head_of, set_digest, set_head
 from kinemill.catalog.tables import evaluated
+from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.store import get_or_build, to_json_value, write_document
 from kinemill.task import Task
 from kinemill.validate.evaluation import Details
@@ -133,3 +135,13 @@ def publish(home, contents, quarantine=(), task="arm"):
     return get_or_build(
         home, "episodes", task, {**key, "quarantine": list(quarantine)}, build_all
     ).ref
+
+
+def run_stage(home, contents, task=None):
+    """Publish episodes and run the stage of a task on them; return the artifact."""
+    return dataset_stage.run(task or make_task(), home, publish(home, contents))
+
+
+def version_of(home, contents, task=None) -> PackedDataset:
+    """Return the version that the stage makes of episodes."""
+    return load_dataset(home, run_stage(home, contents, task).ref)

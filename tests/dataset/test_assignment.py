@@ -7,13 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinemill.dataset import load_dataset
-from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.assignment import fill_sides
 from kinemill.dataset.split import SplitContext, position
 from kinemill.errors import BadInput
 from kinemill.task import Dataset
-from tests.dataset.conftest import make_task, publish, spin
+from tests.dataset.conftest import make_task, run_stage, spin, version_of
 
 
 @dataclass(frozen=True)
@@ -96,27 +94,25 @@ def test_ten_recordings_or_more_leave_the_gate_five_test_recordings(test, number
 def test_fourteen_recordings_and_a_share_of_a_tenth_make_a_dataset_that_grows(home):
     task = make_task(validation=0.001, test=0.001)
     contents = [spin(f"run-{number}.csv") for number in range(14)]
-    first = load_dataset(home, dataset_stage.run(task, home, publish(home, contents)).ref)
+    first = version_of(home, contents, task)
     assert {split: len(first.of(split)) for split in ("train", "validation", "test")} == {
         "train": 8, "validation": 1, "test": 5,
     }  # fmt: skip
     more = [*contents, *(spin(f"more-{number}.csv") for number in range(30))]
-    grown = load_dataset(home, dataset_stage.run(task, home, publish(home, more)).ref)
+    grown = version_of(home, more, task)
     partitions = {episode.id: episode.split for episode in grown.episodes}
     assert {episode.id: episode.split for episode in first.episodes}.items() <= partitions.items()
-    again = dataset_stage.run(task, home, publish(home, contents))
+    again = run_stage(home, contents, task)
     assert again.cached
 
 
 def test_a_side_that_lost_its_only_recording_takes_a_new_one_and_moves_no_other(home):
     task = make_task(validation={"tail": 0.5}, test=0.001)
     contents = [spin(f"run-{number}.csv") for number in range(4)]
-    first = load_dataset(home, dataset_stage.run(task, home, publish(home, contents)).ref)
+    first = version_of(home, contents, task)
     (lost,) = first.of("test")
     remaining = [one for one in contents if one.name != lost.name]
     with pytest.raises(BadInput, match=r"dataset\.test: the share 0\.001 of 3 recordings"):
-        dataset_stage.run(task, home, publish(home, remaining))
-    grown = load_dataset(
-        home, dataset_stage.run(task, home, publish(home, [*remaining, spin("new.csv")])).ref
-    )
+        run_stage(home, remaining, task)
+    grown = version_of(home, [*remaining, spin("new.csv")], task)
     assert [one.name for one in grown.of("test")] == ["new.csv"]

@@ -7,22 +7,18 @@ from dataclasses import replace
 import pytest
 
 from kinemill.dataset import dataset_versions, find_version, list_datasets, show_dataset
-from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.catalog import enter
 from kinemill.dataset.layout import LAYOUT
 from kinemill.errors import BadInput
 from kinemill.store import open_ref
-from tests.dataset.conftest import make_task, publish, spin
+from tests.dataset.conftest import make_task, run_stage, spin
 
 
 @pytest.fixture
 def three(home, contents):
     """Versions of 4, 5 and 6 episodes."""
     more = [spin("c.csv", rows=70), spin("d.csv", rows=30)]
-    return [
-        dataset_stage.run(make_task(), home, publish(home, [*contents, *more[:number]]))
-        for number in range(3)
-    ]
+    return [run_stage(home, [*contents, *more[:number]]) for number in range(3)]
 
 
 def test_versions_are_numbered_as_they_are_made_and_found_by_number_and_digest(home, three):
@@ -35,7 +31,7 @@ def test_versions_are_numbered_as_they_are_made_and_found_by_number_and_digest(h
 
 def test_a_version_made_again_keeps_its_number_and_date(home, three, contents):
     previous = find_version(home, "arm", "1")
-    again = dataset_stage.run(make_task(), home, publish(home, contents))
+    again = run_stage(home, contents)
     assert again.cached
     assert find_version(home, "arm", "1") == previous
     assert list_datasets(home, "arm")["total"] == 3
@@ -43,9 +39,7 @@ def test_a_version_made_again_keeps_its_number_and_date(home, three, contents):
 
 def test_what_a_version_is_does_not_depend_on_when_and_where_it_was_made(home, tmp_path, contents):
     other = replace(home, root=tmp_path / "other")
-    refs = [
-        dataset_stage.run(make_task(), one, publish(one, contents)).ref for one in (home, other)
-    ]
+    refs = [run_stage(one, contents).ref for one in (home, other)]
     assert refs[0] == refs[1]
     files = {path.name for path in open_ref(home, refs[0]).iterdir()}
     text = b"".join(
@@ -142,7 +136,7 @@ def test_more_data_adds_episodes_and_moves_none(home, three):
 
 
 def test_unused_episodes_are_listed_without_rows(home, contents):
-    dataset_stage.run(make_task(unused=["b*"]), home, publish(home, contents))
+    run_stage(home, contents, make_task(unused=["b*"]))
     rows = show_dataset(home, "arm")["list"]["episodes"]
     (unused,) = (row for row in rows if row["split"] == "unused")
     assert (unused["name"], unused["rows"], unused["start"]) == ("b.csv", 50, None)

@@ -9,8 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from mcap.reader import make_reader
 
-from kinemill.dataset import load_dataset
-from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.exporters import export_data
 from kinemill.dataset.split import named_side
 from kinemill.dataset.writers import WRITERS
@@ -21,7 +19,7 @@ from kinemill.ingest.rows import read_rows
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from tests.conftest import run_here
-from tests.dataset.conftest import Content, make_task, publish, spin
+from tests.dataset.conftest import Content, make_task, run_stage, spin, version_of
 
 
 @pytest.fixture
@@ -38,7 +36,7 @@ def uneven() -> list[Content]:
 @pytest.fixture
 def version(home, uneven):
     task = make_task()
-    return task, load_dataset(home, dataset_stage.run(task, home, publish(home, uneven)).ref)
+    return task, version_of(home, uneven, task)
 
 
 def test_every_writer_is_tried_here():
@@ -119,7 +117,7 @@ def test_lerobot_has_what_its_version_3_asks_for(home, version, tmp_path):
 
 def test_lerobot_counts_whole_frames_per_second(home, uneven, tmp_path):
     task = make_task({"dt": 0.0016384})  # 610.35 Hz
-    dataset_stage.run(task, home, publish(home, uneven))
+    run_stage(home, uneven, task)
     with pytest.raises(BadInput, match=r"610\.352 frames per second"):
         export_data(task, home, "lerobot", tmp_path / "out")
     assert list(tmp_path.glob("*out*")) == []  # nothing half-made is left

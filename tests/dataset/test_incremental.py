@@ -19,7 +19,7 @@ from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.validate import stage as validate
 from kinemill.validate.stage import load_episodes
-from tests.dataset.conftest import make_task, publish, spin
+from tests.dataset.conftest import make_task, publish, run_stage, spin
 from tests.dataset.test_leakage import note
 
 
@@ -43,7 +43,7 @@ def files_of(home, ref):
 def made_anew(tmp_path, task, contents):
     """The same version in a home where there was none before."""
     home = Home(tmp_path / "anew")
-    return files_of(home, dataset_stage.run(task, home, publish(home, contents)).ref)
+    return files_of(home, run_stage(home, contents, task).ref)
 
 
 def lose(home, episodes, *names):
@@ -57,7 +57,7 @@ def test_only_new_episodes_are_read_and_the_bytes_are_those_of_a_version_made_an
     home, contents, tmp_path
 ):
     task, old = make_task(), [one.name for one in contents]
-    dataset_stage.run(task, home, publish(home, contents))
+    run_stage(home, contents, task)
     grown, shrunk = publish(home, [*contents, *NEW]), publish(home, contents[:-1])
     lose(home, grown, *old)
     assert files_of(home, dataset_stage.run(task, home, grown).ref) == made_anew(
@@ -70,9 +70,9 @@ def test_only_new_episodes_are_read_and_the_bytes_are_those_of_a_version_made_an
 
 def test_an_episode_that_was_judged_otherwise_is_read_again(home, contents, tmp_path):
     task = make_task()
-    dataset_stage.run(task, home, publish(home, contents))
+    run_stage(home, contents, task)
     changed = [*contents[:-1], replace(contents[-1], values=contents[-1].values[:44] + 0.125)]
-    ref = dataset_stage.run(task, home, publish(home, changed)).ref
+    ref = run_stage(home, changed, task).ref
     assert files_of(home, ref) == made_anew(tmp_path, task, changed)
 
 
@@ -80,12 +80,12 @@ def test_an_episode_that_was_judged_otherwise_is_read_again(home, contents, tmp_
 @pytest.mark.parametrize("file", ["values-*", "episodes-*", "moments-*", MANIFEST])
 def test_a_damaged_last_version_is_not_taken_over_from(home, contents, tmp_path, file):
     task = make_task()
-    first = dataset_stage.run(task, home, publish(home, contents)).ref
+    first = run_stage(home, contents, task).ref
     path = next((home.root / first.path).glob(file))
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     path.write_bytes(damaged)
-    ref = dataset_stage.run(task, home, publish(home, [*contents, *NEW])).ref
+    ref = run_stage(home, [*contents, *NEW], task).ref
     assert files_of(home, ref) == made_anew(tmp_path, task, [*contents, *NEW])
 
 
@@ -115,7 +115,7 @@ def test_only_episodes_of_changed_recordings_are_listed(home, tmp_path, monkeypa
     names = ["val.csv", "test.csv", *(f"run{number}.csv" for number in range(30))]
     before = [spin(name, speed=1.0 + number / 9) for number, name in enumerate(names)]
     now = [*before[:-1], *NEW]  # one is gone, and three are new
-    dataset_stage.run(task, home, publish(home, before))
+    run_stage(home, before, task)
     note(home, before[5], before[3])
     listed = list[str]()
 
@@ -125,7 +125,7 @@ def test_only_episodes_of_changed_recordings_are_listed(home, tmp_path, monkeypa
         return own
 
     monkeypatch.setattr(multi_task, "load_episodes", load)
-    ref = dataset_stage.run(task, home, publish(home, now)).ref
+    ref = run_stage(home, now, task).ref
     assert sorted(listed) == sorted([before[5].name, *(one.name for one in NEW)])
     note(Home(tmp_path / "anew"), before[5], before[3])
     assert files_of(home, ref) == made_anew(tmp_path, task, now)
@@ -171,7 +171,7 @@ def test_whatever_comes_and_goes_every_version_is_as_if_made_anew(tmp_path_facto
         contents = [*BASE, *(NEW[index] for index in sorted(visitors))]
         task = make_task({"validate": {"min_steps": 5}}, **rules)
         try:
-            ref = dataset_stage.run(task, home, publish(home, contents)).ref
+            ref = run_stage(home, contents, task).ref
         except BadInput as error:
             # All that is left was trained on, so nothing may fill the test split.
             if "test" in rules and "leaves it empty" in str(error):

@@ -7,12 +7,11 @@ import polars as pl
 import pytest
 
 from kinemill.dataset import catalog, list_datasets, show_dataset
-from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.description import read_description, write_description
 from kinemill.dataset.listing import write_listing
 from kinemill.dataset.segments import Segment
 from kinemill.store import publish_json
-from tests.dataset.conftest import make_task, publish
+from tests.dataset.conftest import run_stage
 
 MANY = 20_000
 
@@ -34,7 +33,7 @@ def pieces(first, last, side="train"):
 @pytest.fixture
 def many(home, contents):
     """A version whose list of episodes is written over by 20,000 others."""
-    ref = dataset_stage.run(make_task(), home, publish(home, contents)).ref
+    ref = run_stage(home, contents).ref
     folder = home.root / ref.path
     segments = list[Segment]()
     for side, listed in (("train", pieces(0, MANY - 5)), ("test", pieces(MANY - 5, MANY, "test"))):
@@ -52,7 +51,7 @@ def test_a_version_of_many_episodes_is_shown_by_the_page(home, many):
 
 
 def test_of_many_versions_only_a_page_is_opened(home, contents, monkeypatch):
-    ref = dataset_stage.run(make_task(), home, publish(home, contents)).ref
+    ref = run_stage(home, contents).ref
     folder = home.store / "versions" / "arm" / "numbers"
     for number in range(2, MANY + 1):
         path = folder / f"{number:06d}.json"

@@ -5,14 +5,13 @@ import polars as pl
 import pytest
 
 from kinemill.dataset import DatasetSummary, show_dataset
-from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.leakage import find_related, find_torn_duplicates
 from kinemill.dataset.multi_task import duplicates_of, roots_of
 from kinemill.dataset.split import SplitContext, cut_pieces, piece_table, position
 from kinemill.dataset.summary import Leakage, NearDuplicates
 from kinemill.errors import BadInput
 from kinemill.store import publish_json
-from tests.dataset.conftest import Content, make_task, publish, spin
+from tests.dataset.conftest import Content, make_task, run_stage, spin
 
 ROWS = 3000
 TAIL = {"validation": {"tail": 0.2}, "test": ["test*"]}
@@ -44,7 +43,7 @@ def turning(rows=ROWS):
 
 
 def made(home, *contents, **dataset):
-    artifact = dataset_stage.run(make_task(**dataset), home, publish(home, list(contents)))
+    artifact = run_stage(home, list(contents), make_task(**dataset))
     return DatasetSummary.of(artifact)
 
 
@@ -179,11 +178,11 @@ def test_repeats_that_patterns_put_apart_are_told(home, contents):
 
 
 def test_a_note_made_later_makes_a_new_version_and_apart_ignores_it(home, contents):
-    first = dataset_stage.run(make_task(), home, publish(home, contents))
+    first = run_stage(home, contents)
     note(home, contents[3], contents[1])
-    second = dataset_stage.run(make_task(), home, publish(home, contents))
+    second = run_stage(home, contents)
     assert first.ref != second.ref
-    apart = dataset_stage.run(make_task(near_duplicates="apart"), home, publish(home, contents))
+    apart = run_stage(home, contents, make_task(near_duplicates="apart"))
     assert apart.summary["repeats"]["recordings"] == 0
 
 
@@ -210,4 +209,4 @@ def test_an_empty_side_is_told_that_repeats_stay_together(home):
         if run is not first:
             note(home, run, first)
     with pytest.raises(BadInput, match=r"11 near-duplicates stay.*near_duplicates: apart"):
-        dataset_stage.run(make_task(**SHARES), home, publish(home, runs))
+        run_stage(home, runs, make_task(**SHARES))

@@ -10,7 +10,7 @@ from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.store import MANIFEST, index_path, publish_json, read_json
 from kinemill.task import load_task
-from tests.dataset.conftest import publish, spin
+from tests.dataset.conftest import publish, run_stage, spin, version_of
 
 CHANNELS = """
 channels:
@@ -51,7 +51,7 @@ def test_another_tasks_episodes_join_training_whole_whatever_they_are_called(hom
     tasks("leg")
     arm = tasks("arm", OWN.replace("[val*]", "{tail: 0.5}"))
     publish_last(home, [*(spin(name, rows=40) for name in LEG), contents[1]], "leg")
-    artifact = dataset_stage.run(arm, home, publish(home, contents))
+    artifact = run_stage(home, contents, arm)
     dataset = load_dataset(home, artifact.ref)
     leg = [episode for episode in dataset.episodes if episode.task == "leg"]
     assert {(one.name, one.split, one.rows) for one in leg} == {(n, "train", 40) for n in LEG}
@@ -76,7 +76,7 @@ def test_with_split_the_other_tasks_episodes_obey_the_same_rules(home, contents,
     tasks("leg")
     arm = tasks("arm", OWN.replace("[leg]", "[{task: leg, split: true}]"))
     publish_last(home, [spin(name) for name in LEG], "leg")
-    dataset = load_dataset(home, dataset_stage.run(arm, home, publish(home, contents)).ref)
+    dataset = version_of(home, contents, arm)
     splits = {episode.name: episode.split for episode in dataset.episodes if episode.task == "leg"}
     assert splits == dict(zip(LEG, ("train", "validation", "test"), strict=True))
 
@@ -92,7 +92,7 @@ def test_with_split_the_other_tasks_episodes_obey_the_same_rules(home, contents,
 def test_tasks_that_do_not_fit_are_refused_with_what_differs(home, contents, tasks, other, said):
     tasks("leg", **other)
     with pytest.raises(BadInput) as caught:
-        dataset_stage.run(tasks("arm", OWN), home, publish(home, contents))
+        run_stage(home, contents, tasks("arm", OWN))
     assert said.split(";")[0] in str(caught.value)
     assert "dataset.join: leg" in str(caught.value)
 
@@ -126,7 +126,7 @@ def test_classes_are_drawn_as_balance_says(home, tasks, balance, shares):
     arm = tasks("arm", OWN.replace("}", f", balance: {balance}}}", 1))
     publish_last(home, [spin("leg.csv", rows=25)], "leg")
     own = [spin("a.csv", rows=100), spin("b.csv", rows=50), spin("val.csv"), spin("test.csv")]
-    dataset = load_dataset(home, dataset_stage.run(arm, home, publish(home, own)).ref)
+    dataset = version_of(home, own, arm)
     shares_found = drawn(dataset)
     assert [shares_found[name] for name in ("a.csv", "b.csv", "leg.csv")] == pytest.approx(
         shares, abs=1e-4
@@ -139,16 +139,16 @@ def test_classes_come_from_metadata_and_an_unknown_one_is_an_error(home, tasks):
     arm = tasks("arm", rules, extra=meta)
     names = ["slow_a", "slow_b", "slow_c", "fast_a", "slow_val", "fast_test"]
     own = [spin(f"{name}.csv") for name in names]
-    shares_found = drawn(load_dataset(home, dataset_stage.run(arm, home, publish(home, own)).ref))
+    shares_found = drawn(version_of(home, own, arm))
     assert shares_found["fast_a.csv"] == pytest.approx(0.5)
     assert shares_found["slow_b.csv"] == pytest.approx(1 / 6)
     with pytest.raises(BadInput, match=r"balance.group_by: speed: is not known of 1 .* odd.csv"):
-        dataset_stage.run(arm, home, publish(home, [*own, spin("odd.csv")]))
+        run_stage(home, [*own, spin("odd.csv")], arm)
 
 
 def test_a_dataset_without_balance_weighs_all_rows_alike(home, contents, tasks):
     arm = tasks("arm", "{validation: [val*], test: [test*]}")
-    artifact = dataset_stage.run(arm, home, publish(home, contents))
+    artifact = run_stage(home, contents, arm)
     assert set(weights(load_dataset(home, artifact.ref)).values()) == {1.0}
     assert np.isfinite(
         json.loads((home.root / artifact.ref.path / "dataset.json").read_text())["dt"]

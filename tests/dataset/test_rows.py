@@ -12,7 +12,7 @@ from kinemill.dataset.split import SplitContext, cut_pieces, unmatched_patterns
 from kinemill.ingest import stage as ingest
 from kinemill.task import Dataset, load_task
 from kinemill.validate import stage as validate
-from tests.dataset.conftest import make_task, publish, spin
+from tests.dataset.conftest import make_task, run_stage, spin
 
 
 def cut(rules: Dataset, episode, shortest=2, start=0):
@@ -90,7 +90,7 @@ def test_rows_that_are_none_are_refused(rows):
 
 def test_prescribed_rows_are_packed_and_no_window_crosses_their_edges(home):
     task = make_task(test={"rows": [20, 60]}, validation={"tail": 0.2})
-    artifact = dataset_stage.run(task, home, publish(home, [spin("one.csv", rows=200, speed=1.0)]))
+    artifact = run_stage(home, [spin("one.csv", rows=200, speed=1.0)], task)
     dataset = load_dataset(home, artifact.ref)
     assert artifact.summary["rows"] == {"train": 132, "validation": 28, "test": 40, "unused": 0}
     (test,) = dataset.of("test")

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinemill.dataset import load_dataset, segments
-from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.row_writer import join, merge, moments
 from kinemill.dataset.segments import (
     SegmentedRows,
@@ -20,7 +19,7 @@ from kinemill.dataset.segments import (
     link_segment,
     write_segment,
 )
-from tests.dataset.conftest import make_task, publish, spin
+from tests.dataset.conftest import make_task, run_stage, spin
 
 HASHES = st.integers(0, 2**64 - 1).map(lambda number: f"{number:016x}")
 SETS = st.dictionaries(HASHES, st.integers(1, 40), min_size=1, max_size=40)
@@ -84,8 +83,8 @@ def test_a_new_version_writes_the_segment_of_the_new_episode_and_links_the_other
     contents = [spin(f"{number}.csv", speed=0.1 * number) for number in range(30)]
     contents += [spin("val.csv"), spin("test.csv", 2.0)]
     task = make_task()
-    old = dataset_stage.run(task, home, publish(home, contents)).ref
-    new = dataset_stage.run(task, home, publish(home, [*contents, spin("new.csv", 4.0)])).ref
+    old = run_stage(home, contents, task).ref
+    new = run_stage(home, [*contents, spin("new.csv", 4.0)], task).ref
     inodes_before, inodes_after = inodes(home, old), inodes(home, new)
     assert len(inodes_before) > 8
     assert len(set(inodes_before.values()) - set(inodes_after.values())) == 1

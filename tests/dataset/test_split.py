@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinemill.dataset import load_dataset, show_dataset
-from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.split import (
     SplitContext,
     cut_pieces,
@@ -22,7 +21,7 @@ from kinemill.dataset.split import (
 from kinemill.dataset.trainable import check_sides
 from kinemill.errors import BadInput
 from kinemill.task import Dataset
-from tests.dataset.conftest import make_task, publish, spin
+from tests.dataset.conftest import make_task, run_stage, spin, version_of
 
 
 @dataclass(frozen=True)
@@ -206,7 +205,7 @@ def test_all_recordings_of_a_session_are_on_one_side(pairs):
 def test_the_session_comes_from_the_name_and_patterns_are_on_it(home):
     names = ["mon/a-1.csv", "mon/b-2.csv", "tue/a-1x.csv", "tue/b-2x.csv", "wed/a-3.csv"]
     task = by_session(validation=["tue"], test=["wed"], unused=["*b-2x*"])
-    artifact = dataset_stage.run(task, home, publish(home, [spin(name) for name in names]))
+    artifact = run_stage(home, [spin(name) for name in names], task)
     dataset = load_dataset(home, artifact.ref)
     assert {episode.name: episode.split for episode in dataset.episodes} == {
         "mon/a-1.csv": "train", "mon/b-2.csv": "train", "tue/a-1x.csv": "validation",
@@ -225,14 +224,14 @@ def test_a_side_car_names_the_session_too(home):
         text = json.dumps({**entry, "meta": {"session": day}})
         (folder / f"{content.recording}.json").write_text(text)
     task = make_task(group_by="session", validation=["tue"], test=["wed"])
-    artifact = dataset_stage.run(task, home, publish(home, contents))
+    artifact = run_stage(home, contents, task)
     assert artifact.summary["episodes"] == {"train": 1, "validation": 1, "test": 1, "unused": 0}
 
 
 def test_a_recording_of_unknown_session_is_named_with_what_to_do(home):
     names = ["mon/a-1.csv", "a.csv"]
     with pytest.raises(BadInput) as caught:
-        dataset_stage.run(by_session(), home, publish(home, [spin(name) for name in names]))
+        run_stage(home, [spin(name) for name in names], by_session())
     assert "group_by: session: is not known of 1 recordings, such as a.csv" in str(caught.value)
     assert "(?P<session>...)" in str(caught.value)
 
@@ -240,7 +239,7 @@ def test_a_recording_of_unknown_session_is_named_with_what_to_do(home):
 def test_a_share_too_small_for_so_few_sessions_still_gets_one(home):
     task = by_session(validation={"tail": 0.5}, test=0.001)
     contents = [spin("mon/a-1.csv"), spin("mon/b-1.csv"), spin("tue/a-1.csv")]
-    dataset = load_dataset(home, dataset_stage.run(task, home, publish(home, contents)).ref)
+    dataset = version_of(home, contents, task)
     splits = defaultdict(set)
     for episode in dataset.episodes:
         splits[episode.name.split("/")[0]].add(episode.split)

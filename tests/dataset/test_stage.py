@@ -21,7 +21,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.runtime import whole_turns
 from kinemill.store.home import Home
 from kinemill.validate.stage import load_episodes
-from tests.dataset.conftest import Content, make_task, publish, spin
+from tests.dataset.conftest import Content, make_task, publish, run_stage, spin, version_of
 
 
 def pack_all(task, contents, folder):
@@ -32,7 +32,7 @@ def pack_all(task, contents, folder):
 
 
 def test_every_row_comes_back_in_the_task_order_states_first(home, contents):
-    artifact = dataset_stage.run(make_task(), home, publish(home, contents))
+    artifact = run_stage(home, contents)
     dataset = load_dataset(home, artifact.ref)
     assert dataset.columns == ["angle", "speed", "torque"]
     assert dataset.values.dtype == np.float32
@@ -50,12 +50,12 @@ def test_every_row_comes_back_in_the_task_order_states_first(home, contents):
 
 
 def test_the_same_episodes_make_the_same_version_and_a_new_one_another(home, contents):
-    first = dataset_stage.run(make_task(), home, publish(home, contents))
-    again = dataset_stage.run(make_task(), home, publish(home, list(reversed(contents))))
+    first = run_stage(home, contents)
+    again = run_stage(home, list(reversed(contents)))
     assert (again.cached, again.ref) == (True, first.ref)
     again = dataset_stage.run(make_task(), home, publish(home, contents, quarantine=["broken.csv"]))
     assert (again.cached, again.ref) == (True, first.ref)
-    grown = dataset_stage.run(make_task(), home, publish(home, [*contents, spin("c.csv")]))
+    grown = run_stage(home, [*contents, spin("c.csv")])
     assert not grown.cached
     assert grown.summary["episodes"]["train"] == 3
 
@@ -116,7 +116,7 @@ def test_an_angle_of_many_turns_keeps_its_resolution_in_float32(home, contents):
     far = [
         replace(item, values=spin(item.name).values + np.array([turns, 0, 0])) for item in contents
     ]
-    dataset = load_dataset(home, dataset_stage.run(make_task(), home, publish(home, far)).ref)
+    dataset = version_of(home, far)
     for episode in dataset.episodes:
         # float32 near 6e6 rad resolves 0.5 rad only; float64 there 1e-9 rad.
         np.testing.assert_allclose(dataset.rows(episode)[:, 0], 0.03 * np.arange(50), atol=2e-7)

@@ -5,11 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kinemill.dataset import load_dataset
-from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.windows import make_sequences
 from kinemill.errors import BadInput
-from tests.dataset.conftest import make_task, publish, spin
+from tests.dataset.conftest import spin, version_of
 
 
 @pytest.fixture
@@ -17,7 +15,7 @@ def dataset(home):
     """Training episodes a.csv and b.csv of 30 and 25 rows; torque counts rows from 0."""
     logs = [spin("a.csv", rows=30), spin("b.csv", speed=2.0, rows=25)]
     logs += [spin("val.csv"), spin("test.csv")]
-    return load_dataset(home, dataset_stage.run(make_task(), home, publish(home, logs)).ref)
+    return version_of(home, logs)
 
 
 def test_the_present_is_the_last_known_row_and_its_action_the_first_ahead(dataset):
