@@ -58,13 +58,6 @@ def wrapped(cause):
         return error
 
 
-@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
-def test_a_place_that_cannot_be_written_is_named(home, number):
-    result = as_known_failure(wrapped(OSError(number, os.strerror(number), "/srv/home/.locks/x")))
-    assert isinstance(result, BadInput)
-    assert str(result).startswith(f"/srv/home/.locks/x: {os.strerror(number)}; give this user")
-
-
 def test_sqlite_on_a_full_file_system_is_a_full_disk(home, monkeypatch):
     home.root.mkdir()
     full = shutil.disk_usage(home.root)._replace(free=4096)

@@ -8,9 +8,6 @@ import pytest
 from kinemill import registry as module
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
-from kinemill.task import AUGMENTATIONS, CHECKS, MODELS, OBJECTIVES, READERS
-
-FAMILIES = [AUGMENTATIONS, CHECKS, MODELS, OBJECTIVES, READERS]
 
 
 @pytest.fixture
@@ -77,13 +74,6 @@ def test_an_entry_point_may_not_take_a_name_that_is_taken(family, monkeypatch):
     monkeypatch.setattr(module, "entry_points", lambda group: [point])
     with pytest.raises(BadInput, match="two paint plug-ins are called 'red'"):
         list(family)
-
-
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.package)
-def test_every_member_of_every_family_answers_to_its_name(family):
-    assert len(family) > 0
-    for name in family:
-        assert family[name] is not None
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -69,6 +69,11 @@ def spin(name: str, start: float = 0.0, speed: float = 3.0, rows: int = 50) -> C
     """A joint turning at `speed` rad/s from `start` rad, 0.01 s a row; torque counts rows."""
     k = np.arange(rows)
     return Content(name, np.stack([start + speed * 0.01 * k, np.full(rows, speed), k], axis=1))
+
+
+def log(number: int, rows: int = 100, piece: int = 0) -> Content:
+    """A piece of the recording with a number, for rules that look at names and hashes."""
+    return replace(spin(f"run-{number:03d}.csv", rows=rows), piece=piece)
 
 
 @pytest.fixture

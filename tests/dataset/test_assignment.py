@@ -1,7 +1,6 @@
 """Shares that select no recording: which one fills the side, and that nothing moves later."""
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,48 +10,32 @@ from kinemill.dataset.assignment import fill_sides
 from kinemill.dataset.split import SplitContext, position
 from kinemill.errors import BadInput
 from kinemill.task import Dataset
-from tests.dataset.conftest import make_task, run_stage, spin, version_of
-
-
-@dataclass(frozen=True)
-class Log:
-    name: str
-    rows: int = 100
-    part: str = ""
-
-    @property
-    def recording(self) -> str:
-        return hashlib.sha256(self.name.encode()).hexdigest()
-
-    @property
-    def id(self) -> str:
-        return self.recording[:16]
-
+from tests.dataset.conftest import Content, log, make_task, run_stage, spin, version_of
 
 share = st.floats(0.001, 0.45)
 rules = st.builds(
     Dataset,
-    validation=st.one_of(share, share.map(lambda tail: {"tail": tail}), st.just(["*7"])),
-    test=st.one_of(share, st.just(["*1"])),
-    unused=st.sampled_from([[], ["*9"]]),
+    validation=st.one_of(share, share.map(lambda tail: {"tail": tail}), st.just(["*7.csv"])),
+    test=st.one_of(share, st.just(["*1.csv"])),
+    unused=st.sampled_from([[], ["*9.csv"]]),
 )
 batches = st.lists(st.lists(st.integers(0, 10_000), min_size=1, max_size=12), max_size=6)
 
 
-def sides_of(rule: Dataset, context: SplitContext, logs: list[Log]) -> dict[str, str]:
+def sides_of(rule: Dataset, context: SplitContext, logs: list[Content]) -> dict[str, str]:
     return {log.name: context.side(rule, log) for log in logs}
 
 
 @settings(max_examples=75)
 @given(rules, batches, st.booleans())
 def test_no_recording_changes_its_side_as_data_grow(rule, grown, in_sessions):
-    logs: dict[str, Log] = {}
+    logs: dict[str, Content] = {}
     context, earlier = SplitContext(), dict[str, str]()
     for batch in grown:
-        logs |= {f"run-{number}": Log(f"run-{number}") for number in batch}
+        logs |= {one.name: one for one in map(log, batch)}
         listed = list(logs.values())
         if in_sessions:
-            groups = {one.recording: f"day-{len(one.name)}-{one.name[-1]}" for one in listed}
+            groups = {one.recording: f"day-{len(one.name)}-{one.name[-5]}" for one in listed}
             context = replace(context, groups=groups)
         used = {logs[name].recording for name in earlier}
         new = fill_sides(rule, listed, context, used)
@@ -67,7 +50,7 @@ def test_no_recording_changes_its_side_as_data_grow(rule, grown, in_sessions):
 @settings(max_examples=50)
 @given(share, share, st.sets(st.integers(0, 10_000), min_size=3, max_size=40))
 def test_three_recordings_are_enough_for_three_sides_whatever_the_shares(validation, test, numbers):
-    rule, logs = Dataset(validation=validation, test=test), [Log(f"run-{n}") for n in numbers]
+    rule, logs = Dataset(validation=validation, test=test), [*map(log, numbers)]
     new = fill_sides(rule, logs, SplitContext())
     splits = sides_of(rule, SplitContext(assigned=new), logs)
     assert set(splits.values()) == {"train", "validation", "test"}
@@ -75,7 +58,7 @@ def test_three_recordings_are_enough_for_three_sides_whatever_the_shares(validat
 
 
 def test_the_first_by_hash_among_the_training_recordings_fill_a_short_split():
-    logs = [Log(f"run-{number}") for number in range(14)]
+    logs = [*map(log, range(14))]
     rule = Dataset(validation=1e-6, test=1e-6)
     ranked = sorted(logs, key=lambda log: position(log.recording))
     expected = {**{log.recording: "test" for log in ranked[:5]}, ranked[5].recording: "validation"}
@@ -86,7 +69,7 @@ def test_the_first_by_hash_among_the_training_recordings_fill_a_short_split():
 @given(share, st.sets(st.integers(0, 10_000), min_size=10, max_size=60))
 def test_ten_recordings_or_more_leave_the_gate_five_test_recordings(test, numbers):
     rule = Dataset(validation=0.1, test=test)
-    logs = [Log(f"run-{number}") for number in numbers]
+    logs = [*map(log, numbers)]
     context = SplitContext(assigned=fill_sides(rule, logs, SplitContext()))
     assert [*sides_of(rule, context, logs).values()].count("test") >= 5
 

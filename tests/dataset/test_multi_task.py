@@ -1,8 +1,5 @@
 """Several tasks in one dataset, and how often training draws from each class."""
 
-import json
-
-import numpy as np
 import pytest
 
 from kinemill.dataset import load_dataset
@@ -97,12 +94,6 @@ def test_tasks_that_do_not_fit_are_refused_with_what_differs(home, contents, tas
     assert "dataset.join: leg" in str(caught.value)
 
 
-def weights(dataset):
-    return {
-        episode.name: episode.weight for episode in dataset.episodes if episode.split == "train"
-    }
-
-
 def drawn(dataset):
     """Share of the training rows that each episode stands for."""
     train = dataset.of("train")
@@ -144,12 +135,3 @@ def test_classes_come_from_metadata_and_an_unknown_one_is_an_error(home, tasks):
     assert shares_found["slow_b.csv"] == pytest.approx(1 / 6)
     with pytest.raises(BadInput, match=r"balance.group_by: speed: is not known of 1 .* odd.csv"):
         run_stage(home, [*own, spin("odd.csv")], arm)
-
-
-def test_a_dataset_without_balance_weighs_all_rows_alike(home, contents, tasks):
-    arm = tasks("arm", "{validation: [val*], test: [test*]}")
-    artifact = run_stage(home, contents, arm)
-    assert set(weights(load_dataset(home, artifact.ref)).values()) == {1.0}
-    assert np.isfinite(
-        json.loads((home.root / artifact.ref.path / "dataset.json").read_text())["dt"]
-    )

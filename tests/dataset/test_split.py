@@ -1,9 +1,8 @@
 """The split: a rule that looks at one recording alone."""
 
-import hashlib
 import json
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -21,22 +20,7 @@ from kinemill.dataset.split import (
 from kinemill.dataset.trainable import check_sides
 from kinemill.errors import BadInput
 from kinemill.task import Dataset
-from tests.dataset.conftest import make_task, run_stage, spin, version_of
-
-
-@dataclass(frozen=True)
-class Log:
-    id: str
-    recording: str
-    name: str
-    rows: int
-    part: str = ""
-
-
-def log(number: int, rows: int = 100, piece: int = 0) -> Log:
-    recording = hashlib.sha256(str(number).encode()).hexdigest()
-    return Log(f"{recording[:16]}-{piece:04d}", recording, f"run-{number:03d}.csv", rows)
-
+from tests.dataset.conftest import log, make_task, run_stage, spin
 
 logs = st.lists(
     st.builds(log, st.integers(0, 10_000), st.integers(1, 400), st.integers(0, 3)),
@@ -234,16 +218,6 @@ def test_a_recording_of_unknown_session_is_named_with_what_to_do(home):
         run_stage(home, [spin(name) for name in names], by_session())
     assert "group_by: session: is not known of 1 recordings, such as a.csv" in str(caught.value)
     assert "(?P<session>...)" in str(caught.value)
-
-
-def test_a_share_too_small_for_so_few_sessions_still_gets_one(home):
-    task = by_session(validation={"tail": 0.5}, test=0.001)
-    contents = [spin("mon/a-1.csv"), spin("mon/b-1.csv"), spin("tue/a-1.csv")]
-    dataset = version_of(home, contents, task)
-    splits = defaultdict(set)
-    for episode in dataset.episodes:
-        splits[episode.name.split("/")[0]].add(episode.split)
-    assert sorted(map(sorted, splits.values())) == [["test"], ["train", "validation"]]
 
 
 def test_parts_of_one_recording_stay_together_unless_they_are_episodes_of_their_own():

@@ -130,16 +130,6 @@ def test_whole_turns_leave_an_angle_within_half_a_turn(angle):
     assert turns / (2.0 * pi) == pytest.approx(round(turns / (2.0 * pi)))
 
 
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(0, 2**32 - 1))
-def test_moments_of_pieces_are_those_of_the_whole(sizes, seed):
-    values = np.random.default_rng(seed).normal(1e3, 2.0, (sum(sizes) + 1, 2))
-    pieces = np.split(values, np.cumsum(sizes))
-    counts = np.array([len(piece) for piece in pieces])
-    mean, std = join(counts, np.array([moments(piece) for piece in pieces]))
-    np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(std, values.std(axis=0), rtol=1e-9, atol=1e-12)
-
-
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.floats(-1e3, 1e3))
 def test_what_never_changes_deviates_by_nothing_at_all(sizes, value):
     pieces = np.array([moments(np.full((size, 1), value)) for size in sizes])
@@ -193,9 +183,3 @@ def test_a_window_of_no_rows_and_an_unknown_split_are_refused(tmp_path, contents
         dataset.window_starts("train", 0)
     with pytest.raises(BadInput, match="train, validation, test"):
         dataset.of("trian")
-
-
-def test_a_tail_is_packed_beside_the_validation_of_others(tmp_path, contents):
-    summary = pack_all(make_task(validation={"tail": 0.4}), contents, tmp_path)
-    assert summary.episodes == {"train": 3, "validation": 3, "test": 1, "unused": 0}
-    assert summary.rows == {"train": 90, "validation": 60, "test": 50, "unused": 0}

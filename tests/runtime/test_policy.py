@@ -172,19 +172,6 @@ def test_a_watchdog_lets_a_policy_act_and_is_safe_where_it_may_not(gains):
         guard.observe([0.0, 0.0])
 
 
-def test_a_watchdog_answers_for_a_policy_that_is_late(chooser):
-    hold, policy = threading.Event(), load(chooser)
-    guard = Watchdog(
-        policy, lambda inputs: hold.wait() and policy.act(inputs), max_age=1.0, deadline=0.01
-    )
-    guard.observe({"observation": [1.0, 0.0], "action_mask": [1, 1, 1]})
-    command = guard.act()
-    assert "over-run" in command.why
-    assert command.action == 0.0
-    hold.set()
-    guard.close()
-
-
 def test_a_policy_is_no_model_to_plan_on(gains):
     assert load_policy(gains).actions == ("force",)
     with pytest.raises(BadInput, match="is a policy; expected a model of dynamics"):

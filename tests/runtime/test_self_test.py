@@ -78,13 +78,6 @@ def test_channels_that_are_swapped_are_named_by_both_commands(folder, capsys):
     assert [gate.name for gate in document.gates if not gate.passed] == ["interface"]
 
 
-def test_a_folder_of_the_store_is_verified_by_both_commands(folder):
-    for name in ("MANIFEST.json", "summary.json"):
-        (folder / name).write_text("{}")
-    assert verify(folder, calls=5)["passed"]
-    assert verify_folder(folder).passed
-
-
 def test_sums_that_lead_out_of_the_folder_open_nothing(folder, tmp_path):
     (tmp_path / "outside").write_text("secret")
     with (folder / "sha256sums").open("a") as sums:

@@ -1,8 +1,5 @@
 """Where trainings run: a class of settings for each target, chosen by `type`."""
 
-import pytest
-
-from kinemill.errors import TaskError
 from kinemill.task import TARGETS, load_task
 from kinemill_dagster.resources.compute import COMPUTE
 from tests.conftest import EXAMPLES
@@ -20,12 +17,3 @@ def test_one_override_moves_a_training_elsewhere():
     assert (task.compute.type, task.compute.workers, task.compute.gpus) == ("ray", 2, 0.5)
     assert task.compute.max_runtime == 86_400
     assert "compute" not in str(task.part("learn"))
-
-
-def test_keys_of_another_target_and_unknown_targets_are_refused():
-    with pytest.raises(TaskError, match=r"compute\.processes"):
-        load_task(CART_POLE, {"compute.type": "ray", "compute.processes": 2})
-    with pytest.raises(TaskError, match="did you mean 'kubernetes'"):
-        load_task(CART_POLE, {"compute.type": "kubernets"})
-    with pytest.raises(TaskError, match=r"compute\.image"):
-        load_task(CART_POLE, {"compute.type": "kubernetes"})

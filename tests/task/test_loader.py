@@ -191,10 +191,6 @@ def test_a_changed_type_in_a_list_drops_keys_too(load):
     assert task.notes == ["--set augment.0.type=mirror: dropped std, which mirror lacks"]
 
 
-def test_a_type_that_stays_drops_nothing(load):
-    assert load(sets=("learn.model.type=mlp",)).notes == []
-
-
 @pytest.mark.parametrize(
     ("item", "claims"),
     [
@@ -226,12 +222,6 @@ def test_a_mistake_in_an_override_names_the_override(problems, item, claims):
 def test_overrides_that_lead_nowhere(load, item, claims):
     with pytest.raises(BadInput, match=claims):
         load(sets=(item,))
-
-
-def test_an_override_reaches_into_lists_and_absent_parts(load):
-    task = load(sets=("learn.model.hidden_sizes.0=64", "ingest.resample.max_gap=0.2"))
-    assert task.learn.model.hidden_sizes == [64]
-    assert task.max_gap == 0.2
 
 
 def test_values_are_parsed_once():
