@@ -90,28 +90,15 @@ def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("harm", [flip, cut])
-@pytest.mark.parametrize(
-    ("name", "lost"),
-    [
-        ("history/runs.db", "the list of past runs"),
-        ("history/runs/index.db", "the history of assets"),
-        ("schedules/schedules.db", "the state of sensors"),
-        ("history/runs/0a1b.db", "the log of one run"),
-    ],
-)
-def test_a_damaged_database_of_dagster_is_named_with_the_remedy(home, harm, name, lost):
-    path = database(home.dagster / name)
-    database(home.dagster / "history" / "whole.db")
+def test_damaged_log_of_a_run_is_named_with_the_remedy(home):
+    path = database(home.dagster / "history" / "runs" / "0a1b.db")
     assert list(damaged_databases(home)) == []
-    harm(path)
+    flip(path)
     result = as_known_failure(wrapped(sqlite3.DatabaseError("database disk image is malformed")))
     assert isinstance(result, CorruptArtifact)
-    message = str(result)
-    assert message.startswith(f"{path}: the database is damaged (")
-    assert "\n" not in message
-    assert "kinemill admin restore" in message
-    assert f"only {lost}" in message
+    assert str(result).startswith(f"{path}: the database is damaged (")
+    assert "kinemill admin restore" in str(result)
+    assert "only the log of one run" in str(result)
 
 
 MAIN = ["history/runs.db", "history/runs/index.db", "schedules/schedules.db"]

@@ -27,19 +27,6 @@ def is_untyped(annotation: str) -> bool:
     return not annotation or re.search(r"\bAny\b", annotation) is not None
 
 
-def test_each_parameter_and_return_counts_once():
-    source = (
-        "def act(one, /, two: int, *rest: Any, key: dict[str, Any], **more: 'Any') -> None: ...\n"
-        "class Kind:\n"
-        "    async def later(self, given: AnyOf) -> list[Any]: ...\n"
-    )
-    result = annotations(source)
-    assert result == ["", "int", "dict[str, Any]", "Any", "'Any'", "None", "AnyOf", "list[Any]"]
-    assert [is_untyped(one) for one in result] == [
-        *(True, False, True, True, True, False, False, True)
-    ]
-
-
 def test_few_parameters_and_returns_contain_any():
     sources = [(ROOT / name).read_text() for name in tracked(*(f"{one}/*.py" for one in FOLDERS))]
     result = [annotation for source in sources for annotation in annotations(source)]

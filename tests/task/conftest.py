@@ -21,12 +21,14 @@ learn:
 
 @pytest.fixture
 def load(tmp_path) -> Callable[..., Task]:
-    """Load the task with one text replaced by another, more lines, and overrides."""
+    """Load a task with one text replaced by another, more lines, and overrides."""
 
-    def load_changed(old: str = "", new: str = "", more: str = "", sets: tuple = ()) -> Task:
+    def load_changed(
+        old: str = "", new: str = "", more: str = "", sets: tuple = (), text: str = TASK
+    ) -> Task:
         path = tmp_path / "arm.yaml"
-        assert old in TASK
-        path.write_text((TASK.replace(old, new) if old else TASK) + more)
+        assert old in text
+        path.write_text((text.replace(old, new) if old else text) + more)
         return load_task(path, parse_overrides(list(sets)))
 
     return load_changed
