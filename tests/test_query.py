@@ -1,5 +1,7 @@
 """Queries: names, units and dates are validated without data, and only conditions are accepted."""
 
+import re
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -112,9 +114,8 @@ def test_query_names_its_columns_and_versions():
     ],
 )
 def test_invalid_query_is_error_with_expected_input(text, message):
-    with pytest.raises(QueryError) as raised:
+    with pytest.raises(QueryError, match=re.escape(message)):
         parsed(text)
-    assert message in str(raised.value)
 
 
 @pytest.mark.parametrize("text", ["array_contains(split, 'test')", "array_contains(version, 3)"])

@@ -7,11 +7,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from kinemill.dataset import load_dataset
-from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.split import SplitContext, cut_pieces, unmatched_patterns
-from kinemill.ingest import stage as ingest
-from kinemill.task import Dataset, load_task
-from kinemill.validate import stage as validate
+from kinemill.task import Dataset
 from tests.dataset.conftest import make_task, run_stage, spin
 
 
@@ -98,17 +95,3 @@ def test_prescribed_rows_are_packed_and_no_window_crosses_their_edges(home):
     assert len(dataset.window_starts("test", 40)) == 1
     assert len(dataset.window_starts("test", 41)) == 0
     assert len({episode.id for episode in dataset.episodes}) == len(dataset.episodes)
-
-
-def test_the_real_silverbox_is_split_as_its_authors_ask(request, shared_data, home):
-    task = load_task(request.config.rootpath / "tests" / "tasks" / "silverbox.yaml")
-    report = ingest.run(task, home, shared_data / "silverbox")
-    artifact = dataset_stage.run(task, home, validate.run(task, home, report.artifact.ref).ref)
-    assert artifact.summary["rows"] == {
-        "train": 97000 - 40650, "validation": 105712 - 97000,
-        "test": 40475 + 21688, "unused": 100 + 75 + 131072 - 127400,
-    }  # fmt: skip
-    arrow, multisine = load_dataset(home, artifact.ref).of("test")
-    assert (arrow.rows, multisine.rows) == (40475, 21688)
-    trained = artifact.summary["rows"]["train"] + artifact.summary["rows"]["validation"]
-    assert trained == int(0.75 * (127400 - 40650))

@@ -72,16 +72,6 @@ def test_another_shortest_piece_makes_another_version(home):
     assert [validation_rows(10), validation_rows(20)] == [15 + 24, 24]
 
 
-def test_another_order_of_channels_makes_another_version(home, contents):
-    episodes = publish(home, contents)
-    task = make_task()
-    turned = dict(reversed(task.channels.items()))
-    first = dataset_stage.run(task, home, episodes)
-    second = dataset_stage.run(task.model_copy(update={"channels": turned}), home, episodes)
-    assert load_dataset(home, second.ref).columns == ["speed", "angle", "torque"]
-    assert first.ref != second.ref
-
-
 def test_validation_and_test_data_cannot_change_the_statistics(tmp_path, contents):
     plain = pack_all(make_task(), contents, tmp_path).statistics
     wild = [

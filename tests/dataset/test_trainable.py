@@ -4,7 +4,7 @@ import pytest
 
 from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
-from tests.dataset.conftest import make_task, publish, run_stage, spin
+from tests.dataset.conftest import make_task, publish, spin
 
 CONTENTS = [spin("val.csv", rows=30), spin("a.csv"), spin("b.csv"), spin("test.csv", rows=40)]
 
@@ -33,10 +33,6 @@ def test_episodes_shorter_than_a_window_are_named_and_nothing_is_published(home,
     with pytest.raises(BadInput, match=said):
         dataset_stage.run(dynamics(*settings), home, episodes)
     assert not (home.store / "dataset").exists()
-
-
-def test_the_longest_that_fits_is_accepted(home):
-    run_stage(home, CONTENTS, dynamics(20, 10, 20))
 
 
 def test_a_published_dataset_is_checked_again_for_other_settings(home):
