@@ -6,6 +6,7 @@ Symbols: B batch, H history, T horizon, S states, A actions, Y outputs.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ class Simulator:
         bounded: bool = False,
     ) -> None:
         self._where = where
-        self._arguments = (where, rollout, step, execution, finite, bounded)
+        self._files = (where, rollout, step)
+        self._options = {"execution": execution, "finite": finite, "bounded": bounded}
         self._rollout = open_with(where, rollout, execution, _INPUTS, "a rollout.onnx of kinemill")
         properties = self._rollout.get_modelmeta().custom_metadata_map
         self.interface = Interface.from_metadata(where, properties)
@@ -74,7 +76,7 @@ class Simulator:
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the arguments and the observed history: sessions cannot be pickled."""
         state = {"rows": self._observed.rows, "compiled": self._compiled is not None}
-        return _open, self._arguments, state
+        return partial(Simulator, **self._options), self._files, state
 
     def __setstate__(self, state: Json) -> None:
         """Restore the observed history, and compile again if it was compiled."""
@@ -105,10 +107,11 @@ class Simulator:
             BadInput: `step.onnx` is missing or cannot be compiled, or the results differ.
             ModuleNotFoundError: `onnx` is not installed.
         """
-        if self._arguments[2] is None:
+        step = self._files[2]
+        if step is None:
             step_path = self._where.with_name("step.onnx")
             raise BadInput(step_path, "does not exist", expected="the source of the C code")
-        self.use_compiled(COMPILERS["c99"](self._arguments[2]))
+        self.use_compiled(COMPILERS["c99"](step))
 
     def use_compiled(self, compiled: CompiledRollout) -> None:
         """Use compiled code for `rollout` after comparing it with the ONNX file.
@@ -456,10 +459,3 @@ class Simulator:
         """
         future = self._inputs.actions(actions)
         return self.rollout(*self._observed.repeat(len(future)), future)
-
-
-def _open(
-    where: Path, rollout: bytes, step: bytes | None, execution: Execution, *checks: bool
-) -> Simulator:
-    finite, bounded = checks
-    return Simulator(where, rollout, step, execution=execution, finite=finite, bounded=bounded)

@@ -19,7 +19,7 @@ from kinemill.task.bounds import (
     Seconds,
 )
 from kinemill.task.expressions import Expression
-from kinemill.task.settings import MEDIA, Problems, Settings, is_none
+from kinemill.task.settings import MEDIA, Problems, Settings, is_none, listed_by
 from kinemill.task.units import check_unit, factor, is_derivative
 from kinemill.task.web_overrides import LOCAL
 
@@ -124,12 +124,7 @@ def _as_resample(value: object) -> object:
     return {"method": value} if isinstance(value, str) else value
 
 
-def _as_sources(value: object) -> object:
-    items = value if isinstance(value, list) else [value]
-    return [{"name": item} if isinstance(item, str) else item for item in items]
-
-
-Sources = Annotated[list[Source], BeforeValidator(_as_sources)]
+Sources = Annotated[list[Source], BeforeValidator(listed_by("name"))]
 
 
 def _known_unit(value: object) -> str:

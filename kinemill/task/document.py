@@ -30,9 +30,9 @@ from kinemill.task.loop import Loop
 from kinemill.task.plugins import AUGMENTATIONS, CHECKS, OBJECTIVES, Plugin, Settings, pick, usual
 from kinemill.task.promote import Promote, Retrain
 from kinemill.task.search import Tune
-from kinemill.task.settings import MEDIA
+from kinemill.task.settings import MEDIA, listed_by
 from kinemill.task.stages import Dataset, Ingest, ValidateBase
-from kinemill.task.trackers import TRACKERS, Track, as_tracks
+from kinemill.task.trackers import TRACKERS, Track
 from kinemill.task.verify import Verify
 
 _LINE = 100  # characters of a line of a task as text
@@ -112,7 +112,7 @@ class Task(Settings):
     """where a training runs"""
     track: Annotated[
         list[Annotated[SerializeAsAny[Track], BeforeValidator(pick(TRACKERS, Track))]],
-        BeforeValidator(as_tracks),
+        BeforeValidator(listed_by("type")),
     ] = Field(default_factory=lambda: [TRACKERS["tensorboard"](type="tensorboard")])
     """metric trackers in addition to MLflow and the training folder"""
     export: Export = Export()

@@ -1,6 +1,6 @@
 """Base classes of the parts of a task file."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
@@ -15,6 +15,16 @@ Problems = list[tuple[tuple[str | int, ...], str]]  # key below a part of a task
 def is_none(value: object) -> bool:
     """Return whether a setting is not set; `exclude_if` then keeps the digests of other tasks."""
     return value is None
+
+
+def listed_by(key: str) -> Callable[[object], list[object]]:
+    """Return a validator that makes a list of one item, and `{key: text}` of each text."""
+
+    def to_list(value: object) -> list[object]:
+        items = cast("list[object]", value) if isinstance(value, list) else [value]
+        return [{key: item} if isinstance(item, str) else item for item in items]
+
+    return to_list
 
 
 class Settings(BaseModel):

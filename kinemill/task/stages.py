@@ -23,7 +23,7 @@ from kinemill.task.channels import Channel, Sources, unit_problem
 from kinemill.task.expectation import Expectation
 from kinemill.task.own_code import OWN_SCHEMA
 from kinemill.task.plugins import CHECKS, READERS, Settings, pick_own
-from kinemill.task.settings import MEDIA, Problems, is_none
+from kinemill.task.settings import MEDIA, Problems, is_none, listed_by
 from kinemill.task.units import factor
 from kinemill.task.web_overrides import LOCAL
 
@@ -258,18 +258,13 @@ class Balance(Settings):
     """1: equal weights; 0: weights proportional to rows; 0.5: proportional to the square root"""
 
 
-def _as_joined(value: object) -> object:
-    items: list[object] = value if isinstance(value, list) else [value]
-    return [{"task": item} if isinstance(item, str) else item for item in items]
-
-
 class Dataset(Settings):
     """Assignment of episodes to validation, test or no split; the rest are for training."""
 
     group_by: str = "recording"
     """unit of the split: `recording`, `part` if one file holds several episodes, or a metadata key
     such as `session`"""
-    join: Annotated[list[Joined], BeforeValidator(_as_joined)] = []
+    join: Annotated[list[Joined], BeforeValidator(listed_by("task"))] = []
     """tasks with episodes to add"""
     balance: Balance | None = None
     """sampling weights of classes in training; default: none"""

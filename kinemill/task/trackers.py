@@ -48,9 +48,3 @@ class Track(Plugin):
     @abstractmethod
     def open(self, training: Training) -> Opened:
         """Open the tracker for a new or resumed training; it can raise any error."""
-
-
-def as_tracks(value: object) -> object:
-    """Convert `tensorboard` and `[tensorboard, {type: wandb}]` to lists of settings."""
-    listed = value if isinstance(value, list) else [value]
-    return [{"type": item} if isinstance(item, str) else item for item in listed]

@@ -130,7 +130,7 @@ def test_no_unmarked_field_has_a_validator_that_may_read_a_file():
 READ = {
     *("pick", "pick_own", "pick_or_none", "pick_environment", "_named", "_validate_part"),
     "_pick_loss",
-    *("as_list", "as_tracks", "_as_joined", "_as_physics", "_as_resample", "_as_sources"),
+    *("as_list", "_as_physics", "_as_resample", "listed_by"),
     *("_formula", "_number", "_known_unit", "_rules"),
 }
 
