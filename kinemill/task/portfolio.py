@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kinemill.errors import join_first
 from kinemill.store import Json, read_document
 
 BUDGET = 180.0  # s, default of `learn.budget`
@@ -228,13 +229,9 @@ def untested_text(results: Sequence[CandidateResult]) -> str:
     if untested:
         texts.append(
             f"{len(untested)} of {total} candidates were not tested, because learn.budget was used "
-            f"up: {_first(untested)}. A larger learn.budget tries them"
+            f"up: {join_first(untested, _NAMED, '; ')}. A larger learn.budget tries them"
         )
     if reasons:
-        texts.append(f"{len(reasons)} of {total} candidates failed: {_first(reasons)}")
+        listed = join_first(reasons, _NAMED, "; ")
+        texts.append(f"{len(reasons)} of {total} candidates failed: {listed}")
     return ". ".join(texts)
-
-
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{'; '.join(names[:_NAMED])}{more}"
