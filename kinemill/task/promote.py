@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, field_validator
 
@@ -19,9 +19,13 @@ SUCCESS = "success"
 ACTIONS = "action_rmse"
 FREE_RUN = "free_run"  # whole episodes, simulated from the first state
 # Reference models that a dynamics model must beat: see kinemill.selection.references.
-REFERENCES = ("persistence", "constant_velocity", "linear", "linear_sincos", "physics")
+DynamicsReference = Literal[
+    "persistence", "constant_velocity", "linear", "linear_sincos", "physics"
+]
+REFERENCES: tuple[str, ...] = get_args(DynamicsReference)
 # References of policies on logs: see kinemill.policies.verification.references.
-POLICY_REFERENCES = ("mean", "repeat", "linear", "nearest")
+PolicyReference = Literal["mean", "repeat", "linear", "nearest"]
+POLICY_REFERENCES: tuple[str, ...] = get_args(PolicyReference)
 TRIVIAL = REFERENCES[:2]  # without a model file; an exported reference must beat them, too
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
 _CRON_ITEM = re.compile(r"(?:\*|(?P<from>\d+)(?:-(?P<to>\d+))?)(?:/[1-9]\d*)?")
@@ -63,20 +67,10 @@ class Promote(Settings):
     state, in its unit. Policies: return or success of the trials in the environment, or
     action_rmse, the RMSE to the actions of held-out logs; default: return, or action_rmse
     without an environment"""
-    beats: list[
-        Literal[
-            "persistence",
-            "constant_velocity",
-            "linear",
-            "linear_sincos",
-            "physics",
-            "random",
-            "mean",
-            "repeat",
-            "nearest",
-            "champion",
-        ]
-    ] = [*REFERENCES, "champion"]
+    beats: list[Literal[DynamicsReference, "random", PolicyReference, "champion"]] = [
+        *get_args(DynamicsReference),
+        "champion",
+    ]
     """references that a model must beat; default for policies: random and champion, or without an
     environment mean (the mean action), repeat (the last observed action), linear, nearest (the
     most similar demonstration) and champion"""
