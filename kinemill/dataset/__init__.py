@@ -13,7 +13,6 @@ Import `stage`, `media` and `aux_arrays` as modules, so that reading a dataset d
 code that writes it.
 """
 
-from kinemill.dataset.catalog import FORMAT as CATALOG
 from kinemill.dataset.catalog import (
     Version,
     dataset_versions,
@@ -27,12 +26,10 @@ from kinemill.dataset.packed import (
     PackedDataset,
     PackedEpisode,
     load_dataset,
-    read_packed,
 )
 from kinemill.dataset.summary import DatasetSummary
 
 __all__ = [
-    "CATALOG",
     "DatasetSummary",
     "PackedDataset",
     "PackedEpisode",
@@ -43,7 +40,6 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "publish_unpacked",
-    "read_packed",
     "scan_listing",
     "show_dataset",
 ]

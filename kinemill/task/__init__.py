@@ -13,7 +13,7 @@ from kinemill.task.bounds import (
     Width,
 )
 from kinemill.task.channels import Channel, Source, rotations
-from kinemill.task.compute import TARGETS, Compute
+from kinemill.task.compute import Compute
 from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, WRAPPERS, Environment, Wrapper
 from kinemill.task.learn import Learn
@@ -49,7 +49,6 @@ __all__ = [
     "MODELS",
     "OBJECTIVES",
     "READERS",
-    "TARGETS",
     "WRAPPERS",
     "Candidate",
     "Channel",

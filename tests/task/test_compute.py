@@ -1,6 +1,7 @@
 """Where trainings run: a class of settings for each target, chosen by `type`."""
 
-from kinemill.task import TARGETS, load_task
+from kinemill.task import load_task
+from kinemill.task.compute import TARGETS
 from kinemill_dagster.resources.compute import COMPUTE
 from tests.conftest import EXAMPLES
 
