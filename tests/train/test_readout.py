@@ -121,7 +121,6 @@ def train(task: Task, dataset: PackedDataset, steps: int = 60):
     "more",
     [
         {},
-        {"weights": "relative"},
         {"weights": {"force": 0.1}},
         {"weights": "unit"},
         {"ensemble": 2},

@@ -19,8 +19,6 @@ from kinemill.train.step import Step
 
 BOUNDS = 0.01  # weight of the bounds on the variance, Chua et al. 2018
 CHUNK = 512  # windows per evaluation batch
-SAMPLED = 4096  # training windows that determine the weights of `weights: relative`
-SMALLEST = 1e-12  # lower bound of a squared error, scaled: an exact channel would divide by zero
 BLOCKS = 10
 LEFT_OUT = (2, 7)  # a fifth of the windows, in two blocks, left out to select terms
 RUNS = 64
@@ -58,7 +56,7 @@ class Rollouts:
         self.noise = self.ensemble.member.noise if self.ensemble else None
         self.names = (*self.step.layout.states, *self.step.layout.output_channels)
         self.std = self.step.state_std
-        self.weights = self._relative() if learn.weights == "relative" else self._weights()
+        self.weights = self._weights()
         self.penalty = learn.loss.terms if isinstance(learn.loss, Loss) else torch.square
         disturbed_names = (*self.step.layout.states, *self.step.layout.actions)
         stds = [learn.noise.get(name, 0.0) for name in disturbed_names]
@@ -77,19 +75,6 @@ class Rollouts:
             weights = self.std.new_tensor([setting.get(name, 1.0) for name in self.names])
         return weights / weights.mean()
 
-    @torch.no_grad()
-    def _relative(self) -> Tensor:
-        """Return the inverse mean squared error before training, (T, C), scaled to mean 1.
-
-        Errors after one step are a hundred times smaller than after 25 steps. In a plain mean they
-        have no weight, and training loses the one-step accuracy of a least-squares fit.
-        """
-        count = min(len(self.train), SAMPLED)
-        which = torch.linspace(0, len(self.train) - 1, count, device=self.std.device).long()
-        squares = [self._errors_of(self.train, part)[0].square() for part in which.split(CHUNK)]
-        weights = 1.0 / torch.cat(squares).mean(0).clamp_min(SMALLEST)
-        return weights / weights.mean()
-
     def loss(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
         """Return the loss on windows (M, B) at a training step, summed over the members."""
         loss = self.terms(which, step, part).mean()
@@ -100,10 +85,7 @@ class Rollouts:
         """Return the terms of the loss: (M, B, T, C), or M and B as one axis."""
         error, variance = self._errors(which, step, part)
         terms = self.penalty(error) if variance is None else doubted(error, variance)
-        if self.weights is None:
-            return terms
-        by_step = self.weights.dim() == 2
-        return terms * (self.weights[: terms.shape[-2]] if by_step else self.weights)
+        return terms if self.weights is None else terms * self.weights
 
     @property
     def members(self) -> int:
@@ -146,20 +128,18 @@ class Rollouts:
     def evaluate(self) -> dict[str, float]:
         """Return the RMS errors on the validation windows, in standard deviations.
 
-        With `weights: relative` each square is multiplied by its weight, as in the loss. With a
-        learned variance, `likelihood` is the mean negative log-likelihood by the total variance.
+        With a learned variance, `likelihood` is the mean negative log-likelihood by the total
+        variance.
         """
         squares = list[Tensor]()
         likelihoods = list[Tensor]()
         with torch.no_grad():
             for part in torch.arange(len(self.watch), device=self.std.device).split(CHUNK):
-                error, variance = self._errors_of(self.watch, part)
+                error, variance = self._validation_errors(part)
                 squares.append(error.square())
                 if variance is not None:
                     likelihoods.append(doubted(error, variance))
         whole = torch.cat(squares)
-        if self.weights is not None and self.weights.dim() == 2:
-            whole = whole * self.weights
         errors = {
             "validation/single_step": whole[:, 0].mean().sqrt().item(),
             "validation/multi_step": whole.mean().sqrt().item(),
@@ -168,11 +148,11 @@ class Rollouts:
             errors["validation/likelihood"] = torch.cat(likelihoods).mean().item()
         return errors
 
-    def _errors_of(self, windows: Windows, which: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _validation_errors(self, which: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return errors (B, T, C) and, with noise, total variances, in standard deviations."""
-        states, past, actions, truth = windows.gather_channels(which)
-        robots = self.robots[windows is self.watch] if self.robots else None
-        with robots_set(self.module, robots[which] if robots is not None else None):
+        states, past, actions, truth = self.watch.gather_channels(which)
+        robots = self.robots[1][which] if self.robots else None
+        with robots_set(self.module, robots):
             if self.ensemble is None or self.noise is None:
                 predicted = self.module.rollout_channels(states, past, actions)
                 variance = None

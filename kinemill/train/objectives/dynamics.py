@@ -113,12 +113,11 @@ class Dynamics(Supervised):
         default={},
         description="std, in the channel's unit, added to the initial states of a rollout",
     )
-    weights: Literal["variance", "unit", "relative"] | dict[str, Weight] = Field(
+    weights: Literal["variance", "unit"] | dict[str, Weight] = Field(
         default="variance",
         description="weights of squared errors. variance: errors in standard deviations; unit: "
         "errors in units of the channels; a mapping: in standard deviations, with a weight by "
-        "channel (default 1); relative: each step and channel relative to its error before "
-        "training, so that one step counts as much as the horizon",
+        "channel (default 1)",
     )
     loss: Annotated[
         Literal["squared", "gaussian"] | SerializeAsAny[Loss], BeforeValidator(_pick_loss)

@@ -34,32 +34,6 @@ def test_what_is_watched_comes_from_validation_first_step_or_all(packed):
     assert result["validation/multi_step"] == pytest.approx(expected.mean() ** 0.5, rel=1e-4)
 
 
-def test_relative_weights_make_every_step_and_channel_count_alike_at_first(packed):
-    module, objective, _ = ready(packed, weights="relative")
-    original = squares(module, packed, "train").mean(0)  # (T, S)
-    weights = (1 / original) / (1 / original).mean()
-    assert weights.max() > 5 * weights.min()  # else this test could not tell
-    result = objective.loss(torch.arange(objective.windows), 0).item()
-    assert result == pytest.approx((original * weights).mean(), rel=1e-4)
-    held_out = squares(module, packed, "validation") * weights
-    result = objective.evaluate()["validation/multi_step"]
-    assert result == pytest.approx(held_out.mean() ** 0.5, rel=1e-4)
-
-
-def test_relative_weights_follow_a_horizon_that_grows_and_know_ensembles(packed):
-    module, objective, _ = ready(
-        packed, weights="relative", horizon_schedule={"first": 1, "steps": 100}
-    )
-    whole = squares(module, packed, "train")
-    weights = 1 / whole.mean(0)
-    weights /= weights.mean()
-    everything = torch.arange(objective.windows)
-    first = (whole[:, :1] * weights[:1]).mean()
-    assert objective.loss(everything, 0).item() == pytest.approx(first, rel=1e-4)
-    _, objective, _ = ready(packed, weights="relative", ensemble=2, loss="gaussian")
-    assert np.isfinite(objective.loss(everything.expand(2, -1), 0).item())
-
-
 def test_an_acceleration_is_scaled_by_how_much_velocity_changes_in_a_second(packed):
     outputs = {"alpha": Output(relation="derivative", of="velocity")}
     scale = scale_of(packed, make_layout(pendulum_task(), outputs, "semi_implicit", 3))
