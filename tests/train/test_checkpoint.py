@@ -160,8 +160,8 @@ def test_an_old_one_goes_only_when_the_new_one_was_read_back_whole(tmp_path, mon
 def test_one_of_a_newer_kinemill_is_told_and_not_read(tmp_path):
     write(tmp_path, 10)
     index = checkpoints(tmp_path)[0] / INDEX
-    index.write_text(json.dumps({**json.loads(index.read_text()), "format": 3}))
-    with pytest.raises(CorruptArtifact, match=r"is a checkpoint with format 3, and no older one"):
+    index.write_text(json.dumps({**json.loads(index.read_text()), "format": 4}))
+    with pytest.raises(CorruptArtifact, match=r"is a checkpoint with format 4, and no older one"):
         read_checkpoint(tmp_path)
 
 

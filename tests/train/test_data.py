@@ -12,10 +12,9 @@ from kinemill.train.batches import Batches
 from kinemill.train.data import make_windows, window_weights
 from kinemill.train.layout import make_layout
 from kinemill.train.loop import fit
-from kinemill.train.scaling import scale_of
 from tests.conftest import learning_task
 from tests.dataset.packing import packed_of
-from tests.train.conftest import QUIET, assert_resumes, prepared
+from tests.train.conftest import QUIET, prepared
 
 CHANNELS = {"x": {"role": "state", "unit": "m"}, "u": {"role": "action", "unit": "m"}}
 
@@ -70,16 +69,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(tmp_path):
     assert not torch.equal(result[0], result[2])
 
 
-def test_scales_are_those_of_training_and_validation_does_not_count():
-    dataset = packed_echo()
-    layout = make_layout(echo_task(), echo_task().learn.outputs, "euler", 3)
-    scale = scale_of(dataset, layout)
-    train = np.asarray(dataset.values)[:300].astype(np.float64)
-    np.testing.assert_allclose(scale["feature_mean"], train.mean(0), atol=1e-6)
-    np.testing.assert_allclose(scale["feature_std"], train.std(0), atol=1e-6)
-    np.testing.assert_allclose(scale["output_std"], train[:, :1].std(0), atol=1e-6)
-
-
 def weighted_echo() -> PackedDataset:
     """60 rows of weight 0.5 and 20 rows of weight 2.5: by 30 to 50."""
     dataset = packed_echo(rows=80)
@@ -114,8 +103,3 @@ def test_weighted_batches_follow_from_seed_and_step_alone():
     assert not torch.equal(torch.cat(forwards[:5], 1), torch.cat(forwards[5:10], 1))
     assert not torch.equal(forwards[0][0], forwards[0][1])  # each seed has an order of its own
     assert window_weights(packed_echo(), make_layout(echo_task(), {}, "euler", 3), 4) is None
-
-
-def test_a_balanced_training_goes_on_bit_for_bit(tmp_path):
-    task, dataset = echo_task(steps=60, save_every=10, log_every=10, batch_size=16), weighted_echo()
-    assert_resumes(lambda: prepared(task, dataset), tmp_path)

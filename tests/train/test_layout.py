@@ -60,28 +60,6 @@ def test_two_rates_of_one_state_are_asked_about_instead_of_added_up(tmp_path):
     load_task_in(tmp_path, text + "    position: {relation: delta, of: position}\n")
 
 
-def chain_of_three(integrator):
-    channels = {
-        "jerked": {"role": "state", "unit": "m/s^2", "derivative_of": "velocity"},
-        "velocity": {"role": "state", "unit": "m/s", "derivative_of": "position"},
-        "position": {"role": "state", "unit": "m"},
-        "force": {"role": "action", "unit": "N"},
-    }
-    task = Task.model_validate(CHAIN | {"dt": 0.1, "channels": channels})
-    return make_layout(task, {"jerk": Output(relation="derivative", of="jerked")}, integrator, 1)
-
-
-def test_position_follows_velocity_follows_acceleration():
-    """Jerk 10 m/s³ for 0.1 s from a = 2, v = 3, x = 4, by hand."""
-    start, jerk = [2.0, 3.0, 4.0], [10.0]
-    # a = 2 + 1, v = 3 + 0.1 · 3, x = 4 + 0.1 · 3.3
-    result = advance(chain_of_three("semi_implicit"), start, jerk)
-    assert result == pytest.approx([3.0, 3.3, 4.33], abs=1e-12)
-    # a = 2 + 1, v = 3 + 0.1 · 2, x = 4 + 0.1 · 3
-    result = advance(chain_of_three("euler"), start, jerk)
-    assert result == pytest.approx([3.0, 3.2, 4.3], abs=1e-12)
-
-
 def test_a_state_may_be_the_rate_of_an_action():
     channels = {
         "torque": {"role": "action", "unit": "N"},
