@@ -222,13 +222,13 @@ def _failed_checks(task: Task, values: Rows) -> list[tuple[str, str]]:
     if len(values) < least:
         return [("min_steps", f"min_steps: {len(values)} rows, expected {least}")]
     columns = {name: values[:, index].astype(np.float64) for index, name in enumerate(task.columns)}
-    return [
-        (
-            finding.check,
-            f"{finding.check}: {finding.fault.actual}, expected {finding.fault.expected}",
-        )
+    failed = [
+        (finding.check, finding.fault)
         for finding in apply_checks_to_track(columns, task).findings
         if finding.rule != "warn"
+    ]
+    return [
+        (check, f"{check}: {fault.actual}, expected {fault.expected}") for check, fault in failed
     ]
 
 
@@ -239,11 +239,8 @@ def _copies(task: Task, index: int, content: _Content, signals: Signals) -> Iter
     identity = [plugin.seed, episode.id, plugin.type, index]
     if _hash_fraction([*identity, "share"]) >= plugin.share:
         return
-    suffix = (
-        f"-{index}"
-        if [augmentation.type for augmentation in task.augment].count(plugin.type) > 1
-        else ""
-    )
+    types = [augmentation.type for augmentation in task.augment]
+    suffix = f"-{index}" if types.count(plugin.type) > 1 else ""
     numbers = _numbers(content)
     for number in range(plugin.copies):
         seed = int(digest([*identity, number])[:16], 16)

@@ -178,14 +178,6 @@ def _summary(
                 fix="reduce the change, or relax the checks in the task's `validate` part",
             )
         added[plugin.type] = added.get(plugin.type, 0) + counts.added
-        lines.append(
-            AugmentationCounts(
-                type=plugin.type,
-                added=counts.added,
-                touched=counts.touched,
-                share=counts.touched / originals if originals else 0.0,
-                left_out=counts.left_out,
-                why=counts.why,
-            )
-        )
+        share = counts.touched / originals if originals else 0.0
+        lines.append(AugmentationCounts(type=plugin.type, share=share, **vars(counts)))
     return TrainingSetSummary(episodes=episodes, rows=rows, added=added, augmentations=lines)

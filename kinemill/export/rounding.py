@@ -104,8 +104,7 @@ class Rounding(TorchDispatchMode):
             return self._sum(func, args, kwargs)
         if kind in _DIFFERENCES:
             result = func(*args, **kwargs)
-            size = _sizes(_ATEN.add.Tensor, (args[0], args[1]), {}) if _floats(args[1]) else None
-            size = result.abs() if size is None else size
+            size = args[0].abs() + args[1].abs() if _floats(args[1]) else result.abs()
             return self._perturb(result, 1.0, torch.where(result == 0.0, 0.0, size))
         if kind not in _ELEMENTWISE:
             args = _mapped(self._perturb_relative, args)
@@ -175,13 +174,6 @@ def _mapped(change: Callable[[Tensor], Tensor], value: _Value) -> _Value:
 
 def _floats(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
-
-
-def _sizes(
-    func: Callable[..., Tensor], args: tuple[object, ...], kwargs: Mapping[str, object]
-) -> Tensor:
-    """Return an operation on the absolute values of its operands."""
-    return func(*_mapped(Tensor.abs, args), **kwargs)
 
 
 def rounded(module: _Module, seed: int = 0, precision: Dtype = "float32") -> _Module:

@@ -131,16 +131,16 @@ class Steps:
         step = steps[0]
         if self._on_device is None and self._update is None:
             self._begin()
-        if self._on_device is not None:
-            with multiplied(self.learn.matmul):
-                try:
-                    return self._on_device(steps)
-                except CaptureFailed as error:
-                    self._give_up_graph(error)
-                    return 0
-        if self._update is not None:
-            self._losses.append(self._update(self._batches.at(step), step))
-        return 1
+        with multiplied(self.learn.matmul):
+            if self._update is not None:
+                self._losses.append(self._update(self._batches.at(step), step))
+                return 1
+            assert self._on_device is not None
+            try:
+                return self._on_device(steps)
+            except CaptureFailed as error:
+                self._give_up_graph(error)
+                return 0
 
     def _begin(self) -> None:
         """Choose the kind of the updates; a resumed training keeps whether they are compiled."""
@@ -151,7 +151,7 @@ class Steps:
             about = self.training, self.objective, self.learn, self._batches
             self._on_device = DeviceSteps(*about, is_graph=self._is_graph)
         else:
-            self._update = self._made()
+            self._update = one_by_one(self.training, self.objective, self.learn)
         if state.compiled:
             self._progress.log_message("steps are compiled")
         if self._on_device is not None and self._is_graph:
@@ -205,17 +205,6 @@ class Steps:
                 return objective.loss(which, step, *part)
 
         return dataclasses.replace(objective, loss=loss)
-
-    def _made(self) -> Update:
-        """Return the step function."""
-        how = self.learn.matmul
-        update = one_by_one(self.training, self.objective, self.learn)
-
-        def multiplying(batch: Tensor, step: int) -> float:
-            with multiplied(how):
-                return update(batch, step)
-
-        return multiplying if how != "highest" else update
 
 
 def reason_against(training: Training, objective: Objective, learn: Learn) -> str | None:

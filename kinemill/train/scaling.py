@@ -83,11 +83,8 @@ def _of_feature(
     dataset: PackedDataset, layout: Layout, encoding: Encoding, column_and_part: tuple[int, int]
 ) -> tuple[float, float]:
     column, part = column_and_part
-    if encoding.scale == "none":
-        return 0.0, 1.0
-    if isinstance(encoding.scale, tuple):
-        low, high = encoding.scale
-        return (low + high) / 2, (high - low) / 2
+    if (stated := _stated(encoding.scale)) is not None:
+        return stated
     if encoding.origin:
         return 0.0, _reach(dataset, column, layout.history, encoding.scale == "range")
     if encoding.type == "plain" and encoding.scale == "z_score":  # part of the dataset's statistics
@@ -100,6 +97,14 @@ def _of_feature(
     return _range(parts) if encoding.scale == "range" else _moments(parts)
 
 
+def _stated(scale: object) -> tuple[float, float] | None:
+    """Return the mean and standard deviation that a scale states; None: those of the rows."""
+    if isinstance(scale, tuple):
+        low, high = scale
+        return (low + high) / 2, (high - low) / 2
+    return (0.0, 1.0) if scale == "none" else None
+
+
 def _of_transformed(dataset: PackedDataset, layout: Layout, name: str) -> tuple[float, float]:
     """Return mean and standard deviation of a feature of `layout.transform`.
 
@@ -109,10 +114,8 @@ def _of_transformed(dataset: PackedDataset, layout: Layout, name: str) -> tuple[
     scale = layout.encodings[0].scale
     transform = layout.transform
     assert transform is not None
-    if scale == "none":
-        return 0.0, 1.0
-    if isinstance(scale, tuple):
-        return (scale[0] + scale[1]) / 2, (scale[1] - scale[0]) / 2
+    if (stated := _stated(scale)) is not None:
+        return stated
 
     def parts() -> Iterator[Tensor]:
         for episode in dataset.of("train"):

@@ -285,9 +285,12 @@ class _Emitter:
             *(self._item(item, statement.count) for item in statement.operands)
         )
         loops = [f"for (int i = 0; i < {statement.count}; ++i)"] if statement.count > 1 else []
-        loops += ["for (int l = 0; l < LANES; ++l)"] if self._lanes > 1 else []
-        lines = [f"{'    ' * (depth + 1)}{loop}" for depth, loop in enumerate(loops)]
-        return [*lines, f"{'    ' * (len(loops) + 1)}{result} = {form};"]
+        return self._looped(loops, f"{result} = {form};")
+
+    def _looped(self, loops: list[str], statement: str) -> list[str]:
+        """Write nested loops around a statement, the innermost one over lanes if there are any."""
+        loops = [*loops, "for (int l = 0; l < LANES; ++l)"] if self._lanes > 1 else loops
+        return [f"{'    ' * depth}{line}" for depth, line in enumerate([*loops, statement], 1)]
 
     def _item(self, operand: Operand, count: int) -> str:
         step = _times(operand.step, "i") if count > 1 else ""
@@ -373,11 +376,10 @@ class _Emitter:
             array, first = self._array(statement.table)
             offset = _plus(first, row)
             value = f"{array}[({offset}) * LANES + l]" if lanes else f"{array}[{offset}]"
-        loops = [f"for (int i = 0; i < {statement.count}; ++i)"]
-        loops += ["for (int l = 0; l < LANES; ++l)"] if lanes else []
-        lines = [f"{'    ' * (depth + 1)}{loop}" for depth, loop in enumerate(loops)]
         result = self._item(Operand(statement.out, 1), 2)
-        return [*lines, f"{'    ' * (len(loops) + 1)}{result} = {value};"]
+        return self._looped(
+            [f"for (int i = 0; i < {statement.count}; ++i)"], f"{result} = {value};"
+        )
 
     def _results(self) -> list[str]:
         """Write the copies of the results of a program, one for each contiguous stretch."""

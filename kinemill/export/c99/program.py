@@ -381,17 +381,12 @@ def _allocate(program: Program, starts: list[int], last: dict[int, int]) -> dict
     return addresses
 
 
+_ADDRESSES = {"out", "x", "y", "table", "index"}  # fields of statements
+
+
 def _moved(statement: Statement, moved: Callable[[int], int]) -> Statement:
     if isinstance(statement, Each):
         operands = tuple(Operand(moved(item.first), item.step) for item in statement.operands)
         return replace(statement, out=moved(statement.out), operands=operands)
-    if isinstance(statement, Product):
-        return replace(
-            statement, out=moved(statement.out), x=moved(statement.x), y=moved(statement.y)
-        )
-    if isinstance(statement, Lookup):
-        table = statement.table if statement.table < 0 else moved(statement.table)
-        return replace(
-            statement, out=moved(statement.out), index=moved(statement.index), table=table
-        )
-    return replace(statement, out=moved(statement.out), x=moved(statement.x))
+    fields = vars(statement)
+    return replace(statement, **{name: moved(fields[name]) for name in _ADDRESSES & fields.keys()})
