@@ -11,7 +11,6 @@ import subprocess
 from typing import get_args
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
@@ -19,17 +18,15 @@ from kinemill.export.c99 import compiler as c_compiler
 from kinemill.export.c99 import generate
 from kinemill.export.c99.compiler import compiler
 from kinemill.export.c99.rollout import compile_rollout
-from kinemill.export.interface import describe
-from kinemill.export.rollout import rollout_model
-from kinemill.export.step import step_model, trace
-from kinemill.runtime import Interface, wrapped
+from kinemill.export.c99.source import sizes_of
+from kinemill.runtime import Simulator, load, wrapped
 from kinemill.task.channels import Channel
 from kinemill.task.document import Task
 from kinemill.task.plugins import ENCODINGS, MODELS
 from kinemill.train.layout import Window, layout_of
 from kinemill.train.relations import Integrator
 from kinemill.train.step import make_step
-from tests.export.conftest import ensemble_of
+from tests.export.conftest import ensemble_of, published
 from tests.models.options import OPTIONS
 
 pytestmark = pytest.mark.ci
@@ -63,7 +60,7 @@ def settings_of(model: str) -> dict:
 
 
 def make(settings: dict, channels: dict, *, members: int = 0, **learn):
-    """Return a step with random weights, or an ensemble of such steps, and its interface."""
+    """Return a step with random weights, or an ensemble of such steps, and its description."""
     if settings["type"] in EQUATIONS:
         learn = {"outputs": ALPHA, **learn}
     inputs = {"type": "dynamics", "model": settings, "horizon": 5, **learn}
@@ -87,7 +84,7 @@ def make(settings: dict, channels: dict, *, members: int = 0, **learn):
         "units": {name: task.channels[name].unit for name in task.columns},
         "limits": {name: task.channels[name].limits for name in task.columns},
     }
-    return step, describe(about, step)
+    return step, about
 
 
 @pytest.fixture(autouse=True)
@@ -97,48 +94,11 @@ def _quick_compiler(monkeypatch):
     monkeypatch.setattr(c_compiler, "TARGETS", ((),))
 
 
-class Files:
-    """step.onnx and rollout.onnx in memory, run by ONNX Runtime."""
-
-    def __init__(self, step, interface: Interface) -> None:
-        core = trace(step, interface)
-        self.interface = interface
-        self.step_bytes, rollout = (
-            network(core, interface, "1").SerializeToString()
-            for network in (step_model, rollout_model)
-        )
-        self._step = onnxruntime.InferenceSession(self.step_bytes)
-        self._rollout = onnxruntime.InferenceSession(rollout)
-
-    def step(self, state, action, carry):
-        parts, start = {}, 0
-        for item in self.interface.carry:
-            size = int(np.prod(item.shape))
-            parts[item.name] = carry[start : start + size].reshape(1, *item.shape)
-            start += size
-        inputs = {"state": state[None], "action": action[None], **parts}
-        input_names = {item.name for item in self._step.get_inputs()}
-        inputs = {name: value for name, value in inputs.items() if name in input_names}
-        names = ["next_state", *(f"next_{item.name}" for item in self.interface.carry)]
-        after, *carried = self._step.run(names, inputs)
-        return after[0], np.concatenate([carry[:0], *(network.reshape(-1) for network in carried)])
-
-    def rollout(self, states, past, actions):
-        inputs = {"states": states, "past_actions": past, "actions": actions}
-        input_names = {item.name for item in self._rollout.get_inputs()}
-        inputs = {name: value for name, value in inputs.items() if name in input_names}
-        return self._rollout.run(["next_states"], inputs)[0]
-
-    @property
-    def carried(self) -> int:
-        return sum(int(np.prod(item.shape)) for item in self.interface.carry)
-
-
 class CStep:
     """step.c, compiled strictly."""
 
-    def __init__(self, files: Files, folder) -> None:
-        self.source = generate(files.step_bytes)
+    def __init__(self, folder) -> None:
+        self.source = generate((folder / "step.onnx").read_bytes())
         (folder / "step.c").write_text(self.source.code)
         (folder / "step.h").write_text(self.source.header)
         command = [compiler(), *STRICT, "step.c", "-o", "step.so", "-lm"]
@@ -166,35 +126,38 @@ def close(result, expected, angles, allowed: float) -> None:
 
 def agree(settings: dict, channels: dict, folder, **learn) -> None:
     """Export, compile and compare steps, rollouts, extreme inputs and rows with NaN."""
-    step, interface = make(settings, channels, **learn)
-    files = Files(step, interface)
-    angles = np.array([name in interface.angles for name in interface.states])
-    agree_step(files, CStep(files, folder), angles)
-    agree_rollout(files, compile_rollout(files.step_bytes), angles)
+    step, about = make(settings, channels, **learn)
+    simulator = load(published(step, folder, about), non_finite="pass")
+    agree_step(simulator, CStep(folder))
+    agree_rollout(simulator, compile_rollout((folder / "step.onnx").read_bytes()))
 
 
-def agree_step(files: Files, result: CStep, angles) -> None:
-    random, carry = np.random.default_rng(0), np.zeros(files.carried, np.float32)
-    sizes = len(files.interface.states), len(files.interface.actions)
-    everything = np.concatenate([angles, np.zeros(files.carried, np.bool_)])
+def agree_step(simulator: Simulator, result: CStep) -> None:
+    random, memory = np.random.default_rng(0), simulator.initial_carry(1)
+    states, actions, carried = sizes_of(simulator.interface)
+    carry = np.zeros(carried, np.float32)
+    angles = np.concatenate([simulator.interface.is_angle, np.zeros(carried, np.bool_)])
     for scale, allowed in [*[(1.0, 2e-5)] * 12, *[(30.0, 1e-3)] * 6]:
-        state, action = (random.normal(0, scale, size).astype(np.float32) for size in sizes)
-        after, stored = files.step(state, action, carry)
+        state, action = (
+            random.normal(0, scale, size).astype(np.float32) for size in (states, actions)
+        )
+        after, *memory = simulator.step(state[None], action[None], *memory)
         mine = np.concatenate(result(state, action, carry))
-        close(mine, np.concatenate([after, stored]), everything, allowed)
-        carry = stored
+        expected = np.concatenate([after[0], *(part.reshape(-1) for part in memory)])
+        close(mine, expected, angles, allowed)
+        carry = expected[states:]
     state[0] = np.inf
     assert np.isnan(np.concatenate(result(state, action, carry))).all()
 
 
-def agree_rollout(files: Files, result, angles) -> None:
-    random, interface = np.random.default_rng(1), files.interface
+def agree_rollout(simulator: Simulator, result) -> None:
+    random, interface = np.random.default_rng(1), simulator.interface
     history, states, actions = interface.history, len(interface.states), len(interface.actions)
     for batch, scale, allowed in ((1, 1.0, 1e-4), (19, 1.0, 1e-4), (5, 30.0, 2e-3)):
         shapes = [(batch, history, states), (batch, history - 1, actions), (batch, 6, actions)]
         inputs = [random.normal(0, scale, shape).astype(np.float32) for shape in shapes]
         clean = result(*inputs)
-        close(clean, files.rollout(*inputs), angles, allowed)
+        close(clean, simulator.rollout(*inputs), interface.is_angle, allowed)
         for tensor in (input_ for input_ in inputs if input_.size and batch > 1):
             stored = tensor[1, -1, -1]
             tensor[1, -1, -1] = np.nan
@@ -257,9 +220,9 @@ def test_each_integrator_runs_the_same_in_c(integrator, tmp_path):
 def test_an_ensemble_steps_the_same_in_c(model, tmp_path):
     """The carry has the members, their offsets and their covariance."""
     channels = states_of("coordinate") | ACTION
-    step, interface = make(settings_of(model), channels, members=2, history=4)
-    files = Files(step, interface)
-    agree_step(files, CStep(files, tmp_path), np.zeros(2, np.bool_))
+    step, about = make(settings_of(model), channels, members=2, history=4)
+    simulator = load(published(step, tmp_path, about), non_finite="pass")
+    agree_step(simulator, CStep(tmp_path))
 
 
 def test_a_model_without_actions_runs_the_same_in_c(tmp_path):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from kinemill.export import stage as export
 from kinemill.policies.environments.card import make_card
@@ -12,6 +11,7 @@ from kinemill.store import open_ref
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
+from kinemill.train.policy_runner import as_policy
 from tests.policies.rl.test_training_loop import CART, DOORS, POINT, rl_task
 
 WRAPPED = {
@@ -24,27 +24,6 @@ WRAPPED = {
     ],
 }
 SLOW = pytest.mark.slow
-
-
-class InTorch:
-    """Run the trained module on one observation at a time."""
-
-    def __init__(self, module):
-        self._module = module
-
-    def reset(self, seed):
-        self._carry = self._module.initial_carry(1)
-
-    @torch.no_grad()
-    def act(self, observed):
-        layout = self._module.layout
-        parts = observed if isinstance(observed, dict) else {"observation": observed}
-        arguments = [torch.from_numpy(np.float32(parts[name])[None]) for name in layout.inputs]
-        action, *self._carry = self._module(*arguments, *self._carry)
-        if not any(layout.choices):
-            return action[0].numpy()
-        selected = action[0].numpy().astype(int)
-        return selected if len(selected) > 1 else int(selected[0])
 
 
 @pytest.mark.ci
@@ -64,10 +43,10 @@ def test_the_file_acts_as_the_module_does(home, environment, algorithm, model):
     trained = train.run(task, home, card.ref, card.ref, silent)
     exported = export.run(task, home, trained.ref, card.ref)
     file = load(home.root / exported.ref.path)
-    module = InTorch(load_model(open_ref(home, trained.ref)))
-    ours, theirs = (try_policy(task, mine, [1, 2], record=2) for mine in (file, module))
+    module = load_model(open_ref(home, trained.ref))
+    ours, theirs = (try_policy(task, mine, [1, 2], record=2) for mine in (file, as_policy(module)))
     for mine, expected in zip(ours.episodes, theirs.episodes, strict=True):
-        if any(module._module.layout.choices):
+        if any(module.layout.choices):
             assert np.array_equal(mine.actions, expected.actions)
         assert mine.actions == pytest.approx(expected.actions, abs=1e-5)
     assert ours.returns == pytest.approx(theirs.returns, rel=1e-5, abs=1e-5)
