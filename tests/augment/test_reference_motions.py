@@ -1,6 +1,4 @@
-"""Reference motions of real bipeds: faster, slower, mirrored, resampled to another frame rate."""
-
-import json
+"""Reference motions of real bipeds: faster, slower, mirrored."""
 
 import numpy as np
 import pytest
@@ -125,29 +123,3 @@ def test_a_gait_at_another_speed_takes_other_time_and_passes_the_checks(gait, sp
     assert pace[1] / pace[0] == pytest.approx(speed, rel=0.02)
     length = np.linalg.norm(faster[:, signals.where(TRUNK)].astype(float), axis=1)
     np.testing.assert_allclose(length, 1.0, atol=1e-6)
-
-
-@pytest.mark.ci
-def test_a_clip_of_30_frames_per_second_becomes_one_of_60(shared_data, task_file, tmp_path):
-    clips = sorted((shared_data / "awd_motion").glob("*30fps*.json"))
-    assert len(clips) == 4
-    # These velocities are means over 1/30 s, 6 % below the slope of a knee's peaks at 60 Hz.
-    parts = {"ingest.resample.method": "cubic", "validate.velocity.relative": 0.1}
-    slow, fast = load_task(task_file, {"dt": 1 / 30}), load_task(task_file, parts)
-    for clip in clips:
-        (at_30,) = episodes_of(slow, clip, Home(tmp_path / "30" / clip.stem))
-        (at_60,) = episodes_of(fast, clip, Home(tmp_path / "60" / clip.stem))
-        frames = len(json.loads(clip.read_text())["Frames"])
-        assert (at_30.rows, frames) == (299, 300)  # frame 0 has placeholders for velocities
-        original, after = rows(slow, at_30), rows(fast, at_60)
-        more = len(after) - (2 * len(original) - 1)
-        assert more in {0, 1}  # with the step before frame 1 or without
-        after = after[more:]
-        joints = [fast.columns.index(f"left_{joint}") for joint in JOINTS]
-        np.testing.assert_allclose(after[::2, joints], original[:, joints], atol=1e-6)
-        between = 0.5 * (original[:-1, joints] + original[1:, joints])
-        largest = np.abs(np.diff(original[:, joints], axis=0)).max()
-        assert np.abs(after[1::2, joints] - between).max() < 0.25 * largest
-        length = np.linalg.norm(after[:, [fast.columns.index(name) for name in TRUNK]], axis=1)
-        np.testing.assert_allclose(length, 1.0, atol=1e-3)
-        assert faults(after, fast) == []

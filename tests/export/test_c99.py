@@ -102,13 +102,6 @@ def test_the_c_runs_as_the_onnx_file_under_sanitizers(folder, program):
         assert (off <= 1e-6 * scale * np.maximum(1.0, np.abs(expected))).all()
 
 
-def test_a_nan_that_goes_in_comes_out_everywhere(program):
-    for column in range(3):
-        row = np.zeros((1, 3))
-        row[0, column] = np.nan
-        assert np.isnan(run(program, row)).all()
-
-
 def test_it_needs_no_more_than_math_h_and_allocates_nothing(folder):
     source = built(folder)
     command = [compiler(), *STRICT, "-c", "step.c", "-o", "step.o"]
@@ -131,21 +124,9 @@ def test_a_compiled_rollout_is_that_of_the_onnx_file_for_any_batch(folder):
         inputs = [part.numpy() for part in batch(rows, 4, 25)]
         off = quick.rollout(*inputs) - plain.rollout(*inputs)
         assert np.abs(wrapped(off, np.array([True, False]))).max() < 2e-5
-
-
-@pytest.mark.parametrize("rows", [2, 37])
-def test_a_compiled_rollout_keeps_nan_in_its_row(folder, rows):
-    simulator = load(folder / "rollout.onnx", engine="c", non_finite="pass")
-    inputs = [part.numpy() for part in batch(rows, 4, 6)]
-    for tensor in inputs:
-        clean, tensor[1, -1, -1] = tensor[1, -1, -1], np.inf
-        result = simulator.rollout(*inputs)
-        assert np.isnan(result[1]).all()
-        assert np.isfinite(np.delete(result, 1, axis=0)).all()
-        tensor[1, -1, -1] = clean
-    simulator = load(folder / "rollout.onnx", engine="c")
+    inputs[0][0, 0, 0] = np.inf
     with pytest.raises(BadInput, match="is inf"):
-        simulator.rollout(np.full((1, 4, 2), np.inf), inputs[1][:1], inputs[2][:1])
+        quick.rollout(*inputs)
 
 
 def test_comments_of_the_header_are_readable_and_cannot_end_early(gru_folder):
