@@ -33,6 +33,7 @@ from kinemill.draft.rules import (
     status_columns,
 )
 from kinemill.draft.table import Reason, Table, rule_of
+from kinemill.errors import join_first
 from kinemill.ingest.name_heuristics import (
     ACTUATORS,
     ASIDE,
@@ -267,9 +268,8 @@ def _with_columns(
     logs = log_names(table.path for table, _ in choices)
     for (table, _), missing in zip(choices, lacking, strict=True):
         if missing:
-            rest = f" and {len(missing) - MOST_MISSING} more" if len(missing) > MOST_MISSING else ""
-            columns = ", ".join(names[family] for family in missing[:MOST_MISSING])
-            unused[logs[table.path]] = f"has no {columns}{rest}"
+            columns = join_first([names[family] for family in missing], MOST_MISSING)
+            unused[logs[table.path]] = f"has no {columns}"
     return used, unused, {}
 
 
@@ -295,21 +295,20 @@ def join_columns(
             families.setdefault(family, []).append((table, name_guess))
     rotations = _chosen_rotations(used)
     columns: list[Column] = []
-    for family in sorted(families, key=list(families).index):
-        readings = families[family]
+    for family, readings in families.items():
         column = _column(readings)
         if family in optional:
-            left_out |= dict.fromkeys(column.names, optional[family])
+            why = optional[family]
         elif column.missing > (0.0 if column.role == "observation" else SELECTION_MOSTLY):
             why = Reason(f"{column.missing:.1%} of it is missing", "missing")
-            left_out |= dict.fromkeys(column.names, why)
         elif len(readings) < len(used):
             why = Reason(f"in {len(readings)} of {len(used)} logs", "optional")
-            left_out |= dict.fromkeys(column.names, why)
-        elif not (len(column.values) and (np.ptp(column.values) or column.names[0] in rotations)):
-            left_out |= dict.fromkeys(column.names, CONSTANT)
-        else:
+        elif len(column.values) and (np.ptp(column.values) or column.names[0] in rotations):
             columns.append(column)
+            continue
+        else:
+            why = CONSTANT
+        left_out |= dict.fromkeys(column.names, why)
     selected = {name for column in columns for name in column.names}
     # A vector or a struct of which some element is a channel is used.
     used_parts = {

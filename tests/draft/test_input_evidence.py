@@ -133,11 +133,11 @@ def test_names_of_another_language_are_read_by_their_units_and_their_data(tmp_pa
         push = 3.0 * current[k - 4] if k >= 4 else 0.0
         speed[k] = speed[k - 1] + dt * (push - 9.0 * np.sin(angle[k - 1]) - 0.4 * speed[k - 1])
         angle[k] = angle[k - 1] + dt * speed[k]
-    table = [1e3 * dt * np.arange(rows), np.rad2deg(angle), speed * 30.0 / np.pi, current]
+    values = [1e3 * dt * np.arange(rows), np.rad2deg(angle), speed * 30.0 / np.pi, current]
     names = ["Zeit [ms]", "Achse1 Winkel [°]", "Drehzahl_rpm", "Motorstrom (A)"]
     lines = [
         ";".join(f"{value:.5f}".replace(".", ",") for value in row)
-        for row in zip(*table, strict=True)
+        for row in zip(*values, strict=True)
     ]
     path = tmp_path / "lauf.csv"
     path.write_text("\n".join([";".join(names), *lines]))
