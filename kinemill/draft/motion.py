@@ -18,7 +18,7 @@ from kinemill.draft.clip_names import ClipColumns, clip_columns
 from kinemill.draft.column import Column
 from kinemill.draft.constants import MIRROR_ROUNDED, MOTION_LEAST, MOTION_TEST, MOTION_VALIDATION
 from kinemill.draft.logs import log_names, read_tables
-from kinemill.draft.mirror_pairs import Mirror, find_mirror
+from kinemill.draft.mirror_pairs import Mirror, cycle, find_mirror
 from kinemill.draft.motion_physics import (
     MIRRORED,
     VALIDATE,
@@ -39,7 +39,6 @@ from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import guess
 from kinemill.ingest.raw import split_index
 from kinemill.ingest.readers._csv_layout import COLUMN
-from kinemill.policies.motion.cycles import STILL, cycle_of
 
 JSON_FORM = "motion_json"
 COMMANDS = {  # channel: its columns, the best one first, and its unit
@@ -112,7 +111,7 @@ def build_motion(
     odd = [
         table.path
         for table, angle_columns in zip(tables, angles, strict=True)
-        if not _repeats(angle_columns)
+        if not cycle([angle_columns])
     ]
     mirror = find_mirror([*clips.joints], angles, means, limits)
     columns, obstacle = _mirrored_limits(columns, mirror)
@@ -158,15 +157,6 @@ def _target(column: Column) -> Column:
     name = f"{column.guess.name} of the next row"
     action = replace(column.guess, role="action", name=name)
     return replace(column, guess=action, channel=f"{column.channel}_target", lead=1, notes=[])
-
-
-def _repeats(angles: Floats) -> bool:
-    """Return whether a clip (n, J) is periodic, see `cycle_of`."""
-    try:
-        cycle_of([angles[:, angles.std(axis=0) > STILL]])
-    except BadInput:
-        return False
-    return True
 
 
 def _learn(

@@ -233,7 +233,11 @@ def with_common_columns(
     if not any(_states(choice) & set(core) for choice in choices):
         kinds = Counter(frozenset(choice[1][0]) for choice in choices if _states(choice))
         return _with_columns(set(kinds.most_common(1)[0][0]) if kinds else set(), choices)
-    gains = {family: _gain(family, core, choices) for family in most}
+    logs = [(table, selected) for table, (selected, _) in choices]
+    gains = {
+        family: error_reduction(family, core, [log for log in logs if family in log[1]])
+        for family in most
+    }
     needed = {family for family, gain in gains.items() if gain >= OPTIONAL_GAIN}
     optional: dict[str, str] = {
         family: Reason(
@@ -271,11 +275,6 @@ def _with_columns(
             columns = join_first([names[family] for family in missing], MOST_MISSING)
             unused[logs[table.path]] = f"has no {columns}"
     return used, unused, {}
-
-
-def _gain(family: str, core: list[str], choices: list[ChosenTable]) -> float:
-    logs = [(table, selected) for table, (selected, _) in choices if family in selected]
-    return error_reduction(family, core, logs)
 
 
 def join_columns(
@@ -524,7 +523,9 @@ def _measured(guesses: list[Guess], table: Table) -> set[str]:
     if any(_is_modulated(action) for action in actions):
         measured |= {a.name for a in actions if _words(a) & COMMAND & LOADS or a.rule == "unit"}
         measured |= {action.name for action in actions if action.unit == "V"}
-    if any(_is_commanded(a) or a.unit == "percent" or _is_valve(a) for a in actions):
+    # The force of a cylinder is measured next to its valve.
+    valve = {"valve", "valves"}
+    if any(_is_commanded(a) or a.unit == "percent" or _words(a) & valve for a in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND == {"force"}}
     observed = {action.name for action in actions if _group(action.name) in OBSERVATIONS}
     measured |= observed if len(observed) < len(actions) else set()
@@ -552,20 +553,11 @@ def _responses(actions: list[Guess], table: Table) -> set[str]:
     for action in actions:
         if not _is_commanded(action) and action.unit in EFFORTS:
             efforts.setdefault(action.unit, []).append(action)
-    is_input = {
-        unit: {is_held(table.values[a.name][1]) for a in columns}
-        for unit, columns in efforts.items()
-    }
-    if {True} not in is_input.values():
+    held = [{is_held(table.values[a.name][1]) for a in columns} for columns in efforts.values()]
+    if {True} not in held:
         return set()
-    return {
-        a.name for unit, columns in efforts.items() if is_input[unit] == {False} for a in columns
-    }
-
-
-def _is_valve(action: Guess) -> bool:
-    """Return whether an action moves a valve, whose cylinder has a measured force."""
-    return bool(_words(action) & {"valve", "valves"})
+    varying = (c for c, is_input in zip(efforts.values(), held, strict=True) if is_input == {False})
+    return {action.name for columns in varying for action in columns}
 
 
 def _is_modulated(action: Guess) -> bool:

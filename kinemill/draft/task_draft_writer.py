@@ -81,7 +81,7 @@ class Draft:
     joints: list[LimitFinding] = field(default_factory=list[LimitFinding])  # of a robot file
     text: str = ""  # description of the task; empty: the one of the logs
     remarks: list[str] = field(default_factory=list[str])  # conclusions about the whole task
-    exclude: list[str] = field(default_factory=list[str])  # `ingest.exclude`: files but no logs
+    exclude: list[str] = field(default_factory=list[str])  # `ingest.exclude`: other files
     averages: bool = False  # whether rows are means over `dt`, as the logs are much faster
     horizon: Horizon = NO_HORIZON  # `verify.horizon`, of a dynamics model
 

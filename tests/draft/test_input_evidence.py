@@ -109,13 +109,6 @@ def test_the_silverbox_is_driven_by_its_first_column(shared_data):
     assert action.lead == 1  # as in the shipped task: both are sampled at the same time
 
 
-def test_names_that_tell_the_roles_of_tanks_keep_them(shared_data):
-    draft = build("tanks", shared_data / "cascaded_tanks" / "dataBenchmark.mat")
-    actions = [column for column in draft.columns if column.role == "action"]
-    assert {column.guess.name for column in actions} == {"uEst"}  # `uVal` is that of the test
-    assert not any("inferred an action" in note for action in actions for note in action.notes)
-
-
 def test_the_tanks_without_names_are_driven_by_their_pumps(shared_data, tmp_path):
     source = shared_data / "cascaded_tanks" / "dataBenchmark.csv"
     rows = np.genfromtxt(source, delimiter=",", skip_header=1)[:, :4]

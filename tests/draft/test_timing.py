@@ -191,33 +191,15 @@ def test_timestamps_that_may_be_ms_or_s_are_remarked(tmp_path, time, name, start
     assert build("slow", path).remarks == remarks
 
 
-def axis(seed):
-    """Log 12 s of a position controlled axis at 1 kHz: s, m with an encoder of 5 um, N."""
-    random = np.random.default_rng(seed)
-    seconds = 0.001 * np.arange(12_000)
-    waves = [
-        0.1 / k * np.sin(1.02 * k * seconds + random.uniform(0, 2 * np.pi)) for k in (1, 2, 3, 5)
-    ]
-    target = np.sum(waves, axis=0)
-    target -= target[0]
-    speeds = np.gradient(target, seconds)
-    noise = 5e-6 * random.normal(size=len(seconds))
-    position = speed = 0.0
-    rows = []
-    for t, goal, goal_speed, error in zip(seconds, target, speeds, noise, strict=True):
-        measured = round((position + error) / 5e-6) * 5e-6
-        force = np.clip(4000 * (goal - measured) + 600 * (goal_speed - speed), -150, 150)
-        rows.append((t, measured, force))
-        speed += 0.001 * (force - 200 * speed - 20 * np.tanh(speed / 0.005)) / 95
-        position += 0.001 * speed
-    return np.array(rows)
-
-
 def test_a_fast_log_is_drafted_at_the_step_of_its_motion(tmp_path):
-    """At 1 kHz the motion of one row is less than the steps of the encoder."""
+    """At 1 kHz the motion of one row is less than the steps of the encoder, 5 um."""
+    random = np.random.default_rng(0)
+    seconds = 0.001 * np.arange(12_000)
     for number in range(3):
-        path = tmp_path / f"{number}.csv"
-        np.savetxt(path, axis(number), "%.7g", ",", header="time,position,force", comments="")
+        waves = [0.1 / k * np.sin(1.02 * k * seconds + random.uniform(0, 6)) for k in (1, 2, 3, 5)]
+        position = np.sum(waves, axis=0) + 5e-6 * random.normal(size=len(seconds))
+        columns = {"position": 5e-6 * np.round(position / 5e-6), "force": np.cos(3.0 * position)}
+        table(tmp_path / f"{number}.csv", time=seconds, **columns)
     task, text = load(tmp_path, "axis", tmp_path)
     assert (task.dt, task.ingest.resample.method) == (0.02, "mean")
     assert "timestamps are 0.001 s apart; the motion is slower: a row is the mean over dt" in text
