@@ -98,12 +98,13 @@ def build(
     columns = _without_second_positions(columns)
     if not is_policy and not any(column.guess.role == "state" for column in columns):
         raise _no_state(source, left_out, read.problems)
-    columns, no_action = (columns, "") if is_policy else infer_inputs(_outputs(columns))
+    no_action = ""
     if not is_policy:
+        columns, no_action = infer_inputs([_output(column) for column in columns])
         columns, flags = without_flags(columns)
         left_out |= flags
     step = max(table.step for table in tables)
-    columns = _units(_angles(find_quaternions(columns)))
+    columns = [_with_stated_unit(column) for column in _angles(find_quaternions(columns))]
     joints = match_joints(columns, robot) if robot else {}
     columns = with_robot_units(columns, joints, robot) if robot else columns
     related = _doubted(name_targets(find_derivatives(columns)), tables)
@@ -148,14 +149,10 @@ def _no_state(source: Path, left_out: Mapping[str, str], problems: Mapping[str, 
     )
 
 
-def _outputs(columns: list[Column]) -> list[Column]:
-    """Make accelerations and sensor readings outputs: a dynamics model predicts them."""
-    return [
-        replace(column, guess=replace(column.guess, role="output"))
-        if column.role == "observation"
-        else column
-        for column in columns
-    ]
+def _output(column: Column) -> Column:
+    """Make an acceleration or a sensor reading an output: a dynamics model predicts it."""
+    role = "output" if column.role == "observation" else column.guess.role
+    return replace(column, guess=replace(column.guess, role=role))
 
 
 def _angles(columns: list[Column]) -> list[Column]:
@@ -291,13 +288,9 @@ def _wraps(column: Column, span: float) -> bool:
     return 0 < sum(map(np.count_nonzero, jumps)) < ANGLE_RARE * sum(map(len, jumps))
 
 
-def _units(columns: list[Column]) -> list[Column]:
-    return [
-        replace(column, unit=column.guess.unit, sure=True)
-        if column.guess.unit and not column.sure
-        else column
-        for column in columns
-    ]
+def _with_stated_unit(column: Column) -> Column:
+    unit = column.guess.unit
+    return replace(column, unit=unit, sure=True) if unit and not column.sure else column
 
 
 def _without_second_positions(columns: list[Column]) -> list[Column]:

@@ -264,20 +264,14 @@ def _questioned(columns: list[Column]) -> list[Column]:
     if not gains:
         return columns
     gain = np.median(gains, axis=0)
-    notes = dict[str, str]()
+    questioned = dict[str, Column]()
     for at, (column, drives) in enumerate(zip(learned, gain, strict=True)):
         is_unnamed = column.role == "state" and column.guess.rule != "name"
         if is_unnamed and drives[at] <= INPUT_INDEPENDENT and drives.max() >= INPUT_DRIVES:
             driven = learned[int(drives.argmax())].guess.name
-            notes[column.guess.name] = (
-                f"an action? it drives {driven}, and nothing logged drives it"
-            )
-    return [
-        replace(column, notes=[*column.notes, notes[column.guess.name]])
-        if column.guess.name in notes
-        else column
-        for column in columns
-    ]
+            note = f"an action? it drives {driven}, and nothing logged drives it"
+            questioned[column.guess.name] = replace(column, notes=[*column.notes, note])
+    return [questioned.get(column.guess.name, column) for column in columns]
 
 
 def _gains(scaled: Floats) -> Floats:

@@ -197,8 +197,8 @@ def _contents(table: Table, names: list[str], role: str) -> list[_Content]:
             refused = {str(reason["channel"]) for reason in error.reasons} & {
                 *map(str, range(len(names)))
             }
-            left = [name for at, name in enumerate(names) if str(at) not in refused]
-            names = left if refused else []
+            readable = [name for at, name in enumerate(names) if str(at) not in refused]
+            names = readable if refused else []
         else:
             return [
                 _Content(names[int(at)], content, _gap(part, at))

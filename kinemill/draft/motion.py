@@ -16,7 +16,7 @@ import numpy as np
 
 from kinemill.draft.clip_names import ClipColumns, clip_columns
 from kinemill.draft.column import Column
-from kinemill.draft.constants import MIRROR_ROUNDED, MOTION_LEAST, MOTION_TEST, MOTION_VALIDATION
+from kinemill.draft.constants import MIRROR_ROUNDED, MOTION_LEAST, MOTION_VALIDATION, SPLIT_TEST
 from kinemill.draft.logs import log_names, read_tables
 from kinemill.draft.mirror_pairs import Mirror, cycle, find_mirror
 from kinemill.draft.motion_physics import (
@@ -335,8 +335,8 @@ def _mirrored_limits(columns: list[Column], mirror: Mirror) -> tuple[list[Column
     # The image of [low, high] under a change of sign is [-high, -low].
     images |= {name: (-ends[1], -ends[0]) for name in mirror.flipped if (ends := images[name])}
     for name, ends in limits.items():
-        sides = np.array([ends or (np.nan, np.nan), images[name] or (np.nan, np.nan)])
-        if not np.allclose(*sides, rtol=0.0, atol=MIRROR_ROUNDED, equal_nan=True):
+        pair = np.array([ends or (np.nan, np.nan), images[name] or (np.nan, np.nan)])
+        if not np.allclose(*pair, rtol=0.0, atol=MIRROR_ROUNDED, equal_nan=True):
             return columns, f"mirror: none, as the limits of {name} do not mirror its partner's"
     limits |= {mirrored: images[mirrored] for _, mirrored in mirror.pairs}
     return [replace(column, limits=limits[column.channel]) for column in columns], ""
@@ -395,7 +395,7 @@ def _dataset(tables: list[Table], step: float) -> str:
     validation = f"validation: {{tail: {MOTION_VALIDATION}}}"
     spans = [float(np.ptp(next(iter(table.values.values()))[0])) for table in tables]
     if len(tables) == 1:
-        rows = round((1.0 - MOTION_TEST) * spans[0] / step)
+        rows = round((1.0 - SPLIT_TEST) * spans[0] / step)
         return f"dataset: {{{validation}, test: [{{rows: [{rows}, null]}}]}}  # its end"
     *_, next_to_last, last = map(pattern_of, log_names(table.path for table in tables).values())
     if (

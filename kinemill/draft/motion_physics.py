@@ -14,8 +14,8 @@ from kinemill.draft.constants import (
     MOTION_COMMANDS,
     MOTION_HORIZON,
     MOTION_QUICK,
-    MOTION_SECONDS,
     MOTION_STILL,
+    ROBOT_SECONDS,
 )
 from kinemill.draft.mechanism import is_legged
 from kinemill.draft.table import Table
@@ -113,7 +113,7 @@ class Physics:
             f"    algorithm: {algorithm}  # rewards of the next {MOTION_HORIZON:g} s",
             *self._robot_lines(),
             *([stance] if angles else []),
-            f"  steps: {round(MOTION_SECONDS / step)}  # {MOTION_SECONDS:g} s",
+            f"  steps: {round(ROBOT_SECONDS / step)}  # {ROBOT_SECONDS:g} s",
             *([f"  commands: [{spelled}]  # m/s, m/s, rad/s, of clips"] if spelled else []),
             *_TRIALS,
         )

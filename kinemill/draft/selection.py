@@ -442,12 +442,9 @@ def _with_cell_currents(guesses: list[Guess]) -> list[Guess]:
     )
     if not is_cell or any(a.unit not in {"A", "V"} or _is_commanded(a) for a in actions):
         return guesses
-    return [
-        replace(column, what="unknown", role="state", rule="cell")
-        if column in actions and column.unit == "V"
-        else column
-        for column in guesses
-    ]
+    voltages = [column for column in actions if column.unit == "V"]
+    state = {"what": "unknown", "role": "state", "rule": "cell"}
+    return [replace(column, **state) if column in voltages else column for column in guesses]
 
 
 def _doubted_readings(guesses: list[Guess]) -> list[Guess]:
@@ -515,32 +512,31 @@ def _meaning_of(unit: str | None) -> str | None:
 def _measured(guesses: list[Guess], table: Table) -> set[str]:
     """Return the currents and forces that are not actions, because another column is one."""
     actions = [column for column in guesses if column.role == "action"]
-    currents = {a.name for a in actions if _is_current(a) and not _is_commanded(a)}
-    forces = {a.name for a in actions if a.unit == "N" and not _is_commanded(a)}
+    commands = [action for action in actions if _is_commanded(action)]
+    unnamed = [action for action in actions if not _is_commanded(action)]
+    currents = {action.name for action in unnamed if _is_current(action)}
+    forces = {action.name for action in unnamed if action.unit == "N"}
     # A current acts by a force, and follows from anything else that acts.
     follows = forces if len(currents | forces) == len(actions) else currents
-    measured = _responses(actions, table) or follows
+    measured = _responses(unnamed, table) or follows
     if any(_is_modulated(action) for action in actions):
-        measured |= {a.name for a in actions if _words(a) & COMMAND & LOADS or a.rule == "unit"}
-        measured |= {action.name for action in actions if action.unit == "V"}
+        loads = {a.name for a in actions if _words(a) & COMMAND & LOADS}
+        measured |= loads | {a.name for a in actions if a.rule == "unit" or a.unit == "V"}
     # The force of a cylinder is measured next to its valve.
     valve = {"valve", "valves"}
-    if any(_is_commanded(a) or a.unit == "percent" or _words(a) & valve for a in actions):
+    if commands or any(a.unit == "percent" or _words(a) & valve for a in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND == {"force"}}
     observed = {action.name for action in actions if _group(action.name) in OBSERVATIONS}
     measured |= observed if len(observed) < len(actions) else set()
-    # tau is measured next to a tau that is called a command.
-    commanded = set[str]().union(
-        *(_quantities(action) for action in actions if _is_commanded(action))
-    )
     # T_in is not inflow but inside, next to a setpoint of T.
     controlled = {f"{column.family} in" for column in guesses if column.what == "reference"}
     measured |= {action.name for action in actions if action.family in controlled}
-    unnamed = [action for action in actions if not _is_commanded(action)]
-    if len(unnamed) < len(actions):
+    if commands:
         read = READ | {"state", "states"}  # /joint_states.effort
         measured |= {a.name for a in unnamed if _words(a) & read or a.rule == "unit"}
-    measured |= {column.name for column in unnamed if _quantities(column) & commanded}
+    # tau is measured next to a tau that is called a command.
+    commanded = set[str]().union(*map(_quantities, commands))
+    measured |= {action.name for action in unnamed if _quantities(action) & commanded}
     return measured if len(measured) < len(actions) else set()
 
 
@@ -551,13 +547,16 @@ def _responses(actions: list[Guess], table: Table) -> set[str]:
     """
     efforts = dict[str, list[Guess]]()
     for action in actions:
-        if not _is_commanded(action) and action.unit in EFFORTS:
+        if action.unit in EFFORTS:
             efforts.setdefault(action.unit, []).append(action)
-    held = [{is_held(table.values[a.name][1]) for a in columns} for columns in efforts.values()]
-    if {True} not in held:
+    is_input = {
+        unit: {is_held(table.values[action.name][1]) for action in columns}
+        for unit, columns in efforts.items()
+    }
+    if {True} not in is_input.values():
         return set()
-    varying = (c for c, is_input in zip(efforts.values(), held, strict=True) if is_input == {False})
-    return {action.name for columns in varying for action in columns}
+    responses = (efforts[unit] for unit in efforts if is_input[unit] == {False})
+    return {action.name for columns in responses for action in columns}
 
 
 def _is_modulated(action: Guess) -> bool:

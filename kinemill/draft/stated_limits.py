@@ -81,12 +81,7 @@ def with_robot_units(
 
     Values far beyond the range of a hinge in rad are taken as deg.
     """
-    return [
-        _with_unit(column, joints[column.guess.name], robot.path)
-        if column.guess.name in joints and _is_position(column, joints[column.guess.name])
-        else column
-        for column in columns
-    ]
+    return [_with_unit(column, joints.get(column.guess.name), robot.path) for column in columns]
 
 
 def _is_position(column: Column, joint: JointLimits) -> bool:
@@ -97,7 +92,9 @@ def _is_position(column: Column, joint: JointLimits) -> bool:
     return is_state or (column.role == "action" and joint.is_servo)
 
 
-def _with_unit(column: Column, joint: JointLimits, path: Path) -> Column:
+def _with_unit(column: Column, joint: JointLimits | None, path: Path) -> Column:
+    if joint is None or not _is_position(column, joint):
+        return column
     note = f"of joint {joint.name} of {path.name}"
     if joint.unit == "m":
         return replace(column, unit="m", sure=True, notes=[*column.notes, f"in m: {note}"])
