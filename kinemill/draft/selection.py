@@ -188,7 +188,7 @@ def _observed(selected: dict[str, Guess], unused: dict[str, str]) -> Choice:
     groups = {_group(column.name) for column in sensed} & OBSERVATIONS
     if not groups:
         return selected, unused
-    outside = {column.name for column in sensed if _group(column.name) not in groups}
+    outside = [column.name for column in sensed if _group(column.name) not in groups]
     why = Reason(f"outside of {min(groups)}/, which holds what a policy observes", "group")
     selected = {family: column for family, column in selected.items() if column.name not in outside}
     return selected, unused | dict.fromkeys(outside, why)
