@@ -98,12 +98,13 @@ def build(
     columns = _without_second_positions(columns)
     if not is_policy and not any(column.guess.role == "state" for column in columns):
         raise _no_state(source, left_out, read.problems)
-    columns, no_action = (columns, "") if is_policy else infer_inputs(_outputs(columns))
+    no_action = ""
     if not is_policy:
+        columns, no_action = infer_inputs([_output(column) for column in columns])
         columns, flags = without_flags(columns)
         left_out |= flags
     step = max(table.step for table in tables)
-    columns = _units(_angles(find_quaternions(columns)))
+    columns = [_with_stated_unit(column) for column in _angles(find_quaternions(columns))]
     joints = match_joints(columns, robot) if robot else {}
     columns = with_robot_units(columns, joints, robot) if robot else columns
     related = _doubted(name_targets(find_derivatives(columns)), tables)
@@ -148,14 +149,10 @@ def _no_state(source: Path, left_out: Mapping[str, str], problems: Mapping[str, 
     )
 
 
-def _outputs(columns: list[Column]) -> list[Column]:
-    """Make accelerations and sensor readings outputs: a dynamics model predicts them."""
-    return [
-        replace(column, guess=replace(column.guess, role="output"))
-        if column.role == "observation"
-        else column
-        for column in columns
-    ]
+def _output(column: Column) -> Column:
+    """Make an acceleration or a sensor reading an output: a dynamics model predicts it."""
+    role = "output" if column.role == "observation" else column.guess.role
+    return replace(column, guess=replace(column.guess, role=role))
 
 
 def _angles(columns: list[Column]) -> list[Column]:
@@ -187,21 +184,19 @@ def _limbs(columns: list[Column]) -> list[Column]:
 
     LeRobot's arms have degrees, or percent of the range of a joint (-100 to 100).
     """
-    far = [column for column in columns if _turns_twice(column)]
+    far = [column for column in columns if _is_limb(column) and _largest(column) > 2.0 * TURN]
     if not far:
         return columns
     families = {column.family for column in far}
     largest = max(map(_largest, far))
     is_degrees = ANGLE_PERCENT < largest < ANGLE_DEGREES
     note = f"not rad: the values reach {largest:.4g}" + ("" if is_degrees else ", maybe percent")
-
-    def corrected(column: Column) -> Column:
-        if is_degrees:
-            return replace(column, log_unit="deg", notes=[note])
-        return replace(column, kind="linear", unit="1", sure=False, notes=[note])
-
+    percent = {"kind": "linear", "unit": "1", "sure": False}
+    changes = {"log_unit": "deg"} if is_degrees else percent
     return [
-        corrected(column) if _is_limb(column) and column.family in families else column
+        replace(column, notes=[note], **changes)
+        if _is_limb(column) and column.family in families
+        else column
         for column in columns
     ]
 
@@ -210,11 +205,6 @@ def _is_limb(column: Column) -> bool:
     """Return whether a column is the angle of a limb's joint that states no unit."""
     is_named = bool(LIMBS & set(split_words(column.full_name)))
     return is_named and column.kind == "angle" and not (column.guess.unit or column.log_unit)
-
-
-def _turns_twice(column: Column) -> bool:
-    """Return whether a limb's joint without a unit would turn twice if it was in rad."""
-    return _is_limb(column) and _largest(column) > 2.0 * TURN
 
 
 def _in_degrees(column: Column) -> Column:
@@ -233,17 +223,16 @@ def _angle(column: Column, torques: set[str]) -> Column:
     is_other = name_guess.unit not in {None, "rad", "deg"} or bool(name_guess.doubt)
     if (name_guess.what != "position" and not is_turn) or is_other:
         return column
+    angle = replace(column, kind="angle", unit="rad", sure=True)
     if name_guess.unit == "deg" or (340.0 < span < 361.0 and (is_turn or not along)):
         note = [] if name_guess.unit else [f"guessed deg: the range is {span:.4g}"]
-        return replace(column, kind="angle", unit="rad", sure=True, log_unit="deg", notes=note)
+        return replace(angle, log_unit="deg", notes=note)
     if name_guess.unit == "rad" or name_guess.turning:
-        return replace(column, kind="angle", unit="rad", sure=True)
+        return angle
     if name_guess.index in torques and (name_guess.index or not along):
-        note = ["inferred an angle: a torque acts on it"]
-        return replace(column, kind="angle", unit="rad", sure=True, notes=note)
+        return replace(angle, notes=["inferred an angle: a torque acts on it"])
     if 0.9 * TURN < span < TURN + 0.1 and (is_turn or not along):
-        note = ["inferred an angle: the range is one turn"]
-        return replace(column, kind="angle", unit="rad", sure=True, notes=note)
+        return replace(angle, notes=["inferred an angle: the range is one turn"])
     return column
 
 
@@ -253,15 +242,15 @@ def _counted(column: Column) -> Column | None:
     An angle in rad has few whole numbers.
     """
     name_guess = column.guess
-    values = column.values
-    if (wrapping := _counted_angle(column)) is not None:
-        return wrapping
-    if name_guess.what != "position" or name_guess.unit or not _is_whole(values):
+    angle = replace(column, kind="angle", unit="rad", sure=True)
+    if (period := _register(column)) is not None:
+        note = f"counts that wrap at {period}: one turn of this angle is {period} counts"
+        return replace(angle, scale=TURN / period, notes=[note])
+    if name_guess.what != "position" or name_guess.unit or not _is_whole(column.values):
         return None
-    largest = float(np.abs(values).max())
+    largest = _largest(column)
     if largest <= 360.0 and name_guess.turning:
-        note = "guessed deg: whole numbers within a turn"
-        return replace(column, kind="angle", unit="rad", sure=True, log_unit="deg", notes=[note])
+        return replace(angle, log_unit="deg", notes=["guessed deg: whole numbers within a turn"])
     return replace(column, notes=[f"whole numbers to {largest:.0f}: counts of a sensor?"])
 
 
@@ -270,32 +259,17 @@ def _is_whole(values: Floats) -> bool:
     return not np.mod(values, 1.0).any() and len(np.unique(values)) >= ANGLE_FEWEST_WHOLE
 
 
-def _counted_angle(column: Column) -> Column | None:
-    """Return the counts of an encoder, which wrap at a power of two, as an angle."""
-    period = _register(column)
-    if period is None:
-        return None
-    note = [f"counts that wrap at {period}: one turn of this angle is {period} counts"]
-    return replace(column, kind="angle", unit="rad", sure=True, scale=TURN / period, notes=note)
-
-
 def _register(column: Column) -> int | None:
-    """Return the size of the register of an encoder; None for other columns."""
-    values = column.values
-    span = float(np.ptp(values))
-    if (
-        column.role != "state"
-        or column.guess.unit
-        or span < ANGLE_FEWEST_COUNTS
-        or np.mod(values, 1).any()
-    ):
+    """Return the size of an encoder's register, a power of two; None for other columns."""
+    span = float(np.ptp(column.values))
+    is_state = column.role == "state" and not column.guess.unit
+    if not is_state or span < ANGLE_FEWEST_COUNTS or np.mod(column.values, 1).any():
         return None
     period = 2 ** int(np.ceil(np.log2(span + 1.0)))
     if span < ANGLE_FULL * period:
         return None
-    steps = np.concatenate(
-        [np.diff(values[np.isfinite(values)]) for _, values in column.samples.values()]
-    )
+    samples = column.samples.values()
+    steps = np.concatenate([np.diff(values[np.isfinite(values)]) for _, values in samples])
     n_jumps = int(np.count_nonzero(np.abs(steps) > 0.5 * period))
     short = (steps + 0.5 * period) % period - 0.5 * period
     is_motion = np.ptp(short) > 0.0 and np.abs(short).max() < 0.25 * period  # no row counter
@@ -314,13 +288,9 @@ def _wraps(column: Column, span: float) -> bool:
     return 0 < sum(map(np.count_nonzero, jumps)) < ANGLE_RARE * sum(map(len, jumps))
 
 
-def _units(columns: list[Column]) -> list[Column]:
-    return [
-        replace(column, unit=column.guess.unit, sure=True)
-        if column.guess.unit and not column.sure
-        else column
-        for column in columns
-    ]
+def _with_stated_unit(column: Column) -> Column:
+    unit = column.guess.unit
+    return replace(column, unit=unit, sure=True) if unit and not column.sure else column
 
 
 def _without_second_positions(columns: list[Column]) -> list[Column]:
@@ -426,5 +396,5 @@ def _offset(column: Column) -> Column:
     if not len(change) or not far_from_zero(values, float(change.std())):
         return column
     origin = place_near(values)
-    note = [f"counts from {origin:.15g}: float32 would lose its motion"]
-    return replace(column, offset=-origin, notes=[*column.notes, *note])
+    note = f"counts from {origin:.15g}: float32 would lose its motion"
+    return replace(column, offset=-origin, notes=[*column.notes, note])

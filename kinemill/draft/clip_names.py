@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kinemill.draft.column import PLAIN, identifier
-from kinemill.draft.constants import CLIP_UNIT, CLIP_UPRIGHT
+from kinemill.draft.constants import CLIP_UPRIGHT, RELATION_LENGTH_OFF
 from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.schema_inference import form_of
 from kinemill.draft.table import Table
@@ -171,7 +171,7 @@ def _attitude(table: Table, columns: list[str], stated: str = "") -> tuple[dict[
         stated: order of its numbers, if the name states it.
     """
     values: Floats = np.stack([table.values[name][1] for name in columns], axis=1)
-    if np.abs(np.linalg.norm(values, axis=1) - 1.0).max() > CLIP_UNIT:
+    if np.abs(np.linalg.norm(values, axis=1) - 1.0).max() > RELATION_LENGTH_OFF:
         return {}, ""
     last = float(np.mean(values[:, 0] ** 2 + values[:, 1] ** 2))
     first = float(np.mean(values[:, 1] ** 2 + values[:, 2] ** 2))

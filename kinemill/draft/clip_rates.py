@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.draft.column import Column
-from kinemill.draft.table import usual_step
+from kinemill.draft.table import Samples, usual_step
 from kinemill.ingest.channels import unbroken_signs
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.computed import derivative
-from kinemill.ingest.name_heuristics import Guess, guess
+from kinemill.ingest.name_heuristics import guess
 from kinemill.task.channels import Channel
 from kinemill.task.computed import half_width
 from kinemill.task.expressions import Expression
@@ -105,11 +105,8 @@ def derived(
         slope = sign * derivative(sign * values, step, half_width(derivative_channel, step))
         samples[log] = seconds, slope
     name = channel or f"{parent.channel}_rate"
-    unit = f"{parent.unit}/s"
     formula = f"derived: derivative, of: {parent.channel}"
-    return Column(
-        _guess(name, role), [], samples, unit=unit, sure=True, formula=formula, channel=name
-    )
+    return _column(name, role, f"{parent.unit}/s", samples, formula)
 
 
 def computed(
@@ -134,14 +131,14 @@ def computed(
         )
         for log, (seconds, _) in first.items()
     }
-    formula = f'expression: "{text}"'
-    return Column(
-        _guess(channel, role), [], samples, unit=unit, sure=True, formula=formula, channel=channel
-    )
+    return _column(channel, role, unit, samples, f'expression: "{text}"')
 
 
-def _guess(channel: str, role: str) -> Guess:
-    return replace(guess(channel), role=role)
+def _column(
+    channel: str, role: str, unit: str, samples: dict[tuple[Path, str], Samples], formula: str
+) -> Column:
+    meaning = replace(guess(channel), role=role)
+    return Column(meaning, [], samples, unit=unit, sure=True, formula=formula, channel=channel)
 
 
 def _by_channel(columns: Sequence[Column]) -> dict[str, Column]:

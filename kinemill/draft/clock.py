@@ -9,7 +9,7 @@ of positions under that unit.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice, pairwise
 
 import numpy as np
@@ -78,8 +78,7 @@ STARTS = word_set("today midnight since boot start power on epoch elapsed total 
 UNIT_NAMES = {1.0: "s", 1e-3: "ms", 1e-6: "us", 1e-9: "ns"}
 # Zeros of clocks, s since 1970, by the length of their unit in s.
 EPOCHS = {
-    **dict.fromkeys((1.0, 1e-3, 1e-6, 1e-9), (("1970", 0.0),)),
-    60.0: (("1970", 0.0),),
+    **dict.fromkeys((*UNIT_NAMES, 60.0), (("1970", 0.0),)),
     TICK: (("1601 (FILETIME)", -11_644_473_600.0), ("the year 1 (.NET)", -62_135_596_800.0)),
     DAY: (
         ("1900 (a spreadsheet)", -25_569.0 * DAY),
@@ -91,9 +90,8 @@ EPOCHS = {
 }
 CALENDAR = (5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600)  # s, steps of dated logs
 UPTIMES = ((3600.0, 0.0), (30.0 * DAY, -0.5), (np.inf, -3.0))  # s since the start, and score
-DATED = {1.0: 2.0, 1e-3: 2.0, 1e-6: 2.0, 1e-9: 2.0}  # score of a date since 1970; others: 1
-LENGTHS = (1.0, 1e-3, 1e-6, 1e-9, TICK, 60.0, 3600.0, DAY)  # s, of units without a name
 RARE_LENGTHS = (TICK, 60.0, 3600.0, DAY)
+LENGTHS = (*UNIT_NAMES, *RARE_LENGTHS)  # s, of units without a name
 FACTORS = (1.0, 57.29578, 1.0 / 57.29578)  # of a velocity and a slope, in rad or deg
 FILLED = 0.5  # least share of numbers in the first column of a table
 EVENLY = "it rises evenly"
@@ -173,7 +171,7 @@ def _evidence(
             doubt = 0.5 * (not stated) + 0.25 * is_tick
             yield 3.0 - doubt - bursts * is_rising - 2.0 * (not is_rising), "name"
     elif is_rising and guess(name).what == "unknown" and steps.min() > 0.0:
-        if _date(1.0, finite) or any(_date(length, finite) for length in (1e-3, 1e-6, 1e-9)):
+        if any(_date(length, finite) for length in UNIT_NAMES):
             yield 0.5, "it holds dates of our time"
         elif (is_first and name.startswith(COLUMN)) or (
             not name.startswith(COLUMN) and _even(steps) and not _is_counter(steps)
@@ -204,22 +202,24 @@ def with_unit(
         doubt = [f"{name} states {_spell(stated)}, but holds dates of our time in {_spell(length)}"]
         stated = None
     motion = list(islice(_integrals(name, numbers), 1 if stated else None))
-    is_guess = why == EVENLY and not name.startswith(COLUMN)  # s may be a path in m
-    if is_guess:
+    if why == EVENLY and not name.startswith(COLUMN):  # s may be a path in m
         doubt.append(f"{name} is taken for the clock, as {why}; if it is none: --rate HZ")
     if stated:
-        rule = f"{why}, unit by {'unit' if unit else 'name'}"
-        remarks = (*_contradicted_unit(name, stated, motion), *doubt)
-        return ClockChoice(name, stated, rule, remarks, is_stated=why != EVENLY)
-    if unpack_times(stamps) is not None:
-        rule = f"{why}, times of the day as hhmmss"
-        return ClockChoice(name, 1.0, rule, tuple(doubt), is_stated=why != EVENLY)
-    likely = _likely_unit(name, stamps, motion, why)
-    return replace(likely, remarks=(*likely.remarks, *doubt))
+        remarks = _contradicted_unit(name, stated, motion)
+        rule = f"unit by {'unit' if unit else 'name'}"
+        length = stated
+    elif unpack_times(stamps) is not None:
+        remarks = []
+        rule = "times of the day as hhmmss"
+        length = 1.0
+    else:
+        length, rule, remarks = _likely_unit(name, stamps, motion)
+    remarks = (*remarks, *doubt)
+    return ClockChoice(name, length, f"{why}, {rule}", remarks, is_stated=why != EVENLY)
 
 
-def _likely_unit(name: str, stamps: Floats, motion: list[float], why: str) -> ClockChoice:
-    """Return a clock (n,) without a stated unit, with the unit of the highest score."""
+def _likely_unit(name: str, stamps: Floats, motion: list[float]) -> tuple[float, str, list[str]]:
+    """Return the length of the unit with the highest score, s, its evidence, and remarks."""
     steps = np.diff(stamps)
     rising = steps[steps > 0.0]
     usual = float(np.median(rising)) if len(rising) else 1.0
@@ -229,12 +229,12 @@ def _likely_unit(name: str, stamps: Floats, motion: list[float], why: str) -> Cl
     remarks = list[str]()
     is_doubtful = is_whole and bool(len(rising)) and not _fits(length, motion)
     if (date := _date(length, stamps)) is not None:
-        rule = f"{why}, unit by dates since {date}"
+        rule = f"unit by dates since {date}"
         is_doubtful = is_doubtful and best - second <= CLOCK_DATE_DOUBT
         if date != "1970":
             remarks.append(f"{name} is taken for {_spell(length)} since {date}")
     else:
-        rule = f"{why}, unit by its rate" + (" and velocities" if _fits(length, motion) else "")
+        rule = "unit by its rate" + (" and velocities" if _fits(length, motion) else "")
         is_doubtful = is_doubtful and (length != 1.0 or best - second < CLOCK_DOUBT)
         alternative = 1.0 if length == 1e-3 else alternative
     if is_doubtful:
@@ -250,7 +250,7 @@ def _likely_unit(name: str, stamps: Floats, motion: list[float], why: str) -> Cl
             f"{name} is taken for {_spell(length)}, and its rows are {apart:.3g} s apart; if that "
             f"is wrong, set ingest.time_unit to the s of a unit, as 86400 for days"
         )
-    return ClockChoice(name, length, rule, tuple(remarks), is_stated=why != EVENLY)
+    return length, rule, remarks
 
 
 def _dated_length(stamps: Floats, stated: float) -> float | None:
@@ -263,15 +263,14 @@ def _dated_length(stamps: Floats, stated: float) -> float | None:
     return next((length for length in UNIT_NAMES if _date(length, stamps)), None)
 
 
-def _contradicted_unit(name: str, stated: float, motion: list[float]) -> Iterator[str]:
-    """Yield a remark if velocities are derivatives of positions under another unit than stated."""
-    if motion and not _fits(stated, motion):
-        for length in LENGTHS:
-            if _fits(length, motion):
-                yield (
-                    f"{name} states {_spell(stated)}, but velocities are derivatives of positions "
-                    f"if it is in {_spell(length)}: ingest.time_unit: {spell_unit(length)}"
-                )
+def _contradicted_unit(name: str, stated: float, motion: list[float]) -> list[str]:
+    """Return remarks if velocities are derivatives of positions under other units than stated."""
+    return [
+        f"{name} states {_spell(stated)}, but velocities are derivatives of positions if it is in "
+        f"{_spell(length)}: ingest.time_unit: {spell_unit(length)}"
+        for length in LENGTHS
+        if _fits(length, motion) and not _fits(stated, motion)
+    ]
 
 
 def _spell(length: float) -> str:
@@ -290,7 +289,7 @@ def _score(
     if date is not None:
         is_calendar = any(abs(step - usual_step) < 1e-3 * usual_step for usual_step in CALENDAR)
         score = max(score, -0.5) if is_calendar else score
-        score += DATED.get(length, 1.0) if date == "1970" else 1.0
+        score += 2.0 if date == "1970" and length in UNIT_NAMES else 1.0
     else:
         start = abs(float(stamps[0])) * length
         score += next(value for longest, value in UPTIMES if start <= longest)
@@ -341,17 +340,11 @@ def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:
 
 def _date(length: float, stamps: Floats) -> str | None:
     """Return the zero of a clock with units of `length` s that shows dates of our time, if any."""
-    first = float(stamps[0]) * length
-    last = float(stamps[-1]) * length
-    return next(
-        (
-            zero
-            for zero, offset in EPOCHS.get(length, ())
-            if CLOCK_DATES[0] < first + offset < CLOCK_DATES[1]
-            and CLOCK_DATES[0] < last + offset < CLOCK_DATES[1]
-        ),
-        None,
-    )
+    ends = [float(stamp) * length for stamp in stamps[[0, -1]]]
+    for zero, offset in EPOCHS.get(length, ()):
+        if all(CLOCK_DATES[0] < end + offset < CLOCK_DATES[1] for end in ends):
+            return zero
+    return None
 
 
 def _bracketed(name: str) -> str:
@@ -374,8 +367,6 @@ def _length_in(name: str) -> float | None:
     if length := _length_of(_bracketed(name)):
         return length
     words = split_words(plain_letters(name).replace("μ", "u"))
-    if words in (["sec"], ["secs"], ["seconds"], ["sec", "s"]):
-        return 1.0
     # time_of_week_ms counts ms, and sec_of_day s.
     # The 10ms of time_10ms is a raster.
     words = [
@@ -436,8 +427,6 @@ def rounded_hint(numbers: Mapping[str, Floats]) -> str:
     """Return a hint at a column that may be a clock with too few digits; empty if there is none."""
     for name, values in numbers.items():
         stamps = values[np.isfinite(values)]
-        if is_newest_first(stamps):
-            stamps = stamps[::-1]
         is_named = is_stamp(name) or ends_as_stamp(name) or bool(len(stamps) and stamps[0] >= 1e9)
         n_different = len(np.unique(stamps))
         if not is_named and (guess(name).what != "unknown" or n_different < CLOCK_FEWEST_STAMPS):

@@ -105,8 +105,8 @@ class Column:
     @property
     def missing(self) -> float:
         """Share of samples that are not finite."""
-        values = np.concatenate([values for _, values in self.samples.values()])
-        return float(np.mean(~np.isfinite(values))) if len(values) else 0.0
+        rows = sum(len(values) for _, values in self.samples.values())
+        return 1.0 - len(self.values) / rows if rows else 0.0
 
     @cached_property
     def values(self) -> Floats:

@@ -175,31 +175,21 @@ def name_targets(columns: list[Column]) -> list[Column]:
 
     An action with a stated unit keeps it.
     """
-    return [
-        _target(column, columns)
-        if column.guess.role == "action" and not column.guess.unit
-        else column
-        for column in columns
-    ]
+    return [_target(column, columns) for column in columns]
 
 
 def _target(action: Column, columns: list[Column]) -> Column:
+    if action.guess.role != "action" or action.guess.unit:
+        return action
     name = [token for token in split_words(action.full_name) if token not in COMMAND | REFERENCE]
-    for column in columns:
-        if (
-            column.kind == "angle"
-            and split_words(column.full_name) == name
-            and _is_near(action, column)
-        ):
-            note = f"guessed {column.unit}: a target of the position of that name"
-            return replace(
-                action,
-                unit=column.unit,
-                sure=True,
-                log_unit=column.log_unit,
-                notes=[*action.notes, note],
-            )
-    return action
+    angles = (column for column in columns if column.kind == "angle")
+    named = (column for column in angles if split_words(column.full_name) == name)
+    position = next((column for column in named if _is_near(action, column)), None)
+    if position is None:
+        return action
+    note = f"guessed {position.unit}: a target of the position of that name"
+    notes = [*action.notes, note]
+    return replace(action, unit=position.unit, sure=True, log_unit=position.log_unit, notes=notes)
 
 
 def _is_near(action: Column, position: Column) -> bool:

@@ -27,8 +27,7 @@ SENTINEL_FAR = 3.0  # times the range of the others: how far -9999 lies from mea
 ANGLE_RARE = 0.05  # largest share of rows in which an angle jumps by a turn
 
 # clip_names.py: set by retargeted clips without a header, of DeepMimic and of npz
-CLIP_UNIT = 0.02  # largest deviation of the norm of a quaternion
-CLIP_UPRIGHT = 0.05  # least difference of the mean tilts of two orders of its numbers
+CLIP_UPRIGHT = 0.05  # least difference of the mean tilts of two orders of a quaternion's numbers
 
 # clock.py: set by the clocks of the corpus, with and without velocities
 CLOCK_DATES = (788_918_400.0, 2_366_841_600.0)  # s since 1970: 1995 to 2045
@@ -139,12 +138,10 @@ MIRROR_HARMONICS = 6
 MIRROR_RIDGE = 0.05  # of the commands, relative to their largest value
 
 # motion.py: settings; clips of 40 rows have no end for validation
-MOTION_TEST = 0.2  # share of the only clip
 MOTION_VALIDATION = 0.2  # share of each clip, at its end
 MOTION_LEAST = 10  # rows of a part of a clip
 
 # motion_physics.py: set by the robots of awd_robots, which walk after training with these settings
-MOTION_SECONDS = 20.0  # length of an episode
 MOTION_COMMANDS = 8  # largest number of commands of clips that the trials use
 MOTION_QUICK = 1 / 45  # s, time step above which the preset `quick` trains enough
 MOTION_STILL = 1e-3  # rad, largest movement and offset of a joint that can be locked

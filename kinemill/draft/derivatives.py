@@ -95,13 +95,13 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
         ):
             relations[column.guess.name] = best
     relations = _best_velocities(relations)
+    by_name = {column.guess.name: column for column in columns}
     # A column that is a velocity by its data has no velocity among its positions.
     relations = {
         name: relation
         for name, relation in relations.items()
-        if relation.position not in relations or _is_named(name, columns)
+        if relation.position not in relations or by_name[name].guess.what == "velocity"
     }
-    by_name = {column.guess.name: column for column in columns}
     relations = {
         name: _in_body_frame(relation, by_name[name], by_name[relation.position], columns)
         for name, relation in relations.items()
@@ -156,10 +156,6 @@ def _best_velocities(relations: dict[str, Relation]) -> dict[str, Relation]:
         for name, relation in relations.items()
         if relation.share >= min(DERIVATIVE_SURE, best[relation.position])
     }
-
-
-def _is_named(name: str, columns: list[Column]) -> bool:
-    return any(item.guess.name == name and item.guess.what == "velocity" for item in columns)
 
 
 def _best(
@@ -352,8 +348,6 @@ def _unrelated(column: Column, columns: list[Column]) -> Column:
     is_beside_angle = not is_straight(column.full_name) and any(
         item.kind == "angle" and item.guess.index == column.guess.index for item in positions
     )
-    turning = is_angular or is_beside_angle
-    note = ["follows no position in the data"]
-    unit = "rad/s" if turning and not column.sure else column.unit
-    notes = [*column.notes, *note]
-    return replace(column, unit=unit, notes=notes)
+    is_turning = is_angular or is_beside_angle
+    unit = "rad/s" if is_turning and not column.sure else column.unit
+    return replace(column, unit=unit, notes=[*column.notes, "follows no position in the data"])

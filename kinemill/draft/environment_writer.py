@@ -79,8 +79,9 @@ def _channels(layout: PolicyLayout | None) -> Iterator[str]:
         return
     yield "channels:  # set names and units that fit your robot"
     for name in layout.observation:
-        role = f"{{role: observation, unit: {_unit(layout, name)}}}"
-        yield f"  {_channel(name)}: {role}{_range(layout, name)}"
+        ends = layout.limits.get(name)
+        note = f"  # {ends[0]:.4g} to {ends[1]:.4g}" if ends else ""
+        yield f"  {_channel(name)}: {{role: observation, unit: {_unit(layout, name)}}}{note}"
     for name, choices in zip(layout.actions, layout.choices, strict=True):
         note = f"  # one of 0 to {choices - 1}" if choices else ""
         ends = layout.limits.get(name)
@@ -96,8 +97,3 @@ def _channel(name: str) -> str:
 def _unit(layout: PolicyLayout, name: str) -> str:
     unit = layout.units[name]
     return '"1"' if unit == "1" else unit
-
-
-def _range(layout: PolicyLayout, name: str) -> str:
-    ends = layout.limits.get(name)
-    return f"  # {ends[0]:.4g} to {ends[1]:.4g}" if ends else ""

@@ -12,7 +12,7 @@ or their inputs are the same up to a factor, which cannot identify a machine wit
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 
@@ -65,29 +65,19 @@ def find_experiments(names: Iterable[str]) -> Sequence[Experiment] | None:
         for word, stem in _readings(name):
             words.setdefault(word, {})[stem] = name
     stems = {tuple(split_words(name)) for name in listed}
-    pairs = [
-        (words[first], first, words[second], second)
-        for first in TRAINING
-        for second in TESTING
-        if first in words and second in words
-    ]
     # Evidence: the same names carry both words, and none of these names exists without a word.
-    complete = [
-        pair
-        for pair in pairs
-        if len(pair[0]) >= EXPERIMENT_FEWEST
-        and pair[0].keys() == pair[2].keys()
-        and not stems & {*pair[0]}
+    pairs = [
+        (first, second)
+        for first, second in product(TRAINING, TESTING)
+        if len(columns := words.get(first, {})) >= EXPERIMENT_FEWEST
+        and columns.keys() == words.get(second, {}).keys()
+        and stems.isdisjoint(columns)
     ]
-    if len(complete) != 1:
+    if len(pairs) != 1:
         return None
-    ((first_columns, first, second_columns, second),) = complete
-    parts = {first: first_columns, second: second_columns}
+    spelled = {stem: "_".join(stem) for stem in words[pairs[0][0]]}
     return _by_part(
-        {
-            part: {"_".join(stem): columns[stem] for stem in first_columns}
-            for part, columns in parts.items()
-        }
+        {part: {spelled[stem]: words[part][stem] for stem in spelled} for part in pairs[0]}
     )
 
 
@@ -120,7 +110,11 @@ def _clocked_experiments(names: list[str]) -> list[Experiment]:
 def numbered_experiments(table: Table) -> list[Experiment]:
     """Return the experiments whose columns end with different numbers; none without evidence."""
     columns: dict[str, dict[str, str]] = {}
-    changing = [name for name, (_, values) in table.values.items() if _changes(values)]
+    changing = [
+        name
+        for name, (_, values) in table.values.items()
+        if len(finite := values[np.isfinite(values)]) and np.ptp(finite)
+    ]
     for name in changing:
         match = _NUMBERED.fullmatch(name)
         if match is None or match[1].lower() not in (*INPUTS, *OUTPUTS):
@@ -143,11 +137,6 @@ def numbered_experiments(table: Table) -> list[Experiment]:
     return _by_part({f"run{n}": {stem: columns[n][stem] for stem in stems} for n in numbers})
 
 
-def _changes(values: Floats) -> bool:
-    finite = values[np.isfinite(values)]
-    return bool(len(finite) and np.ptp(finite))
-
-
 def _is_same_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
     """Return whether the recordings are experiments with one machine, made one after another.
 
@@ -165,13 +154,13 @@ def _is_same_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
     inputs = [_regressors(row, outputs) for row in rows]
     changes = [np.diff(row[EXPERIMENT_LAGS - 1 :, outputs], axis=0) for row in rows]
     alone = [_errors(x, y) for x, y in zip(inputs, changes, strict=True)]
-    return (_have_same_input(rows, outputs) or not _are_coupled(inputs, changes, alone)) and all(
-        (
-            _errors_of_model(inputs[a], changes[a], inputs[b], changes[b])
-            < EXPERIMENT_LARGEST_RATIO * alone[b]
-        ).all()
-        for a, b in permutations(range(len(rows)), 2)
-    )
+    if not _have_same_input(rows, outputs) and _are_coupled(inputs, changes, alone):
+        return False
+    for a, b in permutations(range(len(rows)), 2):
+        misses = inputs[b] @ ridge_fit(inputs[a], changes[a]) - changes[b]
+        if (np.sqrt(np.mean(misses**2, axis=0)) >= EXPERIMENT_LARGEST_RATIO * alone[b]).any():
+            return False
+    return True
 
 
 def _regressors(rows: Floats, outputs: list[int]) -> Floats:
@@ -198,21 +187,16 @@ def _have_same_input(rows: Sequence[Floats], outputs: list[int]) -> bool:
 
 def _are_coupled(inputs: list[Floats], changes: list[Floats], alone: list[Floats]) -> bool:
     """Return whether columns of other recordings improve the predictions of some recording."""
-    for at, (input_rows, change) in enumerate(zip(inputs, changes, strict=True)):
-        combined = np.concatenate([input_rows, *inputs[:at], *inputs[at + 1 :]], axis=1)
-        if (_errors(combined, change) < (1.0 - EXPERIMENT_COUPLED) * alone[at]).any():
-            return True
-    return False
+    combined = np.concatenate(inputs, axis=1)
+    return any(
+        (_errors(combined, change) < (1.0 - EXPERIMENT_COUPLED) * errors).any()
+        for change, errors in zip(changes, alone, strict=True)
+    )
 
 
 def _errors(inputs: Floats, changes: Floats) -> Floats:
     """Return rms errors (outputs,) of a linear model, at least those that count as exact."""
     return np.maximum(held_out_errors(inputs, changes), EXPERIMENT_EXACT * changes.std(axis=0))
-
-
-def _errors_of_model(x: Floats, y: Floats, held_out: Floats, target: Floats) -> Floats:
-    """Return the rms errors (outputs,) on a recording of a model that is fitted to another."""
-    return np.sqrt(np.mean((held_out @ ridge_fit(x, y) - target) ** 2, axis=0))
 
 
 def _readings(name: str) -> Iterable[tuple[str, Stem]]:
@@ -234,20 +218,13 @@ def split_table(table: Table) -> list[Table]:
     if not experiments:
         return [table]
     names = {name for experiment in experiments for name in experiment.columns.values()}
-    shared = {name: name for name in table.values if name not in names}
-    return [
-        named(
-            replace(
-                table,
-                values={
-                    column: table.values[column]
-                    for column in (*experiment.columns.values(), *shared)
-                },
-            ),
-            experiment,
-        )
-        for experiment in experiments
-    ]
+    shared = [name for name in table.values if name not in names]
+    tables = list[Table]()
+    for experiment in experiments:
+        columns = (*experiment.columns.values(), *shared)
+        part = replace(table, values={column: table.values[column] for column in columns})
+        tables.append(named(part, experiment))
+    return tables
 
 
 def named(table: Table, experiment: Experiment) -> Table:

@@ -23,7 +23,7 @@ from kinemill.draft.constants import (
 from kinemill.draft.media import Medium, find_media
 from kinemill.draft.plan_evidence import Plans, find_plans
 from kinemill.draft.robot_file import RobotFile
-from kinemill.draft.table import Reason
+from kinemill.draft.table import Reason, Samples
 from kinemill.draft.task_draft_writer import Draft, LearnPart, pattern_of, split_units
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
@@ -136,43 +136,38 @@ def _moves(column: Column) -> bool:
 
 def _next_state(action: Column, columns: list[Column]) -> Column:
     """Return an action one row ahead if it repeats a state in all rows."""
-    state = next(
-        (
-            column.channel
-            for column in columns
-            if column.role != "action" and column.samples.keys() == action.samples.keys()
-            if all(
-                np.array_equal(values, column.samples[log][1], equal_nan=True)
-                for log, (_, values) in action.samples.items()
-            )
-        ),
-        None,
-    )
-    if state is None or not _moves(action):
+    states = (column for column in columns if column.role != "action")
+    same = next((state.channel for state in states if _is_same(action, state)), None)
+    if same is None or not _moves(action):
         return action
-    note = f"the same numbers as {state}: no command, so its next row"
+    note = f"the same numbers as {same}: no command, so its next row"
     return replace(action, lead=1, notes=[*action.notes, note])
+
+
+def _is_same(action: Column, state: Column) -> bool:
+    """Return whether two columns have the same numbers in the same logs."""
+    return action.samples.keys() == state.samples.keys() and all(
+        np.array_equal(values, state.samples[log][1], equal_nan=True)
+        for log, (_, values) in action.samples.items()
+    )
 
 
 def _arrays(columns: list[Column]) -> tuple[list[Floats], list[Floats]]:
     """Return the observed numbers (n, D) and the actions (n, A) of each demonstration."""
     logs = [log for log in columns[0].samples if all(log in column.samples for column in columns)]
     is_action = np.array([column.role == "action" for column in columns])
-    rows = [_rows(columns, log) for log in logs]
+    rows = [_rows([column.samples[log] for column in columns]) for log in logs]
     return [row[:, ~is_action] for row in rows], [row[:, is_action] for row in rows]
 
 
-def _rows(columns: list[Column], log: tuple[Path, str]) -> Floats:
+def _rows(samples: list[Samples]) -> Floats:
     """Return the columns of a demonstration at the times of its fastest one, (n, columns)."""
-    samples = [column.samples[log] for column in columns]
     seconds = max((stamps for stamps, _ in samples), key=len)
-    return np.stack(
-        [
-            values if len(values) == len(seconds) else np.interp(seconds, stamps, values)
-            for stamps, values in samples
-        ],
-        axis=1,
-    )
+    columns = [
+        values if len(values) == len(seconds) else np.interp(seconds, stamps, values)
+        for stamps, values in samples
+    ]
+    return np.stack(columns, axis=1)
 
 
 def _learn(media: list[Medium], plans: Plans) -> Iterator[str]:

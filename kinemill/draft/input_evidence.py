@@ -8,7 +8,7 @@ anything, the evidence is ambiguous and no role is inferred.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,15 +51,6 @@ from kinemill.runtime.window_metrics import nonzero_std
 ACTS_AT_ONCE = "it acts within one row, so a row holds its next value"
 
 
-@dataclass(frozen=True)
-class _Roles:
-    """The input columns by position, or why there are none."""
-
-    inputs: list[int]
-    why: str
-    immediate: frozenset[int] = frozenset()  # inputs that act within one row
-
-
 def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
     """Return columns in which inputs among unnamed states are actions, and why none was found.
 
@@ -73,16 +64,15 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
     is_named = all(columns[at].guess.what != "unknown" for at in states)
     if is_named or not 2 <= len(states) <= INPUT_MOST_COLUMNS:
         return columns, ""
-    roles = _roles([columns[at] for at in states])
+    inputs, why = _inputs([columns[at] for at in states])
     result = list(columns)
-    for at in roles.inputs:
+    for at, is_immediate in inputs.items():
         column = columns[states[at]]
         note = "inferred an action: its past predicts others, and theirs does not predict it"
-        notes = [*column.notes, note, *([ACTS_AT_ONCE] if at in roles.immediate else [])]
+        notes = [*column.notes, note, *([ACTS_AT_ONCE] if is_immediate else [])]
         action = replace(column.guess, role="action", rule="response")
-        lead = int(at in roles.immediate)
-        result[states[at]] = replace(column, guess=action, lead=lead, notes=notes)
-    return result, roles.why
+        result[states[at]] = replace(column, guess=action, lead=int(is_immediate), notes=notes)
+    return result, why
 
 
 def _with_leading_velocities(columns: list[Column]) -> list[Column]:
@@ -274,20 +264,14 @@ def _questioned(columns: list[Column]) -> list[Column]:
     if not gains:
         return columns
     gain = np.median(gains, axis=0)
-    notes = dict[str, str]()
+    questioned = dict[str, Column]()
     for at, (column, drives) in enumerate(zip(learned, gain, strict=True)):
         is_unnamed = column.role == "state" and column.guess.rule != "name"
         if is_unnamed and drives[at] <= INPUT_INDEPENDENT and drives.max() >= INPUT_DRIVES:
             driven = learned[int(drives.argmax())].guess.name
-            notes[column.guess.name] = (
-                f"an action? it drives {driven}, and nothing logged drives it"
-            )
-    return [
-        replace(column, notes=[*column.notes, notes[column.guess.name]])
-        if column.guess.name in notes
-        else column
-        for column in columns
-    ]
+            note = f"an action? it drives {driven}, and nothing logged drives it"
+            questioned[column.guess.name] = replace(column, notes=[*column.notes, note])
+    return [questioned.get(column.guess.name, column) for column in columns]
 
 
 def _gains(scaled: Floats) -> Floats:
@@ -360,10 +344,11 @@ def _hold(values: Floats, at: NDArray[np.intp]) -> Floats:
     return np.where(at < 0, np.nan, values[np.maximum(at, 0)])
 
 
-def _roles(columns: list[Column]) -> _Roles:
+def _inputs(columns: list[Column]) -> tuple[dict[int, bool], str]:
+    """Return the inputs by position and whether they act within one row, or why there are none."""
     recordings = _recordings(columns)
     if not recordings:
-        return _Roles([], "the columns share no clock")
+        return {}, "the columns share no clock"
     gain = np.median([_gains(rows) for rows in recordings], axis=0)
     driven = gain.diagonal().copy()
     np.fill_diagonal(gain, 0.0)
@@ -372,23 +357,16 @@ def _roles(columns: list[Column]) -> _Roles:
         unnamed & (driven <= INPUT_INDEPENDENT) & (gain.max(axis=1) >= INPUT_DRIVES)
     )
     if not len(inputs):
-        return _Roles([], "no column drives another without being driven")
+        return {}, "no column drives another without being driven"
     states = np.setdiff1d(np.arange(len(columns)), inputs)
     if np.any(driven[states] < INPUT_DRIVES):
         names = ", ".join(columns[at].guess.name for at in states[driven[states] < INPUT_DRIVES])
-        return _Roles([], f"it is unclear what drives {names}")
-    immediate = {
-        int(at)
+        return {}, f"it is unclear what drives {names}"
+    gains = {
+        int(at): [max(_gain_of_present(rows, at, state) for state in states) for rows in recordings]
         for at in inputs
-        if np.median(
-            [
-                max(_gain_of_present(rows, int(at), int(state)) for state in states)
-                for rows in recordings
-            ]
-        )
-        >= INPUT_AT_ONCE
     }
-    return _Roles([int(at) for at in inputs], "", frozenset(immediate))
+    return {at: bool(np.median(gains[at]) >= INPUT_AT_ONCE) for at in gains}, ""
 
 
 def _standard(rows: Floats) -> Floats:
@@ -397,7 +375,7 @@ def _standard(rows: Floats) -> Floats:
     return (rows - rows.mean(axis=0)) / nonzero_std(rows.std(axis=0)) if len(rows) else rows
 
 
-def _gain_of_present(scaled: Floats, driver: int, driven: int) -> float:
+def _gain_of_present(scaled: Floats, driver: np.intp, driven: np.intp) -> float:
     """Return how much the value of an input in the predicted row reduces the squared error.
 
     Inputs have been found to depend on no other column, so the value cannot follow from the output.
@@ -407,17 +385,10 @@ def _gain_of_present(scaled: Floats, driver: int, driven: int) -> float:
         return 0.0
     change = scaled[INPUT_LAGS:, driven] - scaled[INPUT_LAGS - 1 : -1, driven]
     inputs = [_past(scaled[:, driven], rows), _past(scaled[:, driver], rows), np.ones(rows)]
-    return _reduction(
-        change, inputs, scaled[INPUT_LAGS:, driver], INPUT_PREDICTABLE * float(np.var(change))
-    )
-
-
-def _reduction(change: Floats, inputs: list[Floats], added: Floats, least: float) -> float:
-    """Return how much another input reduces the squared error; 0 below the `least` error."""
-    without = float(held_out_errors(np.column_stack(inputs), change)) ** 2
-    if without < least:
-        return 0.0
-    return 1.0 - float(held_out_errors(np.column_stack([*inputs, added]), change)) ** 2 / without
+    with_present = [*inputs, scaled[INPUT_LAGS:, driver]]
+    errors = [held_out_errors(np.column_stack(x), change) ** 2 for x in (inputs, with_present)]
+    is_predictable = errors[0] < INPUT_PREDICTABLE * np.var(change)
+    return 0.0 if is_predictable else float(1.0 - errors[1] / errors[0])
 
 
 def _past(values: Floats, rows: int) -> Floats:

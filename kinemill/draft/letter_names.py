@@ -18,7 +18,6 @@ import numpy as np
 from kinemill.draft.column_relations import find_differences
 from kinemill.draft.constants import LETTER_FOLLOWS
 from kinemill.draft.table import Table
-from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import (
     EXPLICIT,
     REFERENCE,
@@ -135,12 +134,9 @@ def _surfaces(table: Table) -> dict[str, str]:
     letters = {name: match[1] for name in table.values if (match := _SURFACE.fullmatch(name))}
     if not {"e", "a"} <= set(letters.values()):
         return {}
-    steps = {n for n in letters if n == "dt" and _is_step(table.values[n][1], table.step)}
-    return {name: _SURFACES[surface] for name, surface in letters.items() if name not in steps}
-
-
-def _is_step(values: Floats, step: float) -> bool:
-    return 0.5 * step < float(np.nanmedian(values)) < 2.0 * step
+    if "dt" in letters and 0.5 < float(np.nanmedian(table.values["dt"][1])) / table.step < 2.0:
+        del letters["dt"]
+    return {name: _SURFACES[surface] for name, surface in letters.items()}
 
 
 def _first_word(name: str) -> str:

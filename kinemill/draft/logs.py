@@ -213,16 +213,10 @@ def log_names(paths: Iterable[Path]) -> dict[Path, str]:
     Patterns of these names assign logs in any folder.
     """
     parts = {path: path.parts for path in paths}
-    depths = range(1, max(map(len, parts.values()), default=1) + 1)
-    names = (
-        {path: "/".join(segments[-depth:]) for path, segments in parts.items()} for depth in depths
-    )
-    unique = next(
-        names_of_depth
-        for names_of_depth in names
-        if len({*names_of_depth.values()}) == len(names_of_depth)
-    )
-    return {path: valid_text(name) for path, name in unique.items()}
+    depth = 1
+    while len({segments[-depth:] for segments in parts.values()}) < len(parts):
+        depth += 1
+    return {path: valid_text("/".join(segments[-depth:])) for path, segments in parts.items()}
 
 
 def log_files(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ import numpy as np
 from kinemill.draft.column import identifier
 from kinemill.draft.schema_inference import empty_task, form_of, read_parts
 from kinemill.draft.table import Table
-from kinemill.errors import BadLog
+from kinemill.errors import BadLog, join_first
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.raw import Images, RawLog, Texts, Unreadable
 from kinemill.ingest.readers._lerobot_meta import TASK_INDEX, dataset_of, tasks_of
@@ -79,18 +79,22 @@ def find_media(tables: list[Table], used_names: set[str]) -> MediaOfLogs:
         BadLog: A log does not list its topics, or its list of tasks is damaged.
     """
     first = tables[0]
-    topics = message_topics(first.path, form_of(first.path) or "")
-    images = _contents(first, list(dict.fromkeys([*first.left_out, *topics])), "image")
-    shapes = {item.source: item for item in images if isinstance(item.content, Images)}
-    media = [
-        Medium("", "image", name, shape, max_gap=item.gap, notes=[_pixels(shape)])
-        for name, item in shapes.items()
+    topics = _message_topics(first.path)
+    contents = _contents(first, list(dict.fromkeys([*first.left_out, *topics])), "image")
+    images = {
+        item.source: _image(item.source, item.content.shape, item.gap)
+        for item in contents
         if isinstance(item.content, Images)
-        for shape in [item.content.shape]
-    ]
+    }
     videos, left_out = _videos(first)
     texts, instruction, why = _instructions(tables, topics)
-    return MediaOfLogs(_named([*media, *videos, *texts], used_names), instruction, left_out | why)
+    media = _named([*images.values(), *videos, *texts], used_names)
+    return MediaOfLogs(media, instruction, left_out | why)
+
+
+def _image(source: str, shape: tuple[int, ...], max_gap: float | None) -> Medium:
+    note = f"images of {shape[0]} x {shape[1]} pixels"
+    return Medium("", "image", source, shape, max_gap=max_gap, notes=[note])
 
 
 def _videos(table: Table) -> tuple[list[Medium], dict[str, str]]:
@@ -109,13 +113,9 @@ def _videos(table: Table) -> tuple[list[Medium], dict[str, str]]:
         except Unreadable as error:
             left_out[name] = f"{error.where}: {error.problem}"
             continue
-        images = [
-            content
-            for part in parts
-            for content in part.media.values()
-            if isinstance(content, Images)
-        ]
-        media += [_camera(name, image.shape) for image in images[:1]]
+        contents = (content for part in parts for content in part.media.values())
+        image = next((content for content in contents if isinstance(content, Images)), None)
+        media += [_camera(name, image.shape)] if image else []
     return media, left_out
 
 
@@ -125,10 +125,6 @@ def _camera(name: str, shape: tuple[int, ...]) -> Medium:
     scaled = f", scaled down to {height // by} x {width // by}" if by > 1 else ""
     note = f"video of {height} x {width} pixels{scaled}"
     return Medium("", "image", name, (height // by, width // by, colors), notes=[note])
-
-
-def _pixels(shape: tuple[int, ...]) -> str:
-    return f"images of {shape[0]} x {shape[1]} pixels"
 
 
 def _instructions(
@@ -164,8 +160,7 @@ def _choice(
     if len(unique) < 2:
         why = "the same instruction in all demonstrations: it is the description"
         return [], unique[0] if unique else "", {source: why}
-    more = f" and {len(unique) - FEW_TEXTS} more" if len(unique) > FEW_TEXTS else ""
-    note = f"{len(unique)} instructions: {' / '.join(unique[:FEW_TEXTS])}{more}"
+    note = f"{len(unique)} instructions: {join_first(unique, FEW_TEXTS, ' / ')}"
     return [Medium("", "text", source, texts=numbered, notes=[note])], "", {}
 
 
@@ -202,9 +197,8 @@ def _contents(table: Table, names: list[str], role: str) -> list[_Content]:
             refused = {str(reason["channel"]) for reason in error.reasons} & {
                 *map(str, range(len(names)))
             }
-            if not refused:
-                return []
-            names = [name for at, name in enumerate(names) if str(at) not in refused]
+            readable = [name for at, name in enumerate(names) if str(at) not in refused]
+            names = readable if refused else []
         else:
             return [
                 _Content(names[int(at)], content, _gap(part, at))
@@ -247,43 +241,38 @@ def _gap(part: RawLog, channel: str) -> float | None:
     return 3.0 * float(np.quantile(steps, 0.99))
 
 
-def message_topics(log: Path, form: str) -> list[str]:
+def _message_topics(log: Path) -> list[str]:
     """Return the topics of an MCAP file or a ROS bag, sorted; [] for other formats.
 
     Raises:
         BadLog: The file does not list its topics.
     """
-    if form == "mcap":
-        return _of_mcap(log)
-    return _of_bag(log) if form == "rosbag" else []
-
-
-def _of_mcap(log: Path) -> list[str]:
+    form = form_of(log)
+    if form not in {"mcap", "rosbag"}:
+        return []
     from mcap.exceptions import McapError
+
+    try:
+        return sorted(_of_mcap(log) if form == "mcap" else _of_bag(log))
+    except (BrokenBag, McapError, ValueError, OSError) as error:
+        raise BadLog(
+            log,
+            f"does not list its topics ({error})",
+            expected="a whole file, because images and texts are found by topic",
+            fix="put another demonstration first, or record this one again",
+        ) from error
+
+
+def _of_mcap(log: Path) -> set[str]:
     from mcap.reader import make_reader
 
     with log.open("rb") as file:
-        try:
-            summary = make_reader(file).get_summary()
-        except (McapError, ValueError, OSError) as error:
-            raise _unlisted(log, error) from error
+        summary = make_reader(file).get_summary()
     if summary is None:
-        raise _unlisted(log, "no summary")
-    return sorted({channel.topic for channel in summary.channels.values()})
+        raise ValueError("no summary")
+    return {channel.topic for channel in summary.channels.values()}
 
 
-def _of_bag(log: Path) -> list[str]:
-    try:
-        with open_bag(log) as (bag, _):
-            return sorted({connection.topic for connection in bag.connections})
-    except BrokenBag as error:
-        raise _unlisted(log, error) from error
-
-
-def _unlisted(log: Path, error: object) -> BadLog:
-    return BadLog(
-        log,
-        f"does not list its topics ({error})",
-        expected="a whole file, because images and texts are found by topic",
-        fix="put another demonstration first, or record this one again",
-    )
+def _of_bag(log: Path) -> set[str]:
+    with open_bag(log) as (bag, _):
+        return {connection.topic for connection in bag.connections}

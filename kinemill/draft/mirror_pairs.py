@@ -63,27 +63,26 @@ def find_mirror(
     ]
     unclear = list[str]()
     # In a gait, a leg moves as its partner did half a cycle earlier.
-    half = round(_cycle(clips) / 2.0)
+    half = round(cycle(clips) / 2.0)
     series = _command_series(clips, commands)
     for joint, mirrored in pairs:
         column = joints.index(joint)
         mirror_column = joints.index(mirrored)
-        if TURNING in split_words(joint):
-            ratio = (
-                1.0
-                if series is None
-                else _command_ratio(series[:, :, column], series[:, :, mirror_column])
-            )
-        else:
+        is_turning = TURNING in split_words(joint)
+        if not is_turning:
             ratio = _shift_ratio(clips, column, mirror_column, half)
-        by_limits = _opposite_limits(limits.get(joint), limits.get(mirrored))
-        if 1.0 / MIRROR_CLEAR < ratio < MIRROR_CLEAR and by_limits is not None:
-            is_flipped = by_limits
-        elif 1.0 / MIRROR_CLEAR < ratio < MIRROR_CLEAR:
-            unclear += [joint, mirrored]
-            is_flipped = TURNING in split_words(joint)
+        elif series is None:
+            ratio = 1.0
         else:
+            ratio = _command_ratio(series[:, :, column], series[:, :, mirror_column])
+        by_limits = _opposite_limits(limits.get(joint), limits.get(mirrored))
+        if not 1.0 / MIRROR_CLEAR < ratio < MIRROR_CLEAR:
             is_flipped = ratio > 1.0
+        elif by_limits is not None:
+            is_flipped = by_limits
+        else:
+            unclear += [joint, mirrored]
+            is_flipped = is_turning
         flipped += [joint, mirrored] if is_flipped else []
     return Mirror(pairs, [name for name in joints if name in flipped], unclear)
 
@@ -131,11 +130,15 @@ def _shift_ratio(clips: Sequence[Floats], column: int, mirror_column: int, half:
     return same / opposite
 
 
-def _cycle(clips: Sequence[Floats]) -> float:
+def cycle(clips: Sequence[Floats]) -> float:
+    """Return the rows of a cycle of clips (n, J), see `cycle_of`; 0 if they are not periodic.
+
+    Without a cycle, `find_mirror` compares rows of the same moment.
+    """
     try:
         return cycle_of([clip[:, clip.std(axis=0) > STILL] for clip in clips])
     except BadInput:
-        return 0.0  # the clips are not periodic: compare rows of the same moment
+        return 0.0
 
 
 def _command_series(clips: Sequence[Floats], commands: Floats) -> Floats | None:

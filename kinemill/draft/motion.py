@@ -16,9 +16,9 @@ import numpy as np
 
 from kinemill.draft.clip_names import ClipColumns, clip_columns
 from kinemill.draft.column import Column
-from kinemill.draft.constants import MIRROR_ROUNDED, MOTION_LEAST, MOTION_TEST, MOTION_VALIDATION
+from kinemill.draft.constants import MIRROR_ROUNDED, MOTION_LEAST, MOTION_VALIDATION, SPLIT_TEST
 from kinemill.draft.logs import log_names, read_tables
-from kinemill.draft.mirror_pairs import Mirror, find_mirror
+from kinemill.draft.mirror_pairs import Mirror, cycle, find_mirror
 from kinemill.draft.motion_physics import (
     MIRRORED,
     VALIDATE,
@@ -33,13 +33,12 @@ from kinemill.draft.schema_inference import form_of
 from kinemill.draft.stated_limits import LimitFinding, match_joints, with_stated_limits
 from kinemill.draft.table import Table
 from kinemill.draft.task_draft_writer import Draft, LearnPart, pattern_of, quote
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, join_first
 from kinemill.ingest.channels import TURN
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import guess
 from kinemill.ingest.raw import split_index
 from kinemill.ingest.readers._csv_layout import COLUMN
-from kinemill.policies.motion.cycles import STILL, cycle_of
 
 JSON_FORM = "motion_json"
 COMMANDS = {  # channel: its columns, the best one first, and its unit
@@ -100,10 +99,11 @@ def build_motion(
     if physics:
         commands = physics.commands
         clips = replace(clips, columns=replace(clips.columns, joints=physics.joints))
-    clip_columns_ = [
-        clip_column(name, [name_], "rad", tables) for name, name_ in clips.joints.items()
+    columns = [
+        replace(column, guess=replace(column.guess, what="position"))
+        for joint, source in clips.joints.items()
+        if (column := clip_column(joint, [source], "rad", tables))
     ]
-    columns = [replace(c, guess=replace(c.guess, what="position")) for c in clip_columns_ if c]
     columns, findings = _with_limits(columns, robot)
     limits = {column.channel: column.limits for column in columns}
     step, is_mixed = _usual_step(tables)
@@ -111,7 +111,7 @@ def build_motion(
     odd = [
         table.path
         for table, angle_columns in zip(tables, angles, strict=True)
-        if not _repeats(angle_columns)
+        if not cycle([angle_columns])
     ]
     mirror = find_mirror([*clips.joints], angles, means, limits)
     columns, obstacle = _mirrored_limits(columns, mirror)
@@ -159,15 +159,6 @@ def _target(column: Column) -> Column:
     return replace(column, guess=action, channel=f"{column.channel}_target", lead=1, notes=[])
 
 
-def _repeats(angles: Floats) -> bool:
-    """Return whether a clip (n, J) is periodic, see `cycle_of`."""
-    try:
-        cycle_of([angles[:, angles.std(axis=0) > STILL]])
-    except BadInput:
-        return False
-    return True
-
-
 def _learn(
     physics: Physics | None, commands: list[Column], step: float, clips: list[Path], *, odd: object
 ) -> tuple[str, ...]:
@@ -180,16 +171,14 @@ def _learn(
 
 
 def _spell_odd(odd: list[Path], physics: Physics | None, robot: RobotFile | None) -> str:
-    if physics is not None:
-        return f"cycles: none in {_spell_paths(odd)}; all clips are tracked in physics as they are"
     tracking = "physics would track them" if robot else "--robot FILE drafts their tracking"
     fix = f"{tracking}; without it the dataset is refused"
+    fix = "all clips are tracked in physics as they are" if physics else fix
     return f"cycles: none in {_spell_paths(odd)}; {fix}"
 
 
 def _spell_paths(paths: list[Path]) -> str:
-    names = ", ".join(path.name for path in paths[:_NAMED])
-    return names + (f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else "")
+    return join_first([path.name for path in paths], _NAMED)
 
 
 _LEARN = (
@@ -250,22 +239,22 @@ def _in_radians(clips: _Clips) -> tuple[_Clips, bool]:
         for table, in_degrees in zip(clips.tables, are_degrees, strict=True)
         if in_degrees != is_degrees
     }
-    rates = {rate for name in names for rate in measured_rates(name)}
-    tables = [
-        table
-        if not is_degrees
-        else replace(
-            table,
-            values={
-                name: (seconds, np.deg2rad(values) if name in names else values)
-                for name, (seconds, values) in table.values.items()
-                if name not in rates
-            },
-        )
-        for table, in_degrees in zip(clips.tables, are_degrees, strict=True)
-        if in_degrees == is_degrees
-    ]
+    used = zip(clips.tables, are_degrees, strict=True)
+    tables = [table for table, in_degrees in used if in_degrees == is_degrees]
+    if is_degrees:
+        tables = [_converted(table, names) for table in tables]
     return replace(clips, tables=tables, unused=clips.unused | others), is_degrees
+
+
+def _converted(table: Table, angles: list[str]) -> Table:
+    """Return a clip with angles in rad instead of deg, and without their measured velocities."""
+    rates = {rate for name in angles for rate in measured_rates(name)}
+    values = {
+        name: (seconds, np.deg2rad(values) if name in angles else values)
+        for name, (seconds, values) in table.values.items()
+        if name not in rates
+    }
+    return replace(table, values=values)
 
 
 def _unnamed(source: Path, table: Table, robot: RobotFile | None) -> BadInput:
@@ -294,14 +283,15 @@ def _with_limits(
     findings = list[LimitFinding]()
     if robot:
         columns, findings = with_stated_limits(columns, match_joints(columns, robot), robot)
-    ranged = [column if column.limits else with_range(column) for column in columns]
-    stated = {column.channel for column in columns if column.limits}
     return [
-        column
-        if column.channel in stated or column.limits is None
-        else replace(column, observed_range=column.limits, limits=None)
-        for column in ranged
+        column if column.limits else _observed(with_range(column)) for column in columns
     ], findings
+
+
+def _observed(column: Column) -> Column:
+    """Return a column whose limits are observed ones."""
+    observed = column.limits or column.observed_range
+    return replace(column, observed_range=observed, limits=None)
 
 
 def _commands(tables: list[Table]) -> list[Column]:
@@ -339,25 +329,17 @@ def _mirrored_limits(columns: list[Column], mirror: Mirror) -> tuple[list[Column
     """Make limits that differ by rounding mirror images; return why there is no mirror, or ''."""
     if not mirror.pairs:
         return columns, "mirror: no left and right joints by name"
-    by_name = {column.channel: column for column in columns}
+    limits = {column.channel: column.limits for column in columns}
     partners = {**dict(mirror.pairs), **{second: first for first, second in mirror.pairs}}
-    for name, column in by_name.items():
-        mirrored = by_name[partners.get(name, name)].limits
-        if mirrored and name in mirror.flipped:
-            # The image of [low, high] under a change of sign is [-high, -low].
-            mirrored = -mirrored[1], -mirrored[0]
-        if column.limits is None and mirrored is None:
-            continue
-        far = column.limits is None or mirrored is None
-        if far or not np.allclose(
-            column.limits or (), mirrored or (), rtol=0.0, atol=MIRROR_ROUNDED
-        ):
+    images = {name: limits[partners.get(name, name)] for name in limits}
+    # The image of [low, high] under a change of sign is [-high, -low].
+    images |= {name: (-ends[1], -ends[0]) for name in mirror.flipped if (ends := images[name])}
+    for name, ends in limits.items():
+        pair = np.array([ends or (np.nan, np.nan), images[name] or (np.nan, np.nan)])
+        if not np.allclose(*pair, rtol=0.0, atol=MIRROR_ROUNDED, equal_nan=True):
             return columns, f"mirror: none, as the limits of {name} do not mirror its partner's"
-    for joint, mirrored in mirror.pairs:
-        ends = by_name[joint].limits
-        image = (-ends[1], -ends[0]) if ends and joint in mirror.flipped else ends
-        by_name[mirrored] = replace(by_name[mirrored], limits=image)
-    return [by_name[column.channel] for column in columns], ""
+    limits |= {mirrored: images[mirrored] for _, mirrored in mirror.pairs}
+    return [replace(column, limits=limits[column.channel]) for column in columns], ""
 
 
 def _augment(mirror: Mirror, commands: list[Column], observed: list[Column]) -> list[str]:
@@ -413,7 +395,7 @@ def _dataset(tables: list[Table], step: float) -> str:
     validation = f"validation: {{tail: {MOTION_VALIDATION}}}"
     spans = [float(np.ptp(next(iter(table.values.values()))[0])) for table in tables]
     if len(tables) == 1:
-        rows = round((1.0 - MOTION_TEST) * spans[0] / step)
+        rows = round((1.0 - SPLIT_TEST) * spans[0] / step)
         return f"dataset: {{{validation}, test: [{{rows: [{rows}, null]}}]}}  # its end"
     *_, next_to_last, last = map(pattern_of, log_names(table.path for table in tables).values())
     if (
@@ -429,11 +411,8 @@ def _checks(
     """Return the lines of `validate`."""
     lines = list[str](VALIDATE if physics else ())
     lines += [_SHORTEST] if has_odd else []
-    return (*lines, *([_loop_closure([*clips.joints])] if is_loop else []))
-
-
-def _loop_closure(joints: list[str]) -> str:
-    return f"  loop_closure: {{channels: [{', '.join(joints)}]}}  # LoopMode is {LOOP}"
+    loop = f"  loop_closure: {{channels: [{', '.join(clips.joints)}]}}  # LoopMode is {LOOP}"
+    return (*lines, *([loop] if is_loop else []))
 
 
 def _loop_mode(path: Path) -> str:

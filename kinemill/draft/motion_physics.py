@@ -14,34 +14,31 @@ from kinemill.draft.constants import (
     MOTION_COMMANDS,
     MOTION_HORIZON,
     MOTION_QUICK,
-    MOTION_SECONDS,
     MOTION_STILL,
+    ROBOT_SECONDS,
 )
 from kinemill.draft.mechanism import is_legged
 from kinemill.draft.table import Table
 from kinemill.errors import BadInput
-from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import guess
 from kinemill.policies.environments.legged.body import CROUCHED, Body, load_body
 from kinemill.policies.environments.legged.robot_file import RobotOptions
 
 _COMMAND_SIZE = 3  # velocities of a command
 _Sources = dict[str, tuple[tuple[str, ...], str]]  # columns, the best one first, and their unit
-ATTITUDE: _Sources = {
-    f"trunk_{axis}": ((f"root_quat[{index}]", f"root_quat_{axis}", f"trunk_{axis}"), "1")
-    for index, axis in enumerate("xyzw")
-}
-_TURN: _Sources = {
-    f"turn_{axis}": (
-        (f"world_angular_vel[{index}]", f"world_angular_vel_{axis}", f"turn_{axis}"),
-        "rad/s",
-    )
-    for index, axis in enumerate("xyz")
-}
-_ROOT: _Sources = {
-    f"root_{axis}": ((f"root_pos[{index}]", f"root_pos_{axis}", f"root_{axis}"), "m")
-    for index, axis in enumerate("xy")
-}
+
+
+def _elements(channel: str, vector: str, axes: str, unit: str) -> _Sources:
+    """Return the sources of a channel for each element of a vector."""
+    return {
+        f"{channel}_{axis}": ((f"{vector}[{at}]", f"{vector}_{axis}", f"{channel}_{axis}"), unit)
+        for at, axis in enumerate(axes)
+    }
+
+
+ATTITUDE = _elements("trunk", "root_quat", "xyzw", "1")
+_TURN = _elements("turn", "world_angular_vel", "xyz", "rad/s")
+_ROOT = _elements("root", "root_pos", "xy", "m")
 MIRRORED = (  # opposite in a mirror image
     *("trunk_x", "trunk_z", "turn_x", "turn_z"),
     *("trunk_x_rate", "trunk_z_rate", "root_y", "root_y_rate", "heading_y"),
@@ -116,7 +113,7 @@ class Physics:
             f"    algorithm: {algorithm}  # rewards of the next {MOTION_HORIZON:g} s",
             *self._robot_lines(),
             *([stance] if angles else []),
-            f"  steps: {round(MOTION_SECONDS / step)}  # {MOTION_SECONDS:g} s",
+            f"  steps: {round(ROBOT_SECONDS / step)}  # {ROBOT_SECONDS:g} s",
             *([f"  commands: [{spelled}]  # m/s, m/s, rad/s, of clips"] if spelled else []),
             *_TRIALS,
         )
@@ -189,7 +186,11 @@ def find_physics(
     velocities = [
         replace(column, derivative_of=joints[name])
         for name, column in zip(body.joints, velocities, strict=False)
-    ] or [_joint_velocity(name, joints[name], tables) for name in body.joints]
+    ] or [
+        derived(angle, "state", channel=f"{name}_velocity")
+        for name in body.joints
+        for angle in _columns({name: ((joints[name],), "rad")}, tables)
+    ]
     physics = Physics(
         {name: joints[name] for name in body.joints},
         [*attitude, *turn],
@@ -213,12 +214,6 @@ def measured_rates(position: str) -> list[str]:
     return [vector.replace(*pair) + bracket + element for pair in pairs if pair[0] in vector]
 
 
-def _joint_velocity(name: str, source: str, tables: Sequence[Table]) -> Column:
-    """Return the rate of a joint as the derivative of its angle."""
-    (angle,) = _columns({name: ((source,), "rad")}, tables)
-    return derived(angle, "state", channel=f"{name}_velocity")
-
-
 def _stance(tables: Sequence[Table], joints: Mapping[str, str], body: Body) -> dict[str, float]:
     """Return the mean pose of clips that crouch below the zero position of a model, rad by joint.
 
@@ -237,18 +232,15 @@ def _stance(tables: Sequence[Table], joints: Mapping[str, str], body: Body) -> d
 
 def _still_joints(tables: Sequence[Table], joints: Mapping[str, str], body: Body) -> list[str]:
     """Return the joints of the body that rest at the model's own zero in all clips."""
-    zero = dict(zip(body.joints, body.model.qpos0[7:].tolist(), strict=True))
-
-    def is_still(name: str) -> bool:
-        if name not in joints:
-            return True
-        values: list[Floats] = [table.values[joints[name]][1] for table in tables]
-        return all(
-            float(np.abs(values_of_clip - zero[name]).max(initial=0.0)) < MOTION_STILL
-            for values_of_clip in values
+    return [
+        name
+        for name, zero in zip(body.joints, body.model.qpos0[7:].tolist(), strict=True)
+        if name not in joints
+        or all(
+            np.abs(table.values[joints[name]][1] - zero).max(initial=0.0) < MOTION_STILL
+            for table in tables
         )
-
-    return [name for name in body.joints if is_still(name)]
+    ]
 
 
 def _columns(

@@ -96,10 +96,8 @@ def join_each(
         if not targets[recording.name].exists()
         for path in recording.paths
     ]
-    stats = [
-        file_stat for path in new if (file_stat := read_file_stat(str(path.parent), path.name))
-    ]
-    _, unstable = wait_for_settled(stats, AGE)
+    stats = (read_file_stat(str(path.parent), path.name) for path in new)
+    _, unstable = wait_for_settled([*filter(None, stats)], AGE)
     changing = {file_stat.path for file_stat in unstable}
     for recording in recordings:
         result = {"recording": recording.name, "file": str(targets[recording.name]), "problem": ""}
@@ -146,9 +144,9 @@ def _rules() -> Iterator[Callable[[Path], _Key | None]]:
     """Yield functions that return recording and quantity of a file by its name, or None."""
     yield lambda path: (path.parent.parts, path.name)
     depths = range(1, DEPTH + 1)
-    yield from (partial(_split_name, at=-depth, is_quantity_last=True) for depth in depths)
-    yield from (partial(_split_name, at=depth, is_quantity_last=True) for depth in depths)
-    yield from (partial(_split_name, at=depth, is_quantity_last=False) for depth in depths)
+    for sign, is_quantity_last in ((-1, True), (1, True), (1, False)):
+        for depth in depths:
+            yield partial(_split_name, at=sign * depth, is_quantity_last=is_quantity_last)
 
 
 def _split_name(path: Path, *, at: int, is_quantity_last: bool) -> _Key | None:

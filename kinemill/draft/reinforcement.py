@@ -30,6 +30,7 @@ from kinemill.draft.environment_writer import (
 )
 from kinemill.draft.mechanism import is_legged, mechanism_draft
 from kinemill.errors import BadInput, KinemillError
+from kinemill.ingest.clock import Floats
 from kinemill.ingest.file_stat import is_file
 from kinemill.policies.environments.evaluation import RandomPolicy, Trials, try_policy
 from kinemill.policies.environments.factory import make_environment
@@ -55,17 +56,20 @@ class CheckedEnvironment:
 
     Attributes:
         draft: the draft.
-        text: its task file.
         task: the task.
         trials: results of the episodes of random actions.
         pace: environment steps per second in them.
     """
 
     draft: EnvironmentDraft
-    text: str
     task: Task
     trials: Trials
     pace: float
+
+    @property
+    def text(self) -> str:
+        """Its task file."""
+        return write_environment_task(self.draft)
 
     @property
     def budget(self) -> str:
@@ -102,22 +106,19 @@ def build_reinforcement(name: str, environment: str) -> CheckedEnvironment:
         BadInput: The environment cannot be made, or no policy can learn in it.
     """
     draft = _first(name, environment)
-    task = _load(write_environment_task(draft), name)
-    bare = make_environment(task)
-    try:
+    with closing(make_environment(_task_of(draft))) as bare:
         draft = _with_limit(draft, bare)
         dt, source = _time_step(bare, draft)
-        draft = replace(draft, dt=dt, dt_source=source)
-    finally:
-        bare.close()
-    draft = _with_layout(draft)
-    task = _load(write_environment_task(draft), name)
+    draft = replace(draft, dt=dt, dt_source=source)
+    task = _task_of(draft)
+    with closing(make_environment(task)) as limited:
+        draft = replace(draft, layout=layout_of(task, limited))
+    task = _task_of(draft)
     began = time.perf_counter()
     trials = _try(task)
     pace = sum(trials.lengths) / (time.perf_counter() - began)
     draft = _with_algorithm(draft, task, trials)
-    text = write_environment_task(draft)
-    return CheckedEnvironment(draft, text, _load(text, name), trials, pace)
+    return CheckedEnvironment(draft, _task_of(draft), trials, pace)
 
 
 def _first(name: str, environment: str) -> EnvironmentDraft:
@@ -152,10 +153,10 @@ def _of_model(name: str, environment: str) -> EnvironmentDraft:
     return EnvironmentDraft(name, environment, settings, dt, "a multiple of the physics'")
 
 
-def _load(text: str, name: str) -> Task:
+def _task_of(draft: EnvironmentDraft) -> Task:
     with TemporaryDirectory(prefix="kinemill-draft-") as folder:
-        path = Path(folder) / f"{name}.yaml"
-        path.write_text(text, encoding="utf-8")
+        path = Path(folder) / f"{draft.name}.yaml"
+        path.write_text(write_environment_task(draft), encoding="utf-8")
         return load_task(path)
 
 
@@ -183,15 +184,6 @@ def _time_step(environment: Env, draft: EnvironmentDraft) -> tuple[float, str]:
     return 1.0, "unknown: the environment states none"
 
 
-def _with_layout(draft: EnvironmentDraft) -> EnvironmentDraft:
-    task = _load(write_environment_task(draft), draft.name)
-    environment = make_environment(task)
-    try:
-        return replace(draft, layout=layout_of(task, environment))
-    finally:
-        environment.close()
-
-
 def _try(task: Task) -> Trials:
     """Run episodes of random actions.
 
@@ -213,10 +205,8 @@ def _try(task: Task) -> Trials:
             expected="(observation, info), and (observation, reward, terminated, truncated, info)",
             fix="correct it; gymnasium.utils.env_checker.check_env lists what is wrong",
         ) from error
-    numbers = [episode.observations.get("observation", np.zeros(1)) for episode in trials.episodes]
-    if not np.isfinite(trials.returns).all() or not all(
-        np.isfinite(number).all() for number in numbers
-    ):
+    numbers = _numbers(trials)
+    if not all(np.isfinite(values).all() for values in (trials.returns, *numbers)):
         raise BadInput(
             where,
             "random actions lead to a reward or an observation that is not finite",
@@ -313,30 +303,28 @@ def _spell_exceeded(trials: Trials) -> list[str]:
     layout = trials.episodes[0].layout
     if not layout.observation:
         return []
-    numbers = np.concatenate([episode.observations["observation"] for episode in trials.episodes])
-    lows, highs = numbers.min(axis=0), numbers.max(axis=0)
     exceeded = [
-        f"{name} ({low:.4g} to {high:.4g})"
-        for name, low, high in zip(layout.observation, lows, highs, strict=True)
-        if (ends := layout.limits.get(name)) and (low < ends[0] or high > ends[1])
+        f"{name} ({values.min():.4g} to {values.max():.4g})"
+        for name, values in zip(layout.observation, np.concatenate(_numbers(trials)).T, strict=True)
+        if (ends := layout.limits.get(name)) and (values.min() < ends[0] or values.max() > ends[1])
     ]
-    rest = ", correct observation_space"
-    return [f"observations outside of their space: {', '.join(exceeded[:3])}{rest}"] * bool(
-        exceeded
-    )
+    if not exceeded:
+        return []
+    named = ", ".join(exceeded[:3])
+    return [f"observations outside of their space: {named}, correct observation_space"]
+
+
+def _numbers(trials: Trials) -> list[Floats]:
+    """Return the observed numbers (n, D) of each episode; [] if all observations are images."""
+    observations = [episode.observations.get("observation") for episode in trials.episodes]
+    return [np.asarray(numbers, np.float64) for numbers in observations if numbers is not None]
 
 
 def _is_uneven(trials: Trials) -> bool:
     """Return whether observations of random actions differ much in their standard deviations."""
-    observations = [episode.observations.get("observation") for episode in trials.episodes]
-    vectors = [
-        np.asarray(observation, np.float64)
-        for observation in observations
-        if observation is not None
-    ]
-    if not vectors:
+    if not (numbers := _numbers(trials)):
         return False
-    std = np.concatenate(vectors).std(axis=0)
+    std = np.concatenate(numbers).std(axis=0)
     stds = std[std > 1e-9]
     return bool(len(stds)) and bool(stds.max() > RANDOM_UNEVEN * max(1.0, float(stds.min())))
 

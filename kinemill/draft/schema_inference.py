@@ -6,12 +6,11 @@ requested next, then repeatedly all names without those that the reader has reje
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from kinemill.draft.clock import advances, is_physical, with_unit
 from kinemill.draft.constants import TOPIC_COVERED, TOPIC_RARE, TOPIC_SHORT
@@ -22,6 +21,7 @@ from kinemill.draft.table import Reason, Samples, Table, attributes_by_column, u
 from kinemill.draft.text_table import (
     coarse_clock,
     contradictions,
+    finite_or_nan,
     on_clock,
     read_numbers,
     read_text,
@@ -172,7 +172,7 @@ def _stated_rate(reader: Reader, path: Path, tables: list[Table]) -> float | Non
     if not names or not tables[0].time or form_of(path) not in ARRAYS:
         return None
     try:
-        return read_parts(reader, path, _asking(names, _Clock([NO_CLOCK], None)))[0].ticks
+        return read_parts(reader, path, _asking(names, NO_CLOCK))[0].ticks
     except Unreadable:
         stated = reader.attributes(path).items()
         keys = [(re.split(r"[./]", key)[-1], text) for key, text in stated]
@@ -203,7 +203,7 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
             numbers, texts = read_numbers(path)
             return _require_columns(numbers, path), texts
         reader: Reader = READERS[form]
-        result = _readable(reader, path, _header(reader, path), _Clock([], 1.0))
+        result = _readable(reader, path, _header(reader, path), rate=1.0)
     except Unreadable as error:
         raise _named_error(path, error) from error
     if len(result.logs) > 1:
@@ -212,7 +212,7 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
         what = "holds topics with their own timestamps"
         raise BadInput(path, what, expected="rows with a value of every column", fix="--by time")
     frame = result.logs[0].frame
-    columns = {name: _floats(frame[str(at)]) for at, name in enumerate(result.names)}
+    columns = {name: finite_or_nan(frame[str(at)]) for at, name in enumerate(result.names)}
     # An array of one column is listed with and without its index.
     twice = {f"{name}[0]" for name in columns}
     plain = {name: values for name, values in columns.items() if name not in twice}
@@ -251,28 +251,25 @@ def _everything(
     stamp = Reason("a timestamp, by its name", "clock")
     aside |= {name: stamp for name in listed if _is_stamp(name)}
     names = [name for name in listed if name not in {*aside, *stamps}]
-    aside.pop(stamps[0] if stamps else "", None)
-    if stamps or rate is not None:
-        result = _readable(reader, path, names, _Clock(stamps[:1], None if stamps else rate))
-        if rate is not None and any(_is_coarse(log) for log in result.logs):
-            result = replace(_readable(reader, path, names, _Clock([NO_CLOCK], rate)), time=None)
-        return replace(result, refused=aside | result.refused)
+    stated = stamps[0] if stamps else None
+    aside.pop(stated or "", None)
     try:
-        result = _readable(reader, path, names, _Clock([], None))
+        result = _readable(reader, path, names, stated, None if stated else rate)
     except Unreadable as error:
-        if any(item["channel"] for item in error.reasons):
+        if stated or rate is not None or any(item["channel"] for item in error.reasons):
             raise
-        if split := [name for name in listed if rest_of_seconds(name, listed)]:
-            result = _readable(reader, path, names, _Clock(split[:1], None))
-            return replace(result, refused=aside | result.refused)
-        result = _readable(reader, path, listed, _Clock([], 1.0))
-        return replace(result, searched=True)
+        split = next((name for name in listed if rest_of_seconds(name, listed)), None)
+        if split is None:
+            return replace(_readable(reader, path, listed, rate=1.0), searched=True)
+        result = _readable(reader, path, names, split)
+    if rate is not None and any(_is_coarse(log) for log in result.logs):
+        result = replace(_readable(reader, path, names, NO_CLOCK, rate), time=None)
     return replace(result, refused=aside | result.refused)
 
 
 def _is_coarse(log: RawLog) -> bool:
     """Return whether the clock of a table has too few digits."""
-    return not log.signals and not advances(_floats(log.frame[TIME]))
+    return not log.signals and not advances(finite_or_nan(log.frame[TIME]))
 
 
 def _is_aside(name_guess: Guess) -> bool:
@@ -282,7 +279,7 @@ def _is_aside(name_guess: Guess) -> bool:
 
 def _header(reader: Reader, path: Path) -> list[str]:
     try:
-        reader.read(path, _asking([], _Clock([], None)))
+        reader.read(path, _asking([]))
     except Header as header:
         return list(dict.fromkeys(header.names))
     raise BadLog(path, "its reader does not list its content", fix="write the task by hand")
@@ -293,14 +290,6 @@ def _is_stamp(name: str) -> bool:
     return bool(set(split_words(name.rpartition(".")[2])) & _STAMPS)
 
 
-@dataclass(frozen=True)
-class _Clock:
-    """The clock: a column of timestamps, a rate in Hz, or neither (the log states its rate)."""
-
-    time: list[str] = field(default_factory=list[str])
-    rate: float | None = None
-
-
 @cache
 def empty_task() -> Task:
     """Return a task with one channel, whose other parts are defaults."""
@@ -309,14 +298,17 @@ def empty_task() -> Task:
     return Task.model_validate({"task": "survey", "dt": 1.0, "channels": channels, "learn": learn})
 
 
-def _asking(names: list[str], clock: _Clock) -> Task:
-    """Return a task that requests all `names`, as channels named after their positions."""
+def _asking(names: list[str], time: str | None = None, rate: float | None = None) -> Task:
+    """Return a task that requests all `names`, as channels named after their positions.
+
+    The clock is a column of timestamps, a rate in Hz, or neither: then the log states its rate.
+    """
     channels = {
         str(index): Channel.model_validate({"role": _role(name), "unit": "1", "source": name})
         for index, name in enumerate(names)
     }
-    time = clock.time or empty_task().ingest.time
-    ingest = empty_task().ingest.model_copy(update={"time": time, "rate": clock.rate})
+    stamps = [time] if time else empty_task().ingest.time
+    ingest = empty_task().ingest.model_copy(update={"time": stamps, "rate": rate})
     return empty_task().model_copy(update={"channels": channels, "ingest": ingest})
 
 
@@ -324,8 +316,16 @@ def _role(name: str) -> str:
     return "action" if guess(name).role == "action" else "state"
 
 
-def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _ReadResult:
+def _readable(
+    reader: Reader,
+    path: Path,
+    names: list[str],
+    time: str | None = None,
+    rate: float | None = None,
+) -> _ReadResult:
     """Read a log repeatedly, each time without the columns that the reader refused.
+
+    The clock is as in `_asking`.
 
     Raises:
         Unreadable: No column is left, or the problem is not in a column.
@@ -333,12 +333,11 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
     """
     if not names:
         problem = "holds no column that can be a channel"
-        fix = "record states and actions"
-        raise BadLog(path, problem, fix=fix)
+        raise BadLog(path, problem, fix="record states and actions")
     refused: dict[str, str] = {}
     for _ in range(ROUNDS):
         try:
-            logs = read_parts(reader, path, _asking(names, clock))
+            logs = read_parts(reader, path, _asking(names, time, rate))
         except Unreadable as error:
             bad = {
                 names[int(r["channel"])]: str(r["found"])
@@ -346,14 +345,14 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
                 if r["channel"] and r["channel"] != "time"
             }
             if any(item["check"] == "rows" for item in error.reasons):
-                bad = bad or _odd_lengths(reader, path, names, clock)
+                bad = bad or _odd_lengths(reader, path, names, time, rate)
             if not bad or len(bad) == len(names):
                 raise
             # A matrix is read by its elements.
             refused |= {name: why for name, why in bad.items() if f"{name}[0]" not in names}
             names = [name for name in names if name not in bad]
         else:
-            return _ReadResult(names, logs, refused, clock.time[0] if clock.time else None)
+            return _ReadResult(names, logs, refused, time)
     raise BadLog(path, "its columns are refused one after another", fix="write the task by hand")
 
 
@@ -371,7 +370,9 @@ def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
     return whole
 
 
-def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) -> dict[str, str]:
+def _odd_lengths(
+    reader: Reader, path: Path, names: list[str], time: str | None, rate: float | None
+) -> dict[str, str]:
     """Return the columns whose length differs from that of most; actions may have one row less.
 
     Most numbers are in columns of the usual length. Small matrices do not count: a workspace of
@@ -382,7 +383,7 @@ def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) ->
     def rows_of(vector: str) -> int:
         name = next(name for name in names if split_index(name)[0] == vector)
         try:
-            return read_parts(reader, path, _asking([name], clock))[0].frame.height
+            return read_parts(reader, path, _asking([name], time, rate))[0].frame.height
         except Unreadable:
             return 0
 
@@ -398,14 +399,14 @@ def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) ->
 def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None, about: About) -> Table:
     if log.signals:
         return _of_messages(path, log, result, rate)
-    numbers = {name: _floats(log.frame[str(at)]) for at, name in enumerate(result.names)}
+    numbers = {name: finite_or_nan(log.frame[str(at)]) for at, name in enumerate(result.names)}
     if result.searched:
         return replace(table_of(path, numbers, result.refused), part=log.part)
     time = log.frame[TIME]
     meeting = 1.0 / rate if rate and result.time else None
     has_stamps = bool(usable(time).any())
     if result.time and log.ticks == 1.0 and has_stamps:  # plain numbers of unknown unit
-        numbers[result.time] = _floats(time)
+        numbers[result.time] = finite_or_nan(time)
         unit = about.columns.get(result.time, ColumnAttributes()).unit
         clock = with_unit(result.time, numbers, unit)
         table = stamped(path, clock, numbers, result.refused)
@@ -413,7 +414,7 @@ def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None, abo
     if not has_stamps:
         raise BadLog(path, "too short: it has no row with a timestamp")
     first = time.filter(usable(time))[0]
-    seconds = _floats(time - first) / log.ticks
+    seconds = finite_or_nan(time - first) / log.ticks
     if result.time and not advances(seconds):
         raise coarse_clock(path, result.time, seconds)
     table = on_clock(path, seconds, 1.0, numbers, result.refused)
@@ -428,13 +429,6 @@ def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None, abo
     )
 
 
-def _floats(column: pl.Series) -> Floats:
-    """Return numbers (n,) with NaN for missing and infinite ones."""
-    values = column.cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
-    values[np.isinf(values)] = np.nan
-    return values
-
-
 def _of_messages(path: Path, log: RawLog, result: _ReadResult, rate: float | None) -> Table:
     """Keep the topics that cover the log's duration, and meet at `rate`, Hz (`rates.py`)."""
     stamps = [stamp for signal in log.signals.values() for stamp in signal.time.head(1).to_list()]
@@ -446,7 +440,10 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult, rate: float | Non
         if not len(signal.time):
             empty[f"{name.partition('.')[0]}.*"] = Reason("holds no messages", "topic")
             continue
-        samples[name] = (_floats(signal.time - origin) / log.ticks, _floats(signal.values))
+        samples[name] = (
+            finite_or_nan(signal.time - origin) / log.ticks,
+            finite_or_nan(signal.values),
+        )
     spans = {name: float(np.ptp(seconds)) for name, (seconds, _) in samples.items()}
     shortest = TOPIC_COVERED * max(spans.values())
     # A topic that sends in bursts is slower than its usual step: its mean rate bounds it.

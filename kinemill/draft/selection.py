@@ -33,6 +33,7 @@ from kinemill.draft.rules import (
     status_columns,
 )
 from kinemill.draft.table import Reason, Table, rule_of
+from kinemill.errors import join_first
 from kinemill.ingest.name_heuristics import (
     ACTUATORS,
     ASIDE,
@@ -187,7 +188,7 @@ def _observed(selected: dict[str, Guess], unused: dict[str, str]) -> Choice:
     groups = {_group(column.name) for column in sensed} & OBSERVATIONS
     if not groups:
         return selected, unused
-    outside = {column.name for column in sensed if _group(column.name) not in groups}
+    outside = [column.name for column in sensed if _group(column.name) not in groups]
     why = Reason(f"outside of {min(groups)}/, which holds what a policy observes", "group")
     selected = {family: column for family, column in selected.items() if column.name not in outside}
     return selected, unused | dict.fromkeys(outside, why)
@@ -232,7 +233,11 @@ def with_common_columns(
     if not any(_states(choice) & set(core) for choice in choices):
         kinds = Counter(frozenset(choice[1][0]) for choice in choices if _states(choice))
         return _with_columns(set(kinds.most_common(1)[0][0]) if kinds else set(), choices)
-    gains = {family: _gain(family, core, choices) for family in most}
+    logs = [(table, selected) for table, (selected, _) in choices]
+    gains = {
+        family: error_reduction(family, core, [log for log in logs if family in log[1]])
+        for family in most
+    }
     needed = {family for family, gain in gains.items() if gain >= OPTIONAL_GAIN}
     optional: dict[str, str] = {
         family: Reason(
@@ -267,15 +272,9 @@ def _with_columns(
     logs = log_names(table.path for table, _ in choices)
     for (table, _), missing in zip(choices, lacking, strict=True):
         if missing:
-            rest = f" and {len(missing) - MOST_MISSING} more" if len(missing) > MOST_MISSING else ""
-            columns = ", ".join(names[family] for family in missing[:MOST_MISSING])
-            unused[logs[table.path]] = f"has no {columns}{rest}"
+            columns = join_first([names[family] for family in missing], MOST_MISSING)
+            unused[logs[table.path]] = f"has no {columns}"
     return used, unused, {}
-
-
-def _gain(family: str, core: list[str], choices: list[ChosenTable]) -> float:
-    logs = [(table, selected) for table, (selected, _) in choices if family in selected]
-    return error_reduction(family, core, logs)
 
 
 def join_columns(
@@ -295,21 +294,20 @@ def join_columns(
             families.setdefault(family, []).append((table, name_guess))
     rotations = _chosen_rotations(used)
     columns: list[Column] = []
-    for family in sorted(families, key=list(families).index):
-        readings = families[family]
+    for family, readings in families.items():
         column = _column(readings)
         if family in optional:
-            left_out |= dict.fromkeys(column.names, optional[family])
+            why = optional[family]
         elif column.missing > (0.0 if column.role == "observation" else SELECTION_MOSTLY):
             why = Reason(f"{column.missing:.1%} of it is missing", "missing")
-            left_out |= dict.fromkeys(column.names, why)
         elif len(readings) < len(used):
             why = Reason(f"in {len(readings)} of {len(used)} logs", "optional")
-            left_out |= dict.fromkeys(column.names, why)
-        elif not (len(column.values) and (np.ptp(column.values) or column.names[0] in rotations)):
-            left_out |= dict.fromkeys(column.names, CONSTANT)
-        else:
+        elif len(column.values) and (np.ptp(column.values) or column.names[0] in rotations):
             columns.append(column)
+            continue
+        else:
+            why = CONSTANT
+        left_out |= dict.fromkeys(column.names, why)
     selected = {name for column in columns for name in column.names}
     # A vector or a struct of which some element is a channel is used.
     used_parts = {
@@ -444,12 +442,9 @@ def _with_cell_currents(guesses: list[Guess]) -> list[Guess]:
     )
     if not is_cell or any(a.unit not in {"A", "V"} or _is_commanded(a) for a in actions):
         return guesses
-    return [
-        replace(column, what="unknown", role="state", rule="cell")
-        if column in actions and column.unit == "V"
-        else column
-        for column in guesses
-    ]
+    voltages = [column for column in actions if column.unit == "V"]
+    state = {"what": "unknown", "role": "state", "rule": "cell"}
+    return [replace(column, **state) if column in voltages else column for column in guesses]
 
 
 def _doubted_readings(guesses: list[Guess]) -> list[Guess]:
@@ -517,30 +512,31 @@ def _meaning_of(unit: str | None) -> str | None:
 def _measured(guesses: list[Guess], table: Table) -> set[str]:
     """Return the currents and forces that are not actions, because another column is one."""
     actions = [column for column in guesses if column.role == "action"]
-    currents = {a.name for a in actions if _is_current(a) and not _is_commanded(a)}
-    forces = {a.name for a in actions if a.unit == "N" and not _is_commanded(a)}
+    commands = [action for action in actions if _is_commanded(action)]
+    unnamed = [action for action in actions if not _is_commanded(action)]
+    currents = {action.name for action in unnamed if _is_current(action)}
+    forces = {action.name for action in unnamed if action.unit == "N"}
     # A current acts by a force, and follows from anything else that acts.
     follows = forces if len(currents | forces) == len(actions) else currents
-    measured = _responses(actions, table) or follows
+    measured = _responses(unnamed, table) or follows
     if any(_is_modulated(action) for action in actions):
-        measured |= {a.name for a in actions if _words(a) & COMMAND & LOADS or a.rule == "unit"}
-        measured |= {action.name for action in actions if action.unit == "V"}
-    if any(_is_commanded(a) or a.unit == "percent" or _is_valve(a) for a in actions):
+        loads = {a.name for a in actions if _words(a) & COMMAND & LOADS}
+        measured |= loads | {a.name for a in actions if a.rule == "unit" or a.unit == "V"}
+    # The force of a cylinder is measured next to its valve.
+    valve = {"valve", "valves"}
+    if commands or any(a.unit == "percent" or _words(a) & valve for a in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND == {"force"}}
     observed = {action.name for action in actions if _group(action.name) in OBSERVATIONS}
     measured |= observed if len(observed) < len(actions) else set()
-    # tau is measured next to a tau that is called a command.
-    commanded = set[str]().union(
-        *(_quantities(action) for action in actions if _is_commanded(action))
-    )
     # T_in is not inflow but inside, next to a setpoint of T.
     controlled = {f"{column.family} in" for column in guesses if column.what == "reference"}
     measured |= {action.name for action in actions if action.family in controlled}
-    unnamed = [action for action in actions if not _is_commanded(action)]
-    if len(unnamed) < len(actions):
+    if commands:
         read = READ | {"state", "states"}  # /joint_states.effort
         measured |= {a.name for a in unnamed if _words(a) & read or a.rule == "unit"}
-    measured |= {column.name for column in unnamed if _quantities(column) & commanded}
+    # tau is measured next to a tau that is called a command.
+    commanded = set[str]().union(*map(_quantities, commands))
+    measured |= {action.name for action in unnamed if _quantities(action) & commanded}
     return measured if len(measured) < len(actions) else set()
 
 
@@ -551,22 +547,16 @@ def _responses(actions: list[Guess], table: Table) -> set[str]:
     """
     efforts = dict[str, list[Guess]]()
     for action in actions:
-        if not _is_commanded(action) and action.unit in EFFORTS:
+        if action.unit in EFFORTS:
             efforts.setdefault(action.unit, []).append(action)
     is_input = {
-        unit: {is_held(table.values[a.name][1]) for a in columns}
+        unit: {is_held(table.values[action.name][1]) for action in columns}
         for unit, columns in efforts.items()
     }
     if {True} not in is_input.values():
         return set()
-    return {
-        a.name for unit, columns in efforts.items() if is_input[unit] == {False} for a in columns
-    }
-
-
-def _is_valve(action: Guess) -> bool:
-    """Return whether an action moves a valve, whose cylinder has a measured force."""
-    return bool(_words(action) & {"valve", "valves"})
+    responses = (efforts[unit] for unit in efforts if is_input[unit] == {False})
+    return {action.name for columns in responses for action in columns}
 
 
 def _is_modulated(action: Guess) -> bool:

@@ -6,7 +6,6 @@ logs contradict it: then a unit, a name or the file is wrong, and the draft repo
 cutting most logs. A robot file takes precedence over the logs.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 from kinemill.draft.column import Column, Floats
 from kinemill.draft.constants import LIMIT_CONTRADICTED, LIMIT_FARTHER, LIMIT_RARE, LIMIT_ROUNDING
 from kinemill.draft.robot_file import Ends, JointLimits, RobotFile, narrowest
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, join_first
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.terms import word_set
 from kinemill.task.units import factor
@@ -59,21 +58,16 @@ def match_joints(columns: list[Column], robot: RobotFile) -> dict[str, JointLimi
 def _joint_of(column: Column, robot: RobotFile) -> JointLimits | None:
     """Return the joint of a column by its name; None if no joint or several have it."""
     essence = _essence(column.full_name)
-    named = [
-        (joint, _essence(name))
+    # `k_left_elbow` is of the joint `left_elbow`, unless a joint has its whole name.
+    ends = [
+        (joint, words)
         for joint in robot.joints.values()
-        for name in dict.fromkeys((joint.name, joint.actuator))
-        if name
+        for words in map(_essence, (joint.name, joint.actuator))
+        if words and essence[-len(words) :] == words
     ]
-    tests: tuple[Callable[[list[str]], bool], ...] = (
-        lambda words: words == essence,
-        lambda words: essence[-len(words) :] == words,  # `k_left_elbow` of the joint `left_elbow`
-    )
-    for test in tests:
-        matches = {joint.name: joint for joint, words in named if words and test(words)}
-        if matches:
-            return next(iter(matches.values())) if len(matches) == 1 else None
-    return None
+    whole = {joint.name: joint for joint, words in ends if words == essence}
+    matches = whole or {joint.name: joint for joint, _ in ends}
+    return next(iter(matches.values())) if len(matches) == 1 else None
 
 
 def _essence(name: str) -> list[str]:
@@ -87,12 +81,7 @@ def with_robot_units(
 
     Values far beyond the range of a hinge in rad are taken as deg.
     """
-    return [
-        _with_unit(column, joints[column.guess.name], robot.path)
-        if column.guess.name in joints and _is_position(column, joints[column.guess.name])
-        else column
-        for column in columns
-    ]
+    return [_with_unit(column, joints.get(column.guess.name), robot.path) for column in columns]
 
 
 def _is_position(column: Column, joint: JointLimits) -> bool:
@@ -103,15 +92,15 @@ def _is_position(column: Column, joint: JointLimits) -> bool:
     return is_state or (column.role == "action" and joint.is_servo)
 
 
-def _with_unit(column: Column, joint: JointLimits, path: Path) -> Column:
+def _with_unit(column: Column, joint: JointLimits | None, path: Path) -> Column:
+    if joint is None or not _is_position(column, joint):
+        return column
     note = f"of joint {joint.name} of {path.name}"
     if joint.unit == "m":
         return replace(column, unit="m", sure=True, notes=[*column.notes, f"in m: {note}"])
     reach = max(map(abs, joint.position)) if joint.position else 2.0 * np.pi
     sizes = [np.abs(values[np.isfinite(values)]) for _, values in column.samples.values()]
-    usual = float(
-        np.median([np.quantile(magnitudes, 0.99) for magnitudes in sizes if len(magnitudes)])
-    )
+    usual = float(np.median([np.quantile(values, 0.99) for values in sizes if len(values)]))
     log_unit = "deg" if usual > LIMIT_FARTHER * reach else column.log_unit or "rad"
     return replace(
         column,
@@ -137,16 +126,15 @@ def with_stated_limits(
     findings = list[LimitFinding]()
     for column in columns:
         joint = joints.get(column.guess.name)
-        if joint is None or column.role in {"observation", "output"}:
+        if joint and column.role not in {"observation", "output"}:
+            limited_column, finding = _limited(column, joint, robot.path)
+            limited.append(limited_column)
+            findings.append(finding)
+        else:
             limited.append(column)
-            continue
-        limited_column, finding = _limited(column, joint, robot.path)
-        limited.append(limited_column)
-        findings.append(finding)
-    matched = {joint.name for joint in joints.values()}
-    for name in robot.joints:
-        if name not in matched:
-            findings.append(LimitFinding(name, "", "", "no channel has its name"))
+    unmatched = robot.joints.keys() - {joint.name for joint in joints.values()}
+    why = "no channel has its name"
+    findings += [LimitFinding(name, "", "", why) for name in robot.joints if name in unmatched]
     return limited, findings
 
 
@@ -243,9 +231,7 @@ def _logs_beyond(column: Column, ends: Ends) -> dict[Path, tuple[int, float, flo
 
 
 def _name_logs(beyond: dict[Path, tuple[int, float, float]], logs: int) -> str:
-    named = ", ".join(
-        f"{log.name} ({count} samples, to {value:.4g})"
-        for log, (count, value, _) in list(beyond.items())[:MOST_NAMES]
-    )
-    more = f" and {len(beyond) - MOST_NAMES} more" if len(beyond) > MOST_NAMES else ""
-    return f"{len(beyond)} of {logs} logs: {named}{more}"
+    named = [
+        f"{log.name} ({count} samples, to {value:.4g})" for log, (count, value, _) in beyond.items()
+    ]
+    return f"{len(beyond)} of {logs} logs: {join_first(named, MOST_NAMES)}"

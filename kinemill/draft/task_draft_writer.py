@@ -16,6 +16,7 @@ from kinemill.draft.constants import (
     SPLIT_MANY_LOGS,
     SPLIT_TEST,
 )
+from kinemill.draft.experiments import TESTING, TRAINING
 from kinemill.draft.horizon import NO_HORIZON, Horizon
 from kinemill.draft.logs import log_names
 from kinemill.draft.media import Medium
@@ -26,8 +27,6 @@ from kinemill.ingest.name_heuristics import split_words
 from kinemill.task import Ingest
 
 _ALONE = "the end of the only log; name another log when there is one"
-TEST_WORDS = {"test", "testing", "val", "validation"}  # names of data sets
-TRAINING_WORDS = {"train", "training", "id", "identification", "est", "estimation"}
 IN_BLOCKS = f"{{blocks: {SPLIT_BLOCKS}}}"
 NAMED = 20  # logs that are named
 
@@ -82,9 +81,7 @@ class Draft:
     joints: list[LimitFinding] = field(default_factory=list[LimitFinding])  # of a robot file
     text: str = ""  # description of the task; empty: the one of the logs
     remarks: list[str] = field(default_factory=list[str])  # conclusions about the whole task
-    exclude: list[str] = field(
-        default_factory=list[str]
-    )  # `ingest.exclude`: files that are not logs
+    exclude: list[str] = field(default_factory=list[str])  # `ingest.exclude`: other files
     averages: bool = False  # whether rows are means over `dt`, as the logs are much faster
     horizon: Horizon = NO_HORIZON  # `verify.horizon`, of a dynamics model
 
@@ -319,8 +316,8 @@ def _test_units(units: list[str]) -> list[str]:
     From 10 logs on they are at least as many as the gate expects of test episodes. Logs named as a
     test set next to a training set are the test split.
     """
-    named = [unit for unit in units if TEST_WORDS & {*split_words(unit)}]
-    if named and any(TRAINING_WORDS & {*split_words(unit)} for unit in units if unit not in named):
+    named = [unit for unit in units if {*TESTING} & {*split_words(unit)}]
+    if named and any({*TRAINING} & {*split_words(unit)} for unit in units if unit not in named):
         return named
     count = max(1, round(SPLIT_TEST * len(units)))
     if len(units) >= 2 * SPLIT_EPISODES:

@@ -78,11 +78,11 @@ def split_clocks(table: Table, rate: float | None = None) -> Table:
         return table
     values = {**table.values, **slower}
     # A clock in rows of all topics is no column that sets the rate.
-    clocks = {
+    clocks = [
         name
         for name, (_, stamps) in table.values.items()
         if name not in slower and ends_as_stamp(name) and not (np.diff(stamps) < 0.0).any()
-    }
+    ]
     steps = {n: usual_step(seconds) for n, (seconds, _) in values.items() if n not in clocks}
     names, step, left_out, remarks = meet(steps, rate if table.time else None)
     left_out |= dict.fromkeys(clocks, Reason("another clock: it rises with time", "clock"))
@@ -104,8 +104,7 @@ def read_text(path: Path, rate: float | None = None) -> Table:
         Unreadable: It holds no table.
     """
     text, numbers, layout = _read(path)
-    with path.open("rb") as file:
-        stated = rate_above(file.read(HEAD))
+    stated = rate_above(_head(path))
     is_text = Reason("holds no numbers", "text")
     left_out: dict[str, str] = {name: is_text for name in text.columns if name not in numbers}
     dates = _dates(text)
@@ -150,8 +149,7 @@ def _unused_names(path: Path, names: list[str]) -> list[str]:
     """Return a remark on a commented header that does not fit the columns without names."""
     if not all(name.startswith(COLUMN) for name in names):
         return []
-    with path.open("rb") as file:
-        lines = [decode(line) for line in file.read(HEAD).split(b"\n") if line.startswith(COMMENTS)]
+    lines = [decode(line) for line in _head(path).split(b"\n") if line.startswith(COMMENTS)]
     words = re.split(r"[,;\s]+", lines[-1].strip("#%/ \r")) if lines else []
     if len(words) < 2:
         return []
@@ -162,8 +160,7 @@ def _unused_names(path: Path, names: list[str]) -> list[str]:
 
 def _unused_lines(path: Path, text: pl.DataFrame, layout: Layout) -> Iterator[str]:
     """Yield remarks on lines that are no rows: damaged ones, other headers, and short rows."""
-    with path.open("rb") as file:
-        head = file.read(HEAD).rpartition(b"\n")[0]
+    head = _head(path).rpartition(b"\n")[0]
     if not head.startswith(UTF16) and (encoding := encoding_of(head)) != "utf-8":
         yield f"it is not in UTF-8, and read as {encoding}, by its letters"
     if damaged := count_damaged(path):
@@ -215,9 +212,13 @@ def read_numbers(path: Path) -> tuple[dict[str, Floats], list[str]]:
     return numbers, [name for name in text.columns if name not in numbers]
 
 
-def _read(path: Path) -> tuple[pl.DataFrame, dict[str, Floats], Layout]:
+def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        return file.read(HEAD)
+
+
+def _read(path: Path) -> tuple[pl.DataFrame, dict[str, Floats], Layout]:
+    head = _head(path)
     if is_binary(head):
         raise _binary(path, head)
     text, layout = read_as_text(path)
@@ -294,7 +295,12 @@ def _numbers(column: pl.Series, layout: Layout) -> Floats | None:
         filled = text.count()
     if not filled or numbers.count() < 0.5 * filled:
         return None
-    values = numbers.fill_null(np.nan).to_numpy().copy()
+    return finite_or_nan(numbers)
+
+
+def finite_or_nan(column: pl.Series) -> Floats:
+    """Return numbers (n,) with NaN for missing and infinite ones."""
+    values = column.cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
     values[np.isinf(values)] = np.nan
     return values
 
@@ -321,37 +327,37 @@ def table_of(
         BadLog: no column is a clock, no rate is given, and none is stated.
     """
     clock = choose_clock(numbers, units)
-    if clock is not None and (
-        (_counts_rows(numbers[clock.name]) and (rate or stated or _states_steps(numbers)))
-        or (rate and (not clock.is_stated or not advances(numbers[clock.name])))
-    ):
-        clock = None
     row_rate = rate or stated_rate(numbers) or stated
-    if clock is None and row_rate is not None and (frames := _frames_with_gaps(numbers)):
+    steps = step_column(numbers)
+    if clock is not None:
+        stamps = numbers[clock.name]
+        counts_rows = _counts_rows(stamps) and (row_rate or steps)
+        if not counts_rows and (not rate or (clock.is_stated and advances(stamps))):
+            meeting = 1.0 / rate if rate else None
+            return replace(stamped(path, clock, numbers, left_out), meeting=meeting)
+    if row_rate is not None and (frames := _frames_with_gaps(numbers)):
         rule = f"it counts rows at {row_rate:g} Hz, and skips some"
         return stamped(path, ClockChoice(frames, 1.0 / row_rate, rule), numbers, left_out)
-    if clock is None and row_rate is not None:
+    if row_rate is not None:
         seconds = np.arange(max(map(len, numbers.values()), default=0)) / row_rate
         samples = {name: (seconds, values) for name, values in numbers.items()}
         rule = f"rows at {row_rate:g} Hz, stated in the log" if rate is None else ""
         return Table(path, None, "s", samples, left_out, rate=row_rate, clock_rule=rule)
-    if clock is None and (steps := step_column(numbers)):
+    if steps:
         total = {**numbers, steps: np.nancumsum(numbers[steps])}
         table = stamped(path, with_unit(steps, total), total, left_out)
         return replace(table, sums_time=True)
     rows = max(map(len, numbers.values()), default=0)
-    if clock is None and 0 < rows < FEWEST_ROWS:
+    if 0 < rows < FEWEST_ROWS:
         raise BadLog(path, f"too short: {rows} rows", expected=f"{FEWEST_ROWS} or more")
-    if clock is None:
-        raise BadLog(
-            path,
-            "no column rises as a clock does",
-            expected="timestamps under a name such as time or timestamp, or dates such as "
-            "2024-05-01 12:00:00 or 1.5.2024 12:00:00",
-            fix="for a log without timestamps, set its rows per second: --rate HZ"
-            f"{rounded_hint(numbers)}",
-        )
-    return replace(stamped(path, clock, numbers, left_out), meeting=1.0 / rate if rate else None)
+    raise BadLog(
+        path,
+        "no column rises as a clock does",
+        expected="timestamps under a name such as time or timestamp, or dates such as "
+        "2024-05-01 12:00:00 or 1.5.2024 12:00:00",
+        fix="for a log without timestamps, set its rows per second: --rate HZ"
+        f"{rounded_hint(numbers)}",
+    )
 
 
 def stamped(
@@ -448,8 +454,3 @@ def _frames_with_gaps(numbers: Mapping[str, Floats]) -> str | None:
         if is_rising and CLOCK_RISING < np.mean(steps == 1.0) < 1.0 and {*split_words(name)} & ROWS:
             return name
     return None
-
-
-def _states_steps(numbers: Mapping[str, Floats]) -> bool:
-    """Return whether a column other than a clock holds the rate, or the time between rows."""
-    return stated_rate(numbers) is not None or step_column(numbers) is not None

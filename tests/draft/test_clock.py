@@ -34,11 +34,6 @@ def test_velocities_decide_between_units():
     assert (choice.spelled_unit, choice.remarks) == ("us", ())
 
 
-@pytest.mark.parametrize("name", ["latitude", "odometer", "Q [Ah]", "height", "temp_motor"])
-def test_physical_quantity_that_rises_is_no_clock(name):
-    assert choose_clock({name: K, "u": np.sin(K)}) is None
-
-
 @pytest.mark.parametrize("name", ["ticker", "s"])
 def test_clock_by_its_rate_alone_is_asked_about(name):
     choice = choose_clock({name: 0.01 * K, "u": np.sin(K)})
@@ -72,14 +67,6 @@ def test_dates_of_another_unit_than_the_stated_one_are_in_it():
     assert choice is not None
     assert choice.spelled_unit == "ns"
     assert choice.remarks == ("time_us states us, but holds dates of our time in ns",)
-
-
-def test_whole_numbers_that_skip_from_59_to_100_are_times_of_the_day():
-    seconds = 43_170.0 + np.arange(60.0)
-    packed = 10_000 * (seconds // 3600) + 100 * (seconds // 60 % 60) + seconds % 60
-    choice = choose_clock({"Time": packed, "u": np.sin(seconds)})
-    assert choice is not None
-    assert (choice.spelled_unit, choice.rule) == ("s", "name, times of the day as hhmmss")
 
 
 @pytest.mark.parametrize(

@@ -159,14 +159,6 @@ def test_velocities_of_an_arm_are_found_among_thirty_columns_without_names(tmp_p
     assert parents_of(draft) == {f"column_{at + 8}": f"column_{at + 2}" for at in range(6)}
 
 
-def test_a_gyro_without_a_position_has_a_unit_that_is_not_sure(tmp_path, time):
-    """A gyro logs rad/s, deg/s or counts; neither position nor name shows which."""
-    columns = {f"gyro_{axis}": 40 * np.sin(n * time) for n, axis in enumerate("xyz", start=2)}
-    draft = build("drone", table(tmp_path / "a.csv", t=time, h=np.cos(time), **columns, u=time % 3))
-    gyro = next(column for column in draft.columns if column.channel == "gyro_x")
-    assert (gyro.unit, gyro.sure) == ("rad/s", False)
-
-
 def test_a_rate_without_a_position_has_the_unit_of_the_others_of_its_vector(tmp_path, time):
     """The heading is not logged, so that no data shows the unit of the yaw rate."""
     columns = {"roll": np.sin(time), "pitch": np.sin(2 * time)}

@@ -4,14 +4,14 @@ import numpy as np
 
 from kinemill.draft.builder import build
 from kinemill.draft.draft_check import check_draft
+from tests.draft.tables import table
 
 
 def write(folder, number, rows, pause):
     """Write a log at 50 Hz, with a pause of 1 s in its middle."""
     time = 0.02 * np.arange(rows) + pause * (np.arange(rows) >= rows // 2)
-    columns = np.column_stack([time, np.sin(time * (3 + number)), np.cos(time * 5)])
-    path = folder / f"step_{number}.csv"
-    np.savetxt(path, columns, delimiter=",", header="time,boom,boom_cmd", comments="")
+    columns = {"boom": np.sin(time * (3 + number)), "boom_cmd": np.cos(time * 5)}
+    table(folder / f"step_{number}.csv", time=time, **columns)
 
 
 def test_short_episodes_validate_on_a_whole_log(tmp_path):
@@ -46,10 +46,8 @@ def test_a_check_that_drops_most_rows_of_many_logs_warns(tmp_path):
         angle = np.sin((3 + number) * time)
         offset = 0.8 * (time > 2.0)
         rate = (3 + number) * np.cos((3 + number) * time) + offset
-        columns = np.column_stack([time, angle, rate, np.cos(time)])
-        header = "time,theta,thetadot,u"
-        path = tmp_path / f"swing_{number}.csv"
-        np.savetxt(path, columns, delimiter=",", header=header, comments="")
+        columns = {"theta": angle, "thetadot": rate, "u": np.cos(time)}
+        table(tmp_path / f"swing_{number}.csv", time=time, **columns)
     checked = check_draft(build("swing", tmp_path))
     assert "velocity" in checked.draft.warned
     assert "whole or most of their rows" in checked.draft.warned["velocity"]

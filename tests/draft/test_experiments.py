@@ -7,6 +7,7 @@ from kinemill.draft.builder import build
 from kinemill.draft.draft_check import check_draft
 from kinemill.draft.experiments import find_experiments, numbered_experiments
 from kinemill.draft.text_table import table_of
+from tests.draft.tables import table
 
 ROWS, SHORT = 400, 150
 
@@ -44,11 +45,8 @@ def test_experiments_of_different_length_in_an_array_file(tmp_path):
 
 @pytest.mark.parametrize("words", [("_train", "_test"), ("_id", "_val"), ("est", "val")])
 def test_experiments_in_columns_of_a_table(tmp_path, words):
-    table = columns(*words, short=ROWS)
-    header = ",".join(["time", *table])
-    rows = np.column_stack([0.1 * np.arange(ROWS), *table.values()])
-    np.savetxt(tmp_path / "log.csv", rows, delimiter=",", header=header, comments="", fmt="%.9g")
-    result = checked(tmp_path / "log.csv")
+    seconds = 0.1 * np.arange(ROWS)
+    result = checked(table(tmp_path / "log.csv", time=seconds, **columns(*words, short=ROWS)))
     assert (result.task.states, result.task.actions) == (["h"], ["u"])
     assert list(result.task.ingest.parts) == [word.strip("_") for word in words]
     assert result.problem == ""
@@ -137,5 +135,5 @@ def test_files_with_other_numbers_of_experiments_read_none_twice(tmp_path):
 @pytest.mark.parametrize("names", [("q1", "q2"), ("u1", "u2"), ("u1", "y1", "u2")])
 def test_other_numbered_columns_are_no_experiments(tmp_path, names):
     columns = {name: drive(600, at)[at % 2] for at, name in enumerate(names)}
-    table = table_of(tmp_path / "log.csv", columns, {}, 50.0)
-    assert numbered_experiments(table) == []
+    log = table_of(tmp_path / "log.csv", columns, {}, 50.0)
+    assert numbered_experiments(log) == []

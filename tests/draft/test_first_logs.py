@@ -1,7 +1,6 @@
 """Logs as new users have them: other notations, slower columns and references."""
 
 import numpy as np
-import polars as pl
 import pytest
 
 from kinemill.draft.builder import build, draft
@@ -9,6 +8,7 @@ from kinemill.draft.draft_check import check_draft
 from kinemill.errors import BadInput
 from kinemill.ingest.files import scan
 from tests.conftest import load_task_in
+from tests.draft.tables import table
 
 ROWS = 400
 
@@ -37,9 +37,8 @@ def test_a_column_at_half_the_rate_is_a_channel_and_at_a_tenth_it_is_not(tmp_pat
 
 def test_names_of_channels_state_no_other_unit_than_the_channel(tmp_path):
     angle = np.sin(0.05 * np.arange(ROWS))
-    frame = pl.DataFrame({"time": 0.01 * np.arange(ROWS), "q1_deg": np.degrees(angle),
-                          "tau1 [Nm]": np.cos(angle), "x_mm": 1e3 * angle})  # fmt: skip
-    frame.write_csv(tmp_path / "a.csv")
+    columns = {"q1_deg": np.degrees(angle), "tau1 [Nm]": np.cos(angle), "x_mm": 1e3 * angle}
+    table(tmp_path / "a.csv", time=0.01 * np.arange(ROWS), **columns)
     task = load_task_in(tmp_path, draft("arm", tmp_path / "a.csv"))
     units = {name: one.unit for name, one in task.channels.items()}
     assert units == {"q1": "rad", "x_mm": "mm", "tau1": "N*m"}
@@ -89,20 +88,14 @@ def test_a_slow_oven_gives_every_row(tmp_path):
     }
 
 
-def arm(seconds, **columns):
-    return pl.DataFrame({"time": seconds, **columns})
-
-
 @pytest.mark.parametrize(
     ("measured", "reference"), [("qm", "qg"), ("q", "q_d"), ("state.q[0]", "state.q_d[0]")]
 )
 def test_what_a_measured_position_follows_is_a_reference(tmp_path, measured, reference):
     seconds = 0.01 * np.arange(ROWS)
     goal = np.sin(seconds)
-    arm(
-        seconds, **{reference: goal, measured: np.sin(seconds - 0.05), "vir": np.cos(7.0 * seconds)}
-    ).write_csv(tmp_path / "drive.csv")
-    draft = build("drive", tmp_path / "drive.csv")
+    columns = {reference: goal, measured: np.sin(seconds - 0.05), "vir": np.cos(7.0 * seconds)}
+    draft = build("drive", table(tmp_path / "drive.csv", time=seconds, **columns))
     roles = {column.guess.name: column.role for column in draft.columns}
     assert roles == {measured: "state", "vir": "action"}
     assert "a reference of the controller" in draft.left_out[reference]
@@ -111,17 +104,16 @@ def test_what_a_measured_position_follows_is_a_reference(tmp_path, measured, ref
 def test_a_clock_with_too_few_digits_is_named_with_its_rate(tmp_path):
     seconds = 0.135 * np.arange(ROWS)
     rounded = [float(f"{second:.1e}") for second in seconds]
-    frame = pl.DataFrame({"column_1": rounded, "heading": np.sin(seconds)})
-    frame.write_csv(tmp_path / "ship.csv")
+    path = table(tmp_path / "ship.csv", column_1=rounded, heading=np.sin(seconds))
     with pytest.raises(BadInput, match=r"column_1 never falls.*--rate 7\.4"):
-        build("ship", tmp_path / "ship.csv")
+        build("ship", path)
 
 
 def test_a_log_without_the_only_state_is_not_used(tmp_path):
     seconds = 0.05 * np.arange(ROWS)
     for name in ("a", "b", "c"):
         own = {} if name == "c" else {"position": np.sin(seconds)}
-        arm(seconds, voltage=np.cos(seconds), **own).write_csv(tmp_path / f"{name}.csv")
+        table(tmp_path / f"{name}.csv", time=seconds, voltage=np.cos(seconds), **own)
     drafted = build("odd", tmp_path)
     assert [table.path.name for table in drafted.tables] == ["a.csv", "b.csv"]
     assert "c.csv" in drafted.unused

@@ -8,6 +8,7 @@ import pytest
 from kinemill.draft.builder import build, draft
 from kinemill.draft.constants import HORIZON_MOST
 from kinemill.draft.horizon import find_dead_time
+from tests.draft.tables import table
 
 DT = 0.05
 
@@ -43,8 +44,7 @@ def test_dead_time_is_none_in_closed_loop():
 def write(folder, logs):
     for number, log in enumerate(logs):
         seconds = DT * np.arange(len(log))
-        lines = [f"{t:.2f},{x:.6f},{u:.6f}" for t, (x, u) in zip(seconds, log, strict=True)]
-        (folder / f"{number}.csv").write_text("\n".join(["time,y,u", *lines]) + "\n")
+        table(folder / f"{number}.csv", time=seconds, y=log[:, 0], u=log[:, 1])
 
 
 @pytest.mark.parametrize(("constant", "steps"), [(0.5, (9, 16)), (2.0, (30, 50))])
@@ -83,8 +83,7 @@ def test_clock_that_starts_again_gives_a_draft_of_its_stretches(tmp_path):
     """Stretches on one clock have the step, and the test rows, of one of them."""
     rows = np.concatenate([lag(seed, rows=200) for seed in range(5)])
     clock = 20.0 * DT * (np.arange(1000) % 200)  # slow, so that a step may be coarser
-    lines = [f"{t:.2f},{x:.5f},{u:.5f}" for t, (x, u) in zip(clock, rows, strict=True)]
-    (tmp_path / "a.csv").write_text("\n".join(["time [s],x,u", *lines, ""]))
+    table(tmp_path / "a.csv", **{"time [s]": clock, "x": rows[:, 0], "u": rows[:, 1]})
     built = build("lag", tmp_path / "a.csv")
     assert built.dt == pytest.approx(20.0 * DT)
     assert built.horizon.steps <= 20

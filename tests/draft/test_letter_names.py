@@ -8,16 +8,14 @@ import pytest
 from kinemill.draft.builder import build
 from kinemill.draft.letter_names import with_letters
 from kinemill.draft.table import Table
+from tests.draft.tables import table
 
 TIME = 0.1 * np.arange(300)  # s
 
 
 def roles(folder, **columns):
     """Return the role of each channel of a draft; columns are (n,)."""
-    path = folder / "a.csv"
-    rows = np.column_stack([TIME, *columns.values()])
-    np.savetxt(path, rows, delimiter=",", header=",".join(["time", *columns]), comments="")
-    draft = build("loop", path)
+    draft = build("loop", table(folder / "a.csv", time=TIME, **columns))
     return {column.full_name: column.role for column in draft.columns}, draft.left_out
 
 
@@ -81,5 +79,5 @@ def test_the_pair_of_an_error_is_found_among_two_thousand_columns():
     seconds, random = 0.01 * np.arange(2000), np.random.default_rng(0)
     values = {f"c{n}": (seconds, random.normal(size=2000)) for n in range(2000)}
     values["e"] = (seconds, values["c1500"][1] - values["c40"][1] + 3.0)
-    table = with_letters(Table(Path("a.csv"), "t", "s", values, {}))
-    assert table.labels == {"e": "error_e"}
+    labeled = with_letters(Table(Path("a.csv"), "t", "s", values, {}))
+    assert labeled.labels == {"e": "error_e"}

@@ -8,14 +8,13 @@ from kinemill.draft.constants import RANGE_AGREEING
 from kinemill.draft.ranges import recordings_agree
 from kinemill.validate.dry_run import dry_run
 from tests.conftest import load_task_in
+from tests.draft.tables import table
 
 TIME = 0.01 * np.arange(400)
 
 
 def write(path, position, torque):
-    lines = [f"{t:.2f},{q:.6f},{u:.6f}" for t, q, u in zip(TIME, position, torque, strict=True)]
-    path.write_text("\n".join(["time,pos,tau", *lines]) + "\n")
-    return path
+    return table(path, time=TIME, pos=position, tau=torque)
 
 
 def test_a_log_that_pulls_the_other_way_loses_no_row(tmp_path, home):
@@ -62,10 +61,10 @@ def test_one_recording_beyond_the_others_is_no_agreement():
 
 
 def test_a_slow_log_of_a_robot_drafted_from_a_fast_one_has_no_gaps(tmp_path, home):
-    seconds = 0.002 * np.arange(3000)
-    lines = [f"{t:.3f},{np.sin(17 * t):.8f},{np.cos(3 * t):.8f}" for t in seconds]
-    (tmp_path / "fast.csv").write_text("\n".join(["time,pos,tau", *lines]) + "\n")
-    (tmp_path / "slow.csv").write_text("\n".join(["time,pos,tau", *lines[::10]]) + "\n")
+    for name, step in (("fast", 0.002), ("slow", 0.02)):
+        seconds = np.arange(0.0, 6.0, step)
+        columns = {"pos": np.sin(17 * seconds), "tau": np.cos(3 * seconds)}
+        table(tmp_path / f"{name}.csv", time=seconds, **columns)
     task = load_task_in(tmp_path, draft("drafted", tmp_path / "fast.csv"))
     assert task.dt == 0.002
     (entry,) = dry_run(task, home, tmp_path / "slow.csv")

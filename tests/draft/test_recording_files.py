@@ -8,6 +8,7 @@ from kinemill.draft.joined_files import join_rows
 from kinemill.draft.logs import log_files, read_tables
 from kinemill.draft.recording_files import join_each, join_hint, split_recordings
 from kinemill.errors import BadInput
+from tests.draft.tables import table
 from tests.ingest.messages import START, write_mcap
 
 SECONDS = 0.01 * np.arange(60)
@@ -23,8 +24,7 @@ LAYOUTS = {
 
 def _save(path, **columns):
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = np.column_stack([*columns.values()])
-    np.savetxt(path, rows, fmt="%.6g", delimiter=",", header=",".join(columns), comments="")
+    table(path, **columns)
 
 
 def _pair(folder, layout, number):

@@ -180,9 +180,19 @@ def test_a_humanoid_with_torque_motors_is_learned_in_its_physics(shared_data):
     )
 
 
-def test_an_unknown_id_names_the_nearest_one():
-    with pytest.raises(BadInput, match="did you mean 'CartPole-v1'"):
-        build_reinforcement("cart", "CartPol-v1")
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        ("CartPol-v1", "did you mean 'CartPole-v1'"),
+        ("Pusher-v4", "use Pusher-v5"),
+        ("FetchReach-v4", "PACKAGE:FetchReach-v4"),
+        ("CartPole", "expected a Gymnasium id"),
+    ],
+    ids=["unknown", "older library", "another package", "no id"],
+)
+def test_id_that_cannot_be_made_is_refused_with_what_to_name(environment, problem):
+    with pytest.raises(BadInput, match=problem):
+        build_reinforcement("env", environment)
 
 
 def test_a_missing_library_is_named(monkeypatch):
@@ -191,11 +201,6 @@ def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "Box2D", None)
     with pytest.raises(BadInput, match=r"pip install 'kinemill\[policies\]'"):
         build_reinforcement("lander", "LunarLander-v3")
-
-
-def test_what_is_no_environment_is_refused():
-    with pytest.raises(BadInput, match="expected a Gymnasium id"):
-        build_reinforcement("cart", "CartPole")
 
 
 class Camera(Uneven):
@@ -216,11 +221,6 @@ def test_images_are_stacked_and_learned_by_ppo():
     assert len(checked.trials.returns) == 1
 
 
-def test_an_id_of_an_older_library_names_the_newest_one():
-    with pytest.raises(BadInput, match="use Pusher-v5"):
-        build_reinforcement("push", "Pusher-v4")
-
-
 def test_a_mechanism_without_a_free_joint_holds_the_pose_of_its_file(tmp_path):
     (tmp_path / "cart.xml").write_text(
         '<mujoco><worldbody><body><joint name="cart" type="slide" axis="1 0 0" range="-1 1"/>'
@@ -234,11 +234,6 @@ def test_a_mechanism_without_a_free_joint_holds_the_pose_of_its_file(tmp_path):
     assert environment.derived["error"] == "sqrt(((cart - 0.2) ** 2 + (pole + 0.1) ** 2) / 2)"
     assert checked.draft.remarks[0].startswith("reward: holds the pose of the file")
     assert checked.task.learn.algorithm.type == "ppo"
-
-
-def test_an_id_of_another_package_is_named_with_it():
-    with pytest.raises(BadInput, match="PACKAGE:FetchReach-v4"):
-        build_reinforcement("fetch", "FetchReach-v4")
 
 
 def test_an_arm_next_to_a_free_object_does_not_walk(tmp_path):

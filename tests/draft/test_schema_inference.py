@@ -8,16 +8,12 @@ import polars as pl
 import pytest
 from scipy.io import savemat
 
-from kinemill.dataset import load_dataset
-from kinemill.dataset import stage as dataset_stage
 from kinemill.draft import schema_inference
 from kinemill.draft.builder import draft
 from kinemill.draft.schema_inference import survey
 from kinemill.errors import BadLog
-from kinemill.ingest import stage as ingest
-from kinemill.validate import stage as validate
-from kinemill.validate.stage import load_checks
 from tests.conftest import load_task_in
+from tests.draft.tables import ingest_and_pack
 from tests.ingest.messages import (
     dataflash_bytes,
     dataflash_message,
@@ -43,15 +39,6 @@ SETS = [
 
 def draft_task(tmp_path, source, rate=None):
     return load_task_in(tmp_path, draft("drafted", source, rate), {"ingest.min_file_age": 0.0})
-
-
-def ingest_and_pack(task, home, source):
-    """Run a draft to its dataset; return it and the rows that ingest read."""
-    report = ingest.run(task, home, source)
-    episodes = validate.run(task, home, report.artifact.ref)
-    assert all(item.passed for item in load_checks(home, episodes.ref) if item.blocking)
-    packed = dataset_stage.run(task, home, episodes.ref).ref
-    return load_dataset(home, packed), report.artifact.summary
 
 
 @pytest.mark.parametrize(("log", "dt", "states", "actions", "rows"), SETS)

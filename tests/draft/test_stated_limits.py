@@ -39,8 +39,12 @@ def robot(tmp_path):
     return read_robot(tmp_path / "arm.urdf")
 
 
-def log(path, columns):
-    table(path, time=SECONDS, **columns)
+def logs(folder, *recordings):
+    """Write a log of each of some recordings, `0.csv` and so on; return the folder."""
+    for number, columns in enumerate(recordings):
+        folder.mkdir(exist_ok=True)
+        table(folder / f"{number}.csv", time=SECONDS, **columns)
+    return folder
 
 
 def swing(scale=1.0, torque=5.0):
@@ -92,8 +96,7 @@ def test_a_file_that_states_no_limits_is_refused(tmp_path, text, problem):
 
 
 def test_limits_of_a_robot_file_are_hard_limits_of_its_channels(tmp_path, robot, task_of):
-    log(tmp_path / "a.csv", swing())
-    draft = build("arm", tmp_path / "a.csv", robot=robot)
+    draft = build("arm", logs(tmp_path / "logs", swing()), robot=robot)
     task = task_of(draft)
     names = ("shoulder_pos", "shoulder_vel", "shoulder_tau")
     assert tuple(task.channels) == names
@@ -112,8 +115,7 @@ def test_positions_in_degrees_are_within_the_limits_in_rad(tmp_path, robot, task
     columns = swing()
     columns["shoulder_pos"] = np.degrees(columns["shoulder_pos"])
     columns["shoulder_vel"] = np.degrees(columns["shoulder_vel"])
-    log(tmp_path / "a.csv", columns)
-    draft = build("arm", tmp_path / "a.csv", robot=robot)
+    draft = build("arm", logs(tmp_path / "logs", columns), robot=robot)
     channel = task_of(draft).channels["shoulder_pos"]
     assert (channel.source[0].unit, channel.limits) == ("deg", (-1.5, 2.0))
     velocity = task_of(draft).channels["shoulder_vel"]
@@ -121,35 +123,26 @@ def test_positions_in_degrees_are_within_the_limits_in_rad(tmp_path, robot, task
 
 
 def test_a_log_beyond_a_stated_limit_is_named(tmp_path, robot, task_of):
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    for number in range(4):
-        log(folder / f"{number}.csv", swing())
-    log(folder / "fast.csv", swing(scale=2.5) | {"shoulder_tau": np.sin(5 * SECONDS)})
-    draft = build("arm", folder, robot=robot)
+    fast = swing(scale=2.5) | {"shoulder_tau": np.sin(5 * SECONDS)}
+    draft = build("arm", logs(tmp_path / "logs", *4 * [swing()], fast), robot=robot)
     assert task_of(draft).channels["shoulder_vel"].limits == (-6.0, 6.0)
     findings = {joint.channel: joint.finding for joint in draft.joints}
-    assert "exceeded in 1 of 5 logs: fast.csv" in findings["shoulder_vel"]
+    assert "exceeded in 1 of 5 logs: 4.csv" in findings["shoulder_vel"]
     assert "# joint shoulder_joint (shoulder_vel): exceeded in 1 of 5 logs" in write_task(draft)
 
 
 def test_logs_of_the_same_name_in_two_folders_are_two_logs(tmp_path, robot):
-    folder = tmp_path / "logs"
-    for number in range(5):
-        (folder / str(number)).mkdir(parents=True)
-        fast = number < 2
-        torque = {"shoulder_tau": np.sin(5 * SECONDS)} if fast else {}
-        log(folder / str(number) / "run.csv", swing(scale=2.5 if fast else 1.0) | torque)
-    findings = {joint.channel: joint.finding for joint in build("arm", folder, robot=robot).joints}
-    assert "exceeded in 2 of 5 logs: run.csv" in findings["shoulder_vel"]
+    fast = swing(scale=2.5) | {"shoulder_tau": np.sin(5 * SECONDS)}
+    for number, columns in enumerate((fast, fast, swing(), swing(), swing())):
+        (tmp_path / "logs").mkdir(exist_ok=True)
+        logs(tmp_path / "logs" / f"run{number}", columns)
+    draft = build("arm", tmp_path / "logs", robot=robot)
+    findings = {joint.channel: joint.finding for joint in draft.joints}
+    assert "exceeded in 2 of 5 logs: 0.csv" in findings["shoulder_vel"]
 
 
 def test_a_limit_that_most_logs_contradict_is_reported_and_does_not_cut(tmp_path, robot, task_of):
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    for number in range(3):
-        log(folder / f"{number}.csv", swing(torque=30.0))
-    draft = build("arm", folder, robot=robot)
+    draft = build("arm", logs(tmp_path / "logs", *3 * [swing(torque=30.0)]), robot=robot)
     channel = task_of(draft).channels["shoulder_tau"]
     assert (channel.limits, channel.observed_range is not None) == (None, True)
     (finding,) = [joint for joint in draft.joints if joint.channel == "shoulder_tau"]
@@ -157,8 +150,8 @@ def test_a_limit_that_most_logs_contradict_is_reported_and_does_not_cut(tmp_path
 
 
 def test_a_channel_of_unknown_unit_gets_no_limit(tmp_path, robot, task_of):
-    log(tmp_path / "a.csv", swing() | {"elbow_cmd": np.sin(2 * SECONDS)})
-    draft = build("arm", tmp_path / "a.csv", robot=robot)
+    columns = swing() | {"elbow_cmd": np.sin(2 * SECONDS)}
+    draft = build("arm", logs(tmp_path / "logs", columns), robot=robot)
     assert task_of(draft).channels["elbow_cmd"].limits is None
     (finding,) = [joint for joint in draft.joints if joint.channel == "elbow_cmd"]
     assert finding.finding.startswith("the unit of the channel is unknown")

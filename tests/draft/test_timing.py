@@ -8,7 +8,6 @@ from kinemill.draft.draft_check import check_draft
 from kinemill.draft.logs import read_tables
 from kinemill.draft.timing import nice
 from kinemill.errors import BadLog
-from kinemill.ingest.channels import on_grid
 from tests.conftest import load_task_in
 from tests.draft.tables import load, table
 from tests.draft.test_derivatives import TIME, motion
@@ -26,11 +25,8 @@ def test_time_is_the_sum_of_durations(tmp_path, form, name):
     columns = {name: steps, "q": np.interp(seconds, TIME, angle)}
     columns |= {"dq": np.interp(seconds, TIME, speed), "tau_J_d": np.sin(40.0 * seconds)}
     path = tmp_path / f"log.{form}"
-    if form == "npz":
-        np.savez(path, **columns)
-    else:
-        rows = np.column_stack([*columns.values()])
-        np.savetxt(path, rows, "%.9g", ",", header=",".join(columns), comments="")
+    save = np.savez if form == "npz" else table
+    save(path, **columns)
     checked = check_draft(build("arm", path))
     task = checked.task
     assert (task.dt, task.ingest.time, task.ingest.time_kind) == (0.02, [name], "steps")
@@ -42,9 +38,8 @@ def test_time_is_the_sum_of_durations(tmp_path, form, name):
 
 def test_a_constant_duration_is_the_time_step(tmp_path):
     angle, _ = motion(np.random.default_rng(0))
-    columns = np.column_stack([np.full(len(TIME), 0.004), angle, np.sin(TIME)])
-    np.savetxt(tmp_path / "a.csv", columns, "%.9g", ",", header="duration,q,tau", comments="")
-    draft = build("arm", tmp_path / "a.csv")
+    columns = {"duration": np.full(len(TIME), 0.004), "q": angle, "tau": np.sin(TIME)}
+    draft = build("arm", table(tmp_path / "a.csv", **columns))
     assert draft.dt == pytest.approx(0.004)
     assert [column.channel for column in draft.columns] == ["q", "tau"]
 
@@ -196,74 +191,19 @@ def test_timestamps_that_may_be_ms_or_s_are_remarked(tmp_path, time, name, start
     assert build("slow", path).remarks == remarks
 
 
-def axis(seed):
-    """Log 12 s of a position controlled axis at 1 kHz: s, m with an encoder of 5 um, N."""
-    random = np.random.default_rng(seed)
+def test_a_fast_log_is_drafted_at_the_step_of_its_motion(tmp_path):
+    """At 1 kHz the motion of one row is less than the steps of the encoder, 5 um."""
+    random = np.random.default_rng(0)
     seconds = 0.001 * np.arange(12_000)
-    waves = [
-        0.1 / k * np.sin(1.02 * k * seconds + random.uniform(0, 2 * np.pi)) for k in (1, 2, 3, 5)
-    ]
-    target = np.sum(waves, axis=0)
-    target -= target[0]
-    speeds = np.gradient(target, seconds)
-    noise = 5e-6 * random.normal(size=len(seconds))
-    position = speed = 0.0
-    rows = []
-    for t, goal, goal_speed, error in zip(seconds, target, speeds, noise, strict=True):
-        measured = round((position + error) / 5e-6) * 5e-6
-        force = np.clip(4000 * (goal - measured) + 600 * (goal_speed - speed), -150, 150)
-        rows.append((t, measured, force))
-        speed += 0.001 * (force - 200 * speed - 20 * np.tanh(speed / 0.005)) / 95
-        position += 0.001 * speed
-    return np.array(rows)
-
-
-def least_squares(rows):
-    """Fit the next position to two rows of position and force."""
-    features = np.concatenate([_features(x, u) for x, u in rows])
-    targets = np.concatenate([x[2:] for x, _ in rows])
-    scale = features.std(axis=0)
-    scale[-1] = 1.0
-    return np.linalg.lstsq(features / scale, targets, rcond=1e-12)[0] / scale
-
-
-def _features(x, u):
-    return np.column_stack([x[1:-1], x[:-2], u[1:-1], u[:-2], np.ones(len(x) - 2)])
-
-
-def error_ahead(weights, rows, steps):
-    """Return the rms error over windows of some steps, m."""
-    x, u = rows
-    errors = []
-    for start in range(0, len(x) - steps - 2, steps):
-        known = list(x[start : start + 2])
-        for k in range(start + 2, start + 2 + steps):
-            known.append(weights @ [known[-1], known[-2], u[k - 1], u[k - 2], 1.0])
-        errors.append(np.array(known) - x[start : start + 2 + steps])
-    return float(np.sqrt(np.mean(np.square(errors))))
-
-
-def test_a_fast_log_is_drafted_at_the_step_of_its_motion_where_least_squares_works(tmp_path):
-    """At 1 kHz the motion of one row is less than the steps of the encoder."""
-    logs = [axis(seed) for seed in range(3)]
-    for number, log in enumerate(logs):
-        path = tmp_path / f"{number}.csv"
-        np.savetxt(path, log, "%.7g", ",", header="time,position,force", comments="")
+    for number in range(3):
+        waves = [0.1 / k * np.sin(1.02 * k * seconds + random.uniform(0, 6)) for k in (1, 2, 3, 5)]
+        position = np.sum(waves, axis=0) + 5e-6 * random.normal(size=len(seconds))
+        columns = {"position": 5e-6 * np.round(position / 5e-6), "force": np.cos(3.0 * position)}
+        table(tmp_path / f"{number}.csv", time=seconds, **columns)
     task, text = load(tmp_path, "axis", tmp_path)
     assert (task.dt, task.ingest.resample.method) == (0.02, "mean")
     assert "timestamps are 0.001 s apart; the motion is slower: a row is the mean over dt" in text
     assert 0.4 <= task.verify.horizon * task.dt <= 1.0
-    fast = [(log[:, 1], log[:, 2]) for log in logs]
-    grid = task.dt * np.arange(600)
-    means = [
-        on_grid({"position": log[:, 1], "force": log[:, 2]}, log[:, 0], grid, task) for log in logs
-    ]
-    slow = [(one["position"], one["force"]) for one in means]
-    errors = [
-        error_ahead(least_squares(rows[:2]), rows[2], round(0.5 / dt))
-        for rows, dt in ((fast, 0.001), (slow, task.dt))
-    ]
-    assert errors[1] < 0.1 * errors[0]
 
 
 def test_a_log_is_not_averaged_over_more_than_a_held_command(tmp_path):

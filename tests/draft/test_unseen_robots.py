@@ -59,8 +59,10 @@ def robot_log(path, pause=0):
     return table(path, columns)
 
 
-def test_topics_in_one_file_share_seconds_and_nanoseconds(tmp_path):
-    checked = check_draft(build("rover", robot_log(tmp_path / "a.csv")))
+@pytest.mark.parametrize("pause", [0, 1.5], ids=["turning", "straight for a while"])
+def test_topics_in_one_file_share_seconds_and_nanoseconds(tmp_path, pause):
+    """A heading without noise is not stuck on a straight line."""
+    checked = check_draft(build("rover", robot_log(tmp_path / "a.csv", pause)))
     channels = checked.task.channels
     assert (checked.task.dt, checked.task.ingest.time) == (0.01, ["header.stamp.sec"])
     assert {name: one.role for name, one in channels.items() if one.role != "state"} == {
@@ -68,11 +70,6 @@ def test_topics_in_one_file_share_seconds_and_nanoseconds(tmp_path):
     }
     turns = [name for name, one in channels.items() if one.kind == "quaternion"]
     assert turns == [f"odom_orientation_{axis}" for axis in "xyzw"]  # two of them are always 0
-    assert [(e["outcome"], e["dropped_rows"]) for e in checked.entries] == [("episodes", 0)]
-
-
-def test_a_heading_without_noise_is_not_stuck_on_a_straight_line(tmp_path):
-    checked = check_draft(build("rover", robot_log(tmp_path / "a.csv", pause=1.5)))
     assert [(e["outcome"], e["dropped_rows"]) for e in checked.entries] == [("episodes", 0)]
 
 

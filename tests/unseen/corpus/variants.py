@@ -9,6 +9,7 @@ import numpy as np
 from tests.unseen.corpus.samples import Column, Sample
 
 KINDS = ("clock", "unit", "role")  # of samples with plain cells
+CHANGES = ("order", "semicolons", "decimal commas", "prefix", "line ends", "constant", "copies")
 PREFIX = "robot_"
 
 
@@ -16,15 +17,7 @@ def variants(sample: Sample, seed: int = 0) -> Iterator[Sample]:
     """Yield variants that must not change the draft, apart from the names of columns."""
     if sample.kind not in KINDS:
         return
-    for kind in (
-        "order",
-        "semicolons",
-        "decimal commas",
-        "prefix",
-        "line ends",
-        "constant",
-        "copies",
-    ):
+    for kind in CHANGES:
 
         def write(folder: Path, kind: str = kind) -> None:
             sample.write(folder)
