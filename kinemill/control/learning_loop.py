@@ -211,7 +211,7 @@ class Collector:
     ) -> tuple[EpisodeRecord, EpisodeFailed | None]:
         """Run and log one episode; return its record, and the error that ended it."""
         loop = loop_of(self.task)
-        guarded = GuardedPlant(self.task, self.plant, self._limits)
+        guarded = GuardedPlant(self.task, self.plant, loop.limits)
         try:
             episode = run_episode(
                 self.task,
@@ -235,10 +235,6 @@ class Collector:
         refused = episode.refused
         good = EpisodeRecord(seed, steps, episode.success, episode.cost, path.name, refused=refused)
         return good, None
-
-    @property
-    def _limits(self) -> dict[str, tuple[float, float]]:
-        return dict(loop_of(self.task).limits)
 
 
 def is_finished(task: Task, rounds: Sequence[RoundRecord]) -> bool:

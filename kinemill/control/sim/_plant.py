@@ -13,6 +13,7 @@ import numpy as np
 from kinemill.control.sim._excitation import Signal, mixture
 from kinemill.control.sim._table import Table
 from kinemill.task import Count, PositiveQuantity, Settings
+from kinemill.task.bounds import QuantityOrZero
 
 MECHANICS = """
   <option timestep="{step}" gravity="0 0 -{gravity}" integrator="RK4">
@@ -99,6 +100,7 @@ class LoggedPlant(Plant):
     """A plant that writes logs under exciting commands; subclasses define the robot."""
 
     gravity: PositiveQuantity = 9.81  # m/s²
+    excitation: tuple[QuantityOrZero, QuantityOrZero]  # N or N·m, range of an episode's peak
 
     @abstractmethod
     def mjcf(self) -> str:
@@ -108,9 +110,9 @@ class LoggedPlant(Plant):
     def start(self, random: np.random.Generator) -> Signal:
         """Draw the state (2 Q,) that a log begins with."""
 
-    @abstractmethod
     def push(self, t: Signal, random: np.random.Generator) -> Signal:
-        """Draw exciting commands (N, A) at time stamps (N,) s."""
+        """Draw exciting commands (N, 1) of one motor at time stamps (N,) s."""
+        return (random.uniform(*self.excitation) * mixture(t, random))[:, None]
 
     def model(self) -> MujocoModel:
         """Return the compiled `mujoco.MjModel`; qpos, qvel are in the order of `joints`."""
@@ -161,8 +163,3 @@ class LoggedPlant(Plant):
             command[k] = np.clip(self.command(push[k], now), low, high)
             now = advance(command[k], substeps)
         return state, command
-
-
-def pushes(peaks: tuple[float, float], t: Signal, random: np.random.Generator) -> Signal:
-    """Draw a mixture of signals (N, 1) for one motor, with a peak that lies between `peaks`."""
-    return (random.uniform(*peaks) * mixture(t, random))[:, None]

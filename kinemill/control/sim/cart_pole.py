@@ -12,7 +12,6 @@ import numpy as np
 from kinemill.control.sim._cart import Cart
 from kinemill.control.sim._excitation import Signal
 from kinemill.control.sim._logs import SIMULATORS
-from kinemill.control.sim._plant import pushes
 from kinemill.control.sim._table import Table
 from kinemill.task.bounds import Count, PositiveQuantity, QuantityOrZero
 
@@ -54,10 +53,6 @@ class CartPole(Cart):
         start = self.start(random)
         state, force = self.run(push, steps, start)
         return self._measure(t, state, force[:, 0], random)
-
-    def push(self, t: Signal, random: np.random.Generator) -> Signal:
-        """Draw forces (N, 1)."""
-        return pushes(self.excitation, t, random)
 
     def start(self, random: np.random.Generator) -> Signal:
         """Draw a state (4,) at rest, the pole anywhere but near the top."""

@@ -13,7 +13,7 @@ import numpy as np
 from kinemill.control.sim._cart import Cart
 from kinemill.control.sim._excitation import Signal
 from kinemill.control.sim._logs import SIMULATORS
-from kinemill.control.sim._plant import Plant, pushes
+from kinemill.control.sim._plant import Plant
 from kinemill.runtime import wrapped
 from kinemill.task.bounds import PositiveQuantity, QuantityOrZero
 
@@ -43,10 +43,6 @@ class DoubleCartPole(Cart):
             low = np.array([-1.0, -0.3, -0.3, -0.5, -0.5, -0.5])
             return UPRIGHT + random.uniform(low, -low)
         return random.uniform(low, -low)
-
-    def push(self, t: Signal, random: np.random.Generator) -> Signal:
-        """Draw forces (N, 1)."""
-        return pushes(self.excitation, t, random)
 
     def command(self, push: Signal, state: Signal) -> Signal:
         """Return the force (1,) that excites the cart and returns it to the center.

@@ -10,7 +10,7 @@ import numpy as np
 
 from kinemill.control.sim._excitation import Signal
 from kinemill.control.sim._logs import SIMULATORS
-from kinemill.control.sim._plant import MECHANICS, LoggedPlant, pushes
+from kinemill.control.sim._plant import MECHANICS, LoggedPlant
 from kinemill.task.bounds import Count, PositiveQuantity, QuantityOrZero
 
 _MJCF = """
@@ -56,10 +56,6 @@ class Pendulum(LoggedPlant):
     def start(self, random: np.random.Generator) -> Signal:
         """Draw a state (2,): any angle, up to 8 rad/s."""
         return random.uniform([-np.pi, -8.0], [np.pi, 8.0])
-
-    def push(self, t: Signal, random: np.random.Generator) -> Signal:
-        """Draw torques (N, 1)."""
-        return pushes(self.excitation, t, random)
 
     def points(self, positions: Signal) -> Signal:
         """Return pivot and tip, (N, 1) -> (N, 2, 2) m."""

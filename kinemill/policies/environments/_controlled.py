@@ -60,21 +60,9 @@ class Controlled:
             previous: the actions before these, (B, A).
             last: the states that the actions acted on, (B, S).
         """
-        costs = (
-            [
-                self.cost.step_costs(states[k : k + 1], actions[k : k + 1], previous[k], last[k])[0]
-                for k in range(len(states))
-            ]
-            if self._looks_back
-            # Without rate terms the row before is not read, so one row stands for all.
-            else self.cost.step_costs(states, actions, previous[0], last[0])
-        )
-        return -np.clip(np.asarray(costs) * self.task.dt, -_LARGEST, _LARGEST)
-
-    @property
-    def _looks_back(self) -> bool:
-        """Whether a term looks at the step before; all others are worked out for all rows."""
-        return any(term.shape == "rate" for term in self.control.cost)
+        # Each row is a plan of one step, which has its own step before it.
+        costs = self.cost.step_costs(states[:, None], actions[:, None], previous, last)
+        return -np.clip(costs[:, 0] * self.task.dt, -_LARGEST, _LARGEST)
 
     def last_info(self, states: list[Floats], actions: list[Floats]) -> dict[str, bool]:
         """Return the info of the last step of an episode, with states (S,) and actions (A,).

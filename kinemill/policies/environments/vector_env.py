@@ -133,23 +133,31 @@ class Episodes:
         self._lows[row], self._highs[row] = np.inf, -np.inf
         return statistics
 
-    def finished(
+    def infos(
         self,
-        row: int,
-        observation: NDArray[np.float32],
-        *,
-        ended: bool,
-        success: bool | None = None,
-    ) -> Info:
-        """Return the `info` of a row whose episode is over with an observation (D,).
+        dones: NDArray[np.bool_],
+        ended: NDArray[np.bool_],
+        observations: NDArray[np.float32],
+        success: NDArray[np.bool_] | None,
+    ) -> list[Info]:
+        """Return the `info` of each row, which is empty unless its episode is over.
 
-        The other arguments are those of `statistics`.
+        Args:
+            dones: whether it is over, (B,).
+            ended: whether it reached a terminal state, (B,).
+            observations: after the step, (B, D).
+            success: whether it was one, (B,); None: not known.
         """
-        return {
-            "terminal_observation": observation.copy(),
-            "TimeLimit.truncated": not ended,
-            EPISODE: self.statistics(row, ended=ended, success=success),
-        }
+        infos: list[Info] = [{} for _ in dones]
+        for row in np.flatnonzero(dones).tolist():
+            is_ended = bool(ended[row])
+            is_success = None if success is None else bool(success[row])
+            infos[row] = {
+                "terminal_observation": observations[row].copy(),
+                "TimeLimit.truncated": not is_ended,
+                EPISODE: self.statistics(row, ended=is_ended, success=is_success),
+            }
+        return infos
 
 
 class Rows:
@@ -188,14 +196,8 @@ class Rows:
         observations = self._batch.observe(self._states)
         self._episodes.add(after.rewards, actions)
         dones = after.terminated | (self._episodes.steps >= self._limit)
-        infos: list[Info] = [{} for _ in range(self._count)]
-        rows = np.flatnonzero(dones)
-        for row in rows.tolist():
-            success = None if after.success is None else bool(after.success[row])
-            infos[row] = self._episodes.finished(
-                row, observations[row], ended=bool(after.terminated[row]), success=success
-            )
-        if len(rows):
+        infos = self._episodes.infos(dones, after.terminated, observations, after.success)
+        if len(rows := np.flatnonzero(dones)):
             self._states[rows] = [self._batch.start(self._randoms[row]) for row in rows]
             observations[rows] = self._batch.observe(self._states[rows])
         return observations, after.rewards.astype(np.float32), dones, infos, self._masks

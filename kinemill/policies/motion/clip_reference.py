@@ -105,10 +105,10 @@ class ClipReference(Reference):
         rows = np.round(phases / self.phase_step)
         return (rows >= self._table.ends[command_rows]) & ~self._table.loops[command_rows]
 
-    def is_success(self, robots: LeggedRobots, row: int, *, ended: bool) -> bool:
-        """Return whether a robot lasted to the end of its clip."""
-        del robots, row
-        return not ended
+    def is_success(self, robots: LeggedRobots, ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return whether robots lasted to the end of their clips."""
+        del robots
+        return ~ended
 
 
 class ClipFamily(nn.Module):

@@ -160,9 +160,9 @@ class GaitReference(Reference):
         del pose
         return robots.has_fallen
 
-    def is_success(self, robots: LeggedRobots, row: int, *, ended: bool) -> bool:
-        """Return whether the episode of a robot that is over was a success."""
-        return not ended and float(robots.speed_error()[row]) < robots.gauge.speed
+    def is_success(self, robots: LeggedRobots, ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return whether robots did not fall and have the commanded velocity on average."""
+        return ~ended & (robots.speed_error() < robots.gauge.speed)
 
     def nearest_phase(self, joints: Floats, command: Floats) -> float:
         """Return the phase, rad, that explains joints (J,) best under a command (3,)."""

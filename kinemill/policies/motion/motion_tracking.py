@@ -15,7 +15,6 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from kinemill.policies.environments.gym_types import Info
 from kinemill.policies.environments.kinds.legged import LeggedEnvironment
 from kinemill.policies.environments.legged.clips import COMMAND_UNITS, Pose
 from kinemill.policies.environments.legged.commands import sample_commands
@@ -141,26 +140,12 @@ class Tracking:
         else:
             dones |= self._reference.is_over(self._phase, self._command_rows)
         inputs = self._inputs()
-        infos = self._restart(dones, ended, inputs)
-        return inputs, rewards.astype(np.float32), dones, infos, self._masks
-
-    def _restart(
-        self, dones: NDArray[np.bool_], ended: NDArray[np.bool_], inputs: Observations
-    ) -> list[Info]:
-        """Begin new episodes where one is over, with their `inputs`; return the infos of steps."""
-        infos: list[Info] = [{} for _ in dones]
-        rows = np.flatnonzero(dones)
-        robots = self._robots
-        if len(rows):
-            for row in rows.tolist():
-                is_ended = bool(ended[row])
-                success = self._reference.is_success(robots, row, ended=is_ended)
-                infos[row] = self._episodes.finished(
-                    row, inputs[row], ended=is_ended, success=success
-                )
+        success = self._reference.is_success(robots, ended)
+        infos = self._episodes.infos(dones, ended, inputs, success)
+        if len(rows := np.flatnonzero(dones)):
             self._begin(rows)
             inputs[rows] = self._inputs()[rows]
-        return infos
+        return inputs, rewards.astype(np.float32), dones, infos, self._masks
 
     def _change_commands(self, rows: Rows) -> None:
         """Give other commands to those of some robots that had theirs long enough."""

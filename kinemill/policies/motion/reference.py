@@ -94,5 +94,5 @@ class Reference(ABC):
         return np.zeros(len(phases), bool)
 
     @abstractmethod
-    def is_success(self, robots: LeggedRobots, row: int, *, ended: bool) -> bool:
-        """Return whether the episode of a robot that is over was a success."""
+    def is_success(self, robots: LeggedRobots, ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return whether episodes that are over now, or have `ended`, are a success, (B,)."""

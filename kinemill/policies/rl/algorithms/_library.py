@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from functools import partial
 from importlib import import_module
+from inspect import signature
 from operator import attrgetter
 from typing import Any, ClassVar
 
@@ -24,9 +25,18 @@ class LibraryAlgorithm(Algorithm):
     policy_alias: ClassVar[str] = "MlpPolicy"
     features_by: ClassVar[str]
 
-    @abstractmethod
     def settings(self, site: Site) -> dict[str, object]:
-        """Return the settings under the names of the library."""
+        """Return the arguments of the library's class: settings that have the names of these."""
+        del site
+        parameters = signature(self.library_class).parameters
+        names = [name for name in type(self).model_fields if name in parameters]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
+    def library_class(self) -> Any:
+        """The class of the algorithm in the library."""
+        module, _, name = self.library.partition(":")
+        return getattr(import_module(module), name)
 
     def policy_class(self, site: Site, policy: type[object]) -> type[object]:
         """Return the policy class of a training, from the library's own."""
@@ -56,8 +66,7 @@ class LibraryAlgorithm(Algorithm):
         """Return the learner."""
         from kinemill.policies.rl.sb3 import LibraryLearner
 
-        module, _, name = self.library.partition(":")
-        library = getattr(import_module(module), name)
+        library = self.library_class
         policy = self.policy_class(site, library.policy_aliases[self.policy_alias])
         build = partial(library, policy, **self.settings(site))
         return LibraryLearner(site, build, lambda policy: self.copied(site.learn, policy))

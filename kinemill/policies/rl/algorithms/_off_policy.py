@@ -50,13 +50,8 @@ class Replaying(LibraryAlgorithm):
     def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
         learn = site.learn
-        return {
-            "gamma": self.gamma,
-            "tau": self.tau,
+        return super().settings(site) | {
             "buffer_size": min(self.buffer_size, learn.total_steps + learn.eval_every),
-            "learning_starts": self.learning_starts,
-            "train_freq": self.train_freq,
-            "gradient_steps": self.gradient_steps,
             "batch_size": learn.batch_size,
             "policy_kwargs": self.networks(learn),
         }
@@ -157,9 +152,9 @@ class Stochastic(OffPolicy):
 
     def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
-        settings: dict[str, Any] = {**super().settings(site), "ent_coef": self.ent_coef}
+        settings: dict[str, Any] = {**super().settings(site)}
         if self.sde_sample_freq is not None:
-            settings |= {"use_sde": True, "sde_sample_freq": self.sde_sample_freq}
+            settings["use_sde"] = True
             # The exported network does not clip the mean.
             settings["policy_kwargs"] = {**settings["policy_kwargs"], "clip_mean": 0.0}
         return settings

@@ -87,18 +87,12 @@ class ActorCritic(LibraryAlgorithm):
     def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
         learn = site.learn
-        frequency = self.sde_sample_freq
-        sde = {} if frequency is None else {"use_sde": True, "sde_sample_freq": frequency}
         # Policies for discrete actions do not accept it.
         std = {"log_std_init": self.log_std_init} if self.log_std_init else {}
         return {
-            **sde,
+            **super().settings(site),
+            **({} if self.sde_sample_freq is None else {"use_sde": True}),
             **self._rollouts(site),
-            "n_steps": self.n_steps,
-            "gamma": self.gamma,
-            "gae_lambda": self.gae_lambda,
-            "ent_coef": self.ent_coef,
-            "vf_coef": self.vf_coef,
             "max_grad_norm": learn.grad_clip if learn.grad_clip is not None else float("inf"),
             "policy_kwargs": self.networks(learn) | std,
         }

@@ -52,10 +52,5 @@ class ValueBased(Replaying):
     def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
         learn = site.learn
-        return super().settings(site) | {
-            "max_grad_norm": learn.grad_clip if learn.grad_clip is not None else float("inf"),
-            "target_update_interval": self.target_update_interval,
-            "exploration_initial_eps": self.exploration_initial_eps,
-            "exploration_final_eps": self.exploration_final_eps,
-            "exploration_fraction": self.exploration_fraction,
-        }
+        largest_norm = learn.grad_clip if learn.grad_clip is not None else float("inf")
+        return super().settings(site) | {"max_grad_norm": largest_norm}

@@ -33,7 +33,4 @@ class A2C(ActorCritic):
 
     def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
-        return super().settings(site) | {
-            "use_rms_prop": False,  # the task's optimizer
-            "normalize_advantage": self.normalize_advantage,
-        }
+        return super().settings(site) | {"use_rms_prop": False}  # the task's optimizer

@@ -37,10 +37,4 @@ class PPO(ActorCritic):
 
     def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
-        return super().settings(site) | {
-            "batch_size": site.learn.batch_size,
-            "n_epochs": self.n_epochs,
-            "clip_range": self.clip_range,
-            "target_kl": self.target_kl,
-            "normalize_advantage": self.normalize_advantage,
-        }
+        return super().settings(site) | {"batch_size": site.learn.batch_size}

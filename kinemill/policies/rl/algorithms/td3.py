@@ -35,9 +35,5 @@ class TD3(OffPolicy):
         from stable_baselines3.common.noise import NormalActionNoise
 
         count = site.environment.action_space.shape[0]
-        return super().settings(site) | {
-            "action_noise": NormalActionNoise(np.zeros(count), np.full(count, self.action_noise)),
-            "target_policy_noise": self.target_policy_noise,
-            "target_noise_clip": self.target_noise_clip,
-            "policy_delay": self.policy_delay,
-        }
+        noise = NormalActionNoise(np.zeros(count), np.full(count, self.action_noise))
+        return super().settings(site) | {"action_noise": noise}

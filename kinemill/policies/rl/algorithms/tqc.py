@@ -24,6 +24,5 @@ class TQC(Stochastic):
     def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of sb3-contrib."""
         settings: dict[str, Any] = {**super().settings(site)}
-        settings["top_quantiles_to_drop_per_net"] = self.top_quantiles_to_drop_per_net
         settings["policy_kwargs"] |= {"n_quantiles": self.n_quantiles}
         return settings
