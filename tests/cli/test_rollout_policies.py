@@ -6,7 +6,6 @@ import av
 import polars as pl
 import pytest
 import yaml
-from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks._balance import DT
@@ -56,15 +55,13 @@ def test_episodes_are_logs_that_ingest_reads(home, path, policy_folders):
     report = ingest.run(task, home, home.logs("balancing"))
     assert [entry["outcome"] for entry in report.files] == ["episodes"] * 3
     assert [entry["rows"] for entry in report.files] == [30] * 3
-    assert len(result["videos"]) == 6
-    with av.open(result["videos"][1]) as film:
+    assert len(result["videos"]) == 3
+    with av.open(result["videos"][0]) as film:
         (stream,) = film.streams.video
         frames = list(film.decode(stream))
         assert len(frames) == 31  # of 0.6 s, each of the environment's
         assert frames[-1].time == pytest.approx(30 * DT, abs=1e-3)
         assert stream.codec_context.name == "h264"
-    with Image.open(result["videos"][0]) as video:
-        assert 2 <= video.n_frames <= 11  # 15 a second of 0.6 s, equal ones together
 
 
 @pytest.mark.slow

@@ -31,9 +31,6 @@ from kinemill.store import Json, publish_file
 from kinemill.task.document import Task
 
 RECORDED = 3  # episodes that are recorded
-RATE = 15.0  # largest frame rate of a WebP image, Hz
-MOST = 150  # frames of a WebP image
-WIDE = 480  # its longer side, px
 FASTEST = 50.0  # largest frame rate of a video, Hz
 _STREAM = 29  # of the noise, apart from what else is drawn by an episode's seed
 
@@ -177,7 +174,7 @@ def demonstrations_document(task: Task, runs: Sequence[LoggedEpisode]) -> Json:
 def record_videos(
     task: Task, policy: Agent, seeds: Sequence[int], folder: Path, *, variant: str | None = None
 ) -> list[str]:
-    """Record the first episodes, each as WebP and MP4, and return their files.
+    """Record the first episodes as MP4, and return their files.
 
     Raises:
         BadInput: the environment draws no pictures.
@@ -188,36 +185,10 @@ def record_videos(
         if video is None:
             where = f"environment of {task.name}"
             raise BadInput(where, "draws no pictures", expected="render() -> (H, W, 3) uint8")
-        dt = video.stride * task.dt
-        for suffix, encode in ((".webp", animated_image), (".mp4", mp4)):
-            path = folder / f"{task.name}-{seed:06d}{suffix}"
-            publish_file(path, encode(video.pictures, dt))
-            made.append(str(path))
+        path = folder / f"{task.name}-{seed:06d}.mp4"
+        publish_file(path, mp4(video.pictures, video.stride * task.dt))
+        made.append(str(path))
     return made
-
-
-def animated_image(frames: NDArray[np.uint8], dt: float) -> bytes:
-    """Return an animated WebP image in an endless loop, in real time.
-
-    Images of more than WIDE px are made smaller.
-
-    Args:
-        frames: (N, H, W, 3) uint8.
-        dt: time between two frames, s.
-    """
-    from PIL import Image
-
-    stride = max(1, round(1.0 / (RATE * dt)))
-    frame_seconds = dt * stride
-    images = [Image.fromarray(frame) for frame in frames[::stride][:MOST]]
-    for picture in images:
-        picture.thumbnail((WIDE, WIDE), Image.Resampling.BOX)
-    file = io.BytesIO()
-    first, *rest = images
-    duration = max(20, 10 * round(100 * frame_seconds))  # ms; browsers slow down shorter delays
-    looped: dict[str, object] = {"save_all": True, "append_images": rest, "loop": 0}
-    first.save(file, "WEBP", duration=duration, quality=60, method=2, **looped)
-    return file.getvalue()
 
 
 def mp4(frames: NDArray[np.uint8], dt: float) -> bytes:

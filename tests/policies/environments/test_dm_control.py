@@ -66,26 +66,6 @@ class TestWithTheExtra:
         with pytest.raises(BadInput, match="did you mean 'dm_control/cartpole-swingup-v0'"):
             make_environment(task_in(wrong))
 
-    def test_a_repeated_action_sums_the_rewards(self):
-        plain = make_environment(task_in(SUITE))
-        longer = make_environment(
-            task_in({**SUITE, "wrappers": [{"type": "action_repeat", "repeat": 3}]})
-        )
-        for suite in (plain, longer):
-            suite.reset(seed=1)
-        done, steps = False, 0
-        while not done:
-            action = np.array([np.sin(steps)], dtype=np.float32)
-            parts = []
-            while len(parts) < 3 and not (parts and parts[-1][3]):
-                parts.append(plain.step(action))
-            observation, reward, terminated, done, _ = longer.step(action)
-            np.testing.assert_array_equal(observation, parts[-1][0])
-            assert reward == pytest.approx(sum(part[1] for part in parts), abs=1e-12)
-            assert (terminated, done) == (False, parts[-1][3])
-            steps += 1
-        assert steps == 334  # 333 of three steps and the last one of 1000
-
     @pytest.mark.skipif(not find_library("EGL"), reason="libegl1 is not installed")
     @pytest.mark.skipif("DISPLAY" in os.environ, reason="a display is used instead of EGL")
     def test_a_picture_is_drawn_without_a_display(self):
