@@ -175,7 +175,7 @@ def thumbnail(seconds: NDArray[np.float64], channels: Mapping[str, NDArray[np.fl
         channels: values (n,) by name; NaN is a gap.
     """
     paths = {
-        name: _thumbnail_path(seconds, values, THUMBNAIL_HEIGHT * number)
+        name: thumbnail_path(seconds, values, THUMBNAIL_HEIGHT * number)
         for number, (name, values) in enumerate(channels.items())
     }
     curves = [
@@ -189,7 +189,7 @@ def thumbnail(seconds: NDArray[np.float64], channels: Mapping[str, NDArray[np.fl
     )
 
 
-def _thumbnail_path(seconds: NDArray[np.float64], values: NDArray[np.float64], top: int) -> str:
+def thumbnail_path(seconds: NDArray[np.float64], values: NDArray[np.float64], top: int = 0) -> str:
     """Return the curve of (n,) values as a path; empty without a finite value."""
     time, drawn = thinned(seconds, values, THUMBNAIL_POINTS)
     finite = drawn[np.isfinite(drawn)]
@@ -204,7 +204,8 @@ def _thumbnail_path(seconds: NDArray[np.float64], values: NDArray[np.float64], t
     pen_down = False
     for px, py in zip(x.tolist(), y.tolist(), strict=True):
         if np.isfinite(py):
-            steps.append(f"{'L' if pen_down else 'M'}{px:.1f} {py:.1f}")
+            # `h0` draws an isolated value as a dot.
+            steps.append(f"L{px:.1f} {py:.1f}" if pen_down else f"M{px:.1f} {py:.1f}h0")
         pen_down = bool(np.isfinite(py))
     return "".join(steps)
 

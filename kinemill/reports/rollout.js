@@ -14,7 +14,8 @@ document.querySelectorAll(".rollout").forEach((root) => {
     time.textContent = `step ${data.step[k]}, ${data.time[k].toFixed(2)} s`;
     if (picture) picture.src = data.frames[data.frame[k]];
     for (const row of rows) {
-      const x = (1000 * k) / Math.max(last, 1);
+      const width = row.querySelector("svg").viewBox.baseVal.width;
+      const x = 1 + ((width - 2) * k) / Math.max(last, 1); // as `thumbnail_path`
       row.querySelector(".cursor").setAttribute("transform", `translate(${x} 0)`);
       row.querySelector(".value").textContent = spell(data.values[Number(row.dataset.row)][k]);
     }

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kinemill.policies.environments.evaluation import Recorded
 from kinemill.policies.environments.video import Video
+from kinemill.reports.charts import THUMBNAIL_HEIGHT, THUMBNAIL_WIDTH, thumbnail_path
 from kinemill.reports.components import name_of
 
 MOST_STEPS = 400
@@ -22,8 +23,6 @@ MOST_FRAMES = 120
 MOST_ROWS = 12
 SIZE = (320, 320)
 WIDE = (480, 240)  # largest size of a frame, and of two side by side, px
-_HEIGHT = 100.0
-_LENGTH = 1000.0  # size of a chart in SVG units
 
 Floats = NDArray[np.float64]
 
@@ -87,24 +86,12 @@ def _table(series: Mapping[str, Floats]) -> str:
 def _chart(values: Floats) -> str:
     """Return a curve (N,) as SVG with a cursor; values that are not finite leave gaps."""
     finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
-    scale = _HEIGHT * 0.9 / (high - low) if high > low else 0.0
-    parts = list[str]()
-    is_open = False
-    for index, value in enumerate(values):
-        if not np.isfinite(value):
-            is_open = False
-            continue
-        x = _LENGTH * index / max(len(values) - 1, 1)
-        y = 0.95 * _HEIGHT - scale * (float(value) - low) if scale else _HEIGHT / 2
-        # `h0` draws an isolated value as a dot.
-        parts.append(f"L{x:.1f} {y:.1f}" if is_open else f"M{x:.1f} {y:.1f}h0")
-        is_open = True
-    label = escape(f"{low:.4g} to {high:.4g}")
+    label = f"{finite.min():.4g} to {finite.max():.4g}" if len(finite) else "no finite value"
+    path = thumbnail_path(np.arange(float(len(values))), values)
     return (
-        f'<svg viewBox="0 0 {_LENGTH:.0f} {_HEIGHT:.0f}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{label}"><title>{label}</title><path d="{"".join(parts)}"/>'
-        f'<line class="cursor" y1="0" y2="{_HEIGHT:.0f}"/></svg>'
+        f'<svg viewBox="0 0 {THUMBNAIL_WIDTH} {THUMBNAIL_HEIGHT}" preserveAspectRatio="none" '
+        f'role="img" aria-label="{label}"><title>{label}</title><path d="{path}"/>'
+        f'<line class="cursor" y1="0" y2="{THUMBNAIL_HEIGHT}"/></svg>'
     )
 
 
