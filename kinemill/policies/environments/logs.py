@@ -159,24 +159,18 @@ def write_steps(episodes: Sequence[Recorded], folder: Path) -> Path:
 def _steps(episode: Recorded) -> pl.DataFrame:
     count = len(episode.rewards)
     layout = episode.layout
-    steps = range(count)
-    ends = [episode.terminated and step == count - 1 for step in steps]
-    columns: dict[str, pl.Series] = {
-        "seed": pl.Series([episode.seed] * count, dtype=pl.Int64),
-        "step": pl.Series(steps, dtype=pl.Int64),
-        "time_s": pl.Series([step * layout.dt for step in steps], dtype=pl.Float64),
-        "reward": pl.Series(episode.rewards, dtype=pl.Float64),
-        "terminated": pl.Series(ends, dtype=pl.Boolean),
+    steps = np.arange(count)
+    columns: dict[str, Array] = {
+        "seed": np.full(count, episode.seed),
+        "step": steps,
+        "time_s": steps * layout.dt,
+        "reward": episode.rewards,
+        "terminated": (steps == count - 1) & episode.terminated,
     }
     actions = episode.actions.reshape(count, -1)
-    columns |= {f"action/{n}": pl.Series(actions[:, k]) for k, n in enumerate(layout.actions)}
+    columns |= {f"action/{name}": actions[:, k] for k, name in enumerate(layout.actions)}
     if layout.observation:
         observed = episode.observations[OBSERVATION][:count]
-        columns |= {
-            f"observation/{n}": pl.Series(observed[:, k]) for k, n in enumerate(layout.observation)
-        }
-    columns |= {
-        f"event/{name}": pl.Series(values, dtype=pl.Float64).fill_nan(None)
-        for name, values in episode.step_events.items()
-    }
-    return pl.DataFrame(columns)
+        columns |= {f"observation/{n}": observed[:, k] for k, n in enumerate(layout.observation)}
+    columns |= {f"event/{name}": values for name, values in episode.step_events.items()}
+    return pl.DataFrame(columns).with_columns(pl.col("^event/.*$").fill_nan(None))

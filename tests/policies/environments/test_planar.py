@@ -1,6 +1,5 @@
 """The small robots in a plane: their experts, what varies, their pictures, and demonstrations."""
 
-import h5py
 import numpy as np
 import pytest
 
@@ -106,18 +105,6 @@ def test_what_a_policy_sees_there_has_names_units_and_limits():
     assert layout.texts == {"instruction": 64}
     assert layout.limits["x_command"] == (-0.5, 0.5)
     assert layout.units["x_command"] == "m/s"
-
-
-def test_a_demonstration_is_a_trajectory_file_with_pictures_and_words(tmp_path):
-    (done,) = list(demonstrations(task_of("targets"), tmp_path, [3]))
-    assert done.success
-    with h5py.File(done.file) as file:
-        group = file["episode_0"]
-        assert group["observations/images/camera"].shape == (done.rows, 64, 64, 3)
-        assert group["observations/images/camera"].dtype == np.uint8
-        assert group["actions"].shape == (done.rows, 2)
-        assert group["rewards"].shape == (done.rows,)
-        assert any(color in group.attrs["language"] for color in ("red", "green", "blue"))
 
 
 def test_failures_are_left_out_unless_they_are_wanted(tmp_path):

@@ -53,6 +53,10 @@ def test_processes_beyond_the_cores_are_refused(check, monkeypatch):
         check(GIB, 9, runner=runner)
 
 
+def of_class(name):
+    return {"type": "python", "path": f"tests.policies.environments.{name}"}
+
+
 @pytest.mark.parametrize(
     ("environment", "algorithm", "learn", "message"),
     [
@@ -75,8 +79,12 @@ def test_processes_beyond_the_cores_are_refused(check, monkeypatch):
             "obs: is not a part or block; known: observation",
         ),
         (POINT, "recurrent_ppo", {"model": {"type": "gru"}}, "already has an LSTM"),
+        (of_class("spaces:Camera"), "evolution", {}, r"observes camera.*use .*sac"),
+        (of_class("spaces:Nested"), "sac", {}, "cannot learn mixed actions"),
+        (of_class("games:Countdown"), "maskable_ppo", {}, r"in turns.*use a2c, evolution, ppo"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:text observations are ignored")
 def test_settings_that_cannot_train_are_refused_before_any_stage(
     environment, algorithm, learn, message
 ):

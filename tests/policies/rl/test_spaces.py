@@ -9,12 +9,9 @@ import pytest
 
 import kinemill.api as km
 from kinemill.draft.reinforcement import build_reinforcement
-from kinemill.errors import BadInput
-from kinemill.policies.environments import layout_of, make_environment
-from kinemill.policies.rl.learner_context import check_algorithm
+from kinemill.policies.environments import make_environment
 from kinemill.runtime import load
 from kinemill.task import load_task
-from kinemill.task.reinforcement import ALGORITHMS
 
 HERE = "tests.policies.environments.spaces"
 FAMILIES = ("classic_control", "box2d", "toy_text", "mujoco")
@@ -141,24 +138,3 @@ def test_the_exported_policy_acts_in_the_bare_environment(env, algorithm, home, 
     training.policy.reset(0)
     assert np.array_equal(first, training.policy.act(observation))
     assert environment.action_space.contains(np.asarray(first))
-
-
-def test_an_algorithm_that_reads_no_images_names_those_that_do(home):
-    path = {"type": "python", "path": f"{HERE}:Camera"}
-    task = km.make_task(
-        task="game",
-        dt=0.1,
-        environment=path,
-        learn={"type": "reinforcement", "algorithm": "evolution"},
-    )
-    layout = layout_of(task, make_environment(task))
-    with pytest.raises(BadInput, match=r"observes camera.*use .*sac"):
-        check_algorithm(task.learn.algorithm, layout)
-    inside = task.environment.model_copy(update={"path": f"{HERE}:Nested"})
-    nested = task.model_copy(update={"environment": inside})
-    with pytest.warns(UserWarning, match="text"):
-        layout = layout_of(nested, make_environment(nested))
-    for name, algorithm in ALGORITHMS.items():
-        if "mixed" not in algorithm.acts:
-            with pytest.raises(BadInput, match="cannot learn mixed actions"):
-                check_algorithm(algorithm.model_validate({"type": name}), layout)

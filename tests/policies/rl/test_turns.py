@@ -125,9 +125,3 @@ def test_evolution_improves_a_decision_in_two_sub_steps(home):
     for agent, space in games.Reach.action_spaces.items():
         observed = games.Reach.observation_spaces[agent].sample()
         assert space.contains(training.policy.act_native(observed, agent=agent))
-
-
-def test_an_algorithm_of_a_single_agent_names_those_that_train_agents(home):
-    task = settings("Countdown", "maskable_ppo")
-    with pytest.raises(BadInput, match=r"agents that act in turns.*use a2c, evolution, ppo"):
-        km.train(task, progress=False, track=False)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.policies.environments import make_environment
 from kinemill.policies.environments.kinds.python import PythonEnvironment
 from kinemill.policies.environments.vector_env import Advanced, Rows
 from kinemill.policies.rl.learner_context import check_task
@@ -34,15 +33,6 @@ def copies_of(wrappers, runner="in_process", steps=10):
     environment = site_of(task).environment
     environment.seed(3)
     return environment
-
-
-def test_wrappers_of_the_policy_are_no_part_of_what_it_is_tried_in():
-    wrappers = ["frame_stack", "action_scaling", "reward_scaling"]
-    task = rl_task({**POINT, "wrappers": wrappers})
-    assert make_environment(task).observation_space.shape == (2,)
-    inside = site_of(task).environment
-    assert inside.observation_space.shape == (8,)
-    assert (inside.action_space.low, inside.action_space.high) == (-1.0, 1.0)
 
 
 def test_each_wrapper_changes_observations_and_actions_as_its_name_says():
