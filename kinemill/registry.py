@@ -8,7 +8,7 @@ package name (`kinemill.models`, `kinemill.augment`, ...).
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, cached_property
 from importlib import metadata
 from importlib.metadata import EntryPoint, EntryPoints
@@ -28,6 +28,16 @@ def nearest(name: str, names: list[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known: {', '.join(sorted(names))}"
+
+
+def require_known(name: str, names: Collection[str], where: str, problem: str) -> None:
+    """Check that a name is one of `names`.
+
+    Raises:
+        BadInput: It is not; the fix is the nearest name.
+    """
+    if name not in names:
+        raise BadInput(where, problem, fix=nearest(name, list(names)) if names else None)
 
 
 @cache

@@ -11,14 +11,13 @@ U actuators, N sensor values.
 import copy
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.control.sim import MujocoModel, mujoco
-from kinemill.errors import BadInput
-from kinemill.registry import nearest
+from kinemill.registry import require_known
 
 _logger = logging.getLogger(__name__)
 _MIN_COPIES = 8  # with fewer copies, threads cost more than they save
@@ -124,16 +123,15 @@ def scale_model(
     mujoco().mj_setConst(model, data)
 
 
-def check_parameters(parameters: Iterable[str], names: Iterable[str] = FACTORS) -> None:
+def check_parameters(parameters: Iterable[str], names: Collection[str] = FACTORS) -> None:
     """Check that an environment has the parameters that a task randomizes.
 
     Raises:
         BadInput: A parameter is unknown.
     """
     for name in parameters:
-        if name not in names:
-            where = f"environment.randomize, variants: {name}"
-            raise BadInput(where, "is no parameter", fix=nearest(name, list(names)))
+        where = f"environment.randomize, variants: {name}"
+        require_known(name, names, where, "is no parameter")
 
 
 def redirect_warnings() -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from kinemill.control.sim import MujocoModel, mujoco
 from kinemill.errors import BadInput
-from kinemill.registry import nearest
+from kinemill.registry import require_known
 
 _FRAME = re.compile(r"(body|site)_(\w+)_(x|y|z|up)")
 _XYZ = ("x", "y", "z")
@@ -192,9 +192,7 @@ def _identifier(name: str) -> str:
 def _add_motors(spec: MujocoModel, motors: Mapping[str, Limits]) -> None:
     names = [existing.name for existing in spec.joints]
     for joint, ends in motors.items():
-        if joint not in names:
-            where = f"environment.motors: {joint}"
-            raise BadInput(where, "is no joint of the model", fix=nearest(joint, names))
+        require_known(joint, names, f"environment.motors: {joint}", "is no joint of the model")
         motor = spec.add_actuator(name=f"{_ADDED}{joint}", target=joint)
         motor.trntype = mujoco().mjtTrn.mjTRN_JOINT
         motor.ctrllimited, motor.ctrlrange = True, list(ends)

@@ -29,7 +29,7 @@ from kinemill.control.mujoco_model import (
 from kinemill.control.plan import Floats
 from kinemill.control.sim import SIMULATORS, MujocoModel, Plant, mujoco
 from kinemill.errors import BadInput
-from kinemill.registry import nearest
+from kinemill.registry import nearest, require_known
 from kinemill.task.bounds import Ratio
 from kinemill.task.channels import Source
 from kinemill.task.control import PLANT_FILES, Control, is_plant_file
@@ -76,10 +76,8 @@ def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:
     if not isinstance(plant, Plant):
         raise BadInput(f"control.plant {name}", "cannot be controlled", expected="a MuJoCo plant")
     fields = list(type(plant).model_fields)
-    if unknown := [key for key in parameters or {} if key not in fields]:
-        raise BadInput(
-            f"{name}: {unknown[0]}", "unknown parameter", fix=nearest(unknown[0], fields)
-        )
+    for key in parameters or {}:
+        require_known(key, fields, f"{name}: {key}", "unknown parameter")
     if abs(plant.dt - task.dt) > 1e-9:
         where = f"control.plant {name}"
         problem = f"has a period of {plant.dt:g} s"

@@ -9,7 +9,7 @@ from gymnasium.wrappers import TimeLimit
 
 from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Env, Options, Reset, Space, Transition
-from kinemill.registry import nearest
+from kinemill.registry import nearest, require_known
 from kinemill.task.document import Task
 from kinemill.task.environment import Environment, Range
 
@@ -28,9 +28,7 @@ def environment_of(task: Task, variant: str | None = None) -> Environment:
         raise BadInput(where, "names no environment", expected="an `environment` part")
     if variant is None:
         return task.environment
-    if variant not in task.environment.variants:
-        names = list(task.environment.variants)
-        raise BadInput(f"variant {variant!r}", "unknown", fix=nearest(variant, names))
+    require_known(variant, task.environment.variants, f"variant {variant!r}", "unknown")
     update = {
         name: value
         for name, value in task.environment.variants[variant].items()

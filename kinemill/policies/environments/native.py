@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Env, Space
-from kinemill.registry import nearest
+from kinemill.registry import require_known
 from kinemill.runtime.native_spaces import NativeSpace, decode, encode, named_parts
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 
@@ -166,10 +166,9 @@ class FlatObservation(gymnasium.ObservationWrapper[object, object, object]):
         self._native = space_of(env.observation_space)
         parts = named_parts(self._native)
         numbers = [name for name, part in parts.items() if part.kind in ("numbers", "choices")]
-        if unknown := [name for name in keys or () if name not in numbers]:
-            where = f"environment.wrappers: vector_obs: {unknown[0]}"
-            fix = nearest(unknown[0], numbers) if numbers else None
-            raise BadInput(where, "is no part with numbers", fix=fix)
+        for name in keys or ():
+            where = f"environment.wrappers: vector_obs: {name}"
+            require_known(name, numbers, where, "is no part with numbers")
         self._keys = tuple(numbers if keys is None else keys)
         strings = [name for name, part in parts.items() if part.kind == "string"]
         if strings:

@@ -30,7 +30,7 @@ from kinemill.policies.environments.native import (
     part_spaces,
     space_of,
 )
-from kinemill.registry import nearest
+from kinemill.registry import require_known
 from kinemill.runtime.agents import Agent, Turns, choices_of
 from kinemill.runtime.native_spaces import NativeSpace, named_parts
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
@@ -257,5 +257,4 @@ def _agents(blocks: Mapping[str, _Block], groups: Mapping[str, list[str]]) -> tu
 
 def _check_names(where: str, names: Sequence[str], agents: Sequence[str]) -> None:
     for name in names:
-        if name not in agents:
-            raise BadInput(f"{where}: {name}", "is no agent", fix=nearest(name, list(agents)))
+        require_known(name, agents, f"{where}: {name}", "is no agent")

@@ -27,7 +27,7 @@ from kinemill.errors import BadInput
 from kinemill.policies.environments._raster import Bar, Disc, draw
 from kinemill.policies.environments.gym_types import Info, Options, Reset, Transition
 from kinemill.policies.environments.vector_env import Advanced
-from kinemill.registry import nearest
+from kinemill.registry import nearest, require_known
 from kinemill.runtime import wrapped
 from kinemill.store import Json
 from kinemill.task.control import Reached
@@ -210,11 +210,8 @@ def _check(robot: RobotModel, rules: Rules) -> None:
             fix = "choose another name"
             raise BadInput(where, "is a quantity of the model", fix=fix)
     for name in rules.start:
-        if name not in robot.joints:
-            where = f"environment.start: {name}"
-            raise BadInput(
-                where, "is no position or velocity", fix=nearest(name, list(robot.joints))
-            )
+        where = f"environment.start: {name}"
+        require_known(name, robot.joints, where, "is no position or velocity")
 
 
 def _base_state(robot: RobotModel, rules: Rules, size: int) -> Floats:
@@ -227,9 +224,8 @@ def _base_state(robot: RobotModel, rules: Rules, size: int) -> Floats:
     data = library.MjData(robot.model)
     if rules.keyframe is not None:
         names = [model.key(index).name for index in range(model.nkey)]
-        if rules.keyframe not in names:
-            where = f"environment.keyframe: {rules.keyframe}"
-            raise BadInput(where, "is no keyframe of the model", fix=nearest(rules.keyframe, names))
+        where = f"environment.keyframe: {rules.keyframe}"
+        require_known(rules.keyframe, names, where, "is no keyframe of the model")
         library.mj_resetDataKeyframe(model, data, names.index(rules.keyframe))
     state = np.zeros(size)
     library.mj_getState(model, data, state, library.mjtState.mjSTATE_FULLPHYSICS)

@@ -18,7 +18,7 @@ from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Env
 from kinemill.policies.environments.kinds._mujoco import MujocoEnv, MujocoRows, Rules, used_names
 from kinemill.policies.environments.vector_env import Rows, VectorRows
-from kinemill.registry import nearest
+from kinemill.registry import require_known
 from kinemill.task.bounds import QuantityOrZero
 from kinemill.task.control import Reached
 from kinemill.task.document import Task
@@ -162,8 +162,7 @@ class MujocoEnvironment(Environment):
             raise BadInput(where, "has no actuators", fix=fix)
         for name in self.actuators or names:
             where = f"environment.actuators: {name}"
-            if name not in names:
-                raise BadInput(where, "is no actuator of the model", fix=nearest(name, names))
+            require_known(name, names, where, "is no actuator of the model")
             index = names.index(name)
             ends = self.actuators.get(name) or command_range(robot.model, index)
             if ends is None:

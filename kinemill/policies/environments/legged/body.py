@@ -20,7 +20,7 @@ from kinemill.policies.environments.legged.robot_file import (
     read_robot,
     servo_of,
 )
-from kinemill.registry import nearest
+from kinemill.registry import require_known
 
 library: ModuleType = mujoco  # it has no type stubs
 Floats = NDArray[np.float64]
@@ -197,10 +197,9 @@ def _feet(robot: Robot, named: tuple[str, ...], where: str) -> tuple[Foot, ...]:
     library.mj_fwdPosition(model, data)
     touching = _touching_bodies(model, robot.trunk)
     names = [_name(model, body) for body in touching]
-    if unknown := [name for name in named if name not in names]:
-        fix = nearest(unknown[0], names)
-        problem = f"{unknown[0]} is no body of the robot that can touch the ground"
-        raise BadInput("environment.feet", problem, fix=fix)
+    for name in named:
+        problem = f"{name} is no body of the robot that can touch the ground"
+        require_known(name, names, "environment.feet", problem)
     if not touching:
         expected = "shapes that collide (contype, conaffinity) on its feet"
         raise BadInput(where, "has no part that can touch the ground", expected=expected)

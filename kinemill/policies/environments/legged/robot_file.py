@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from kinemill.control.sim import MujocoModel
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.video import Scene
-from kinemill.registry import nearest
+from kinemill.registry import nearest, require_known
 
 library: ModuleType = mujoco  # it has no type stubs
 Floats = NDArray[np.float64]
@@ -111,10 +111,7 @@ def read_robot(path: Path, options: RobotOptions) -> Robot:
         name = model.joint(joint).name
         qpos[6 + joint] = np.clip(stance.get(name, float(qpos[6 + joint])), low, high)
     for name, angle in options.stance.items():
-        if name not in joints:
-            problem = f"{name} is no joint of the robot"
-            fix = nearest(name, joints)
-            raise BadInput("environment.stance", problem, fix=fix)
+        require_known(name, joints, "environment.stance", f"{name} is no joint of the robot")
         qpos[6 + model.joint(name).id] = angle
     qpos[3:7] = qpos[3:7] if attitude is None else attitude
     return Robot(model, int(model.jnt_bodyid[0]), qpos)
