@@ -260,6 +260,11 @@ def unit_problem(sources: list[Source], unit: str) -> str | None:
     return None
 
 
+def with_roles(channels: Mapping[str, Channel], *roles: str) -> list[str]:
+    """Return the names of channels with these roles, those of the first role first."""
+    return [n for role in roles for n, channel in channels.items() if channel.role == role]
+
+
 def rotations(channels: Mapping[str, Channel]) -> list[tuple[str, ...]]:
     """Return the names of the channels of each quaternion, in the order of the task."""
     names = [name for name, channel in channels.items() if channel.kind == "quaternion"]

@@ -10,6 +10,7 @@ from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Env
 from kinemill.runtime.native_spaces import NativeSpaces
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
+from kinemill.task.channels import with_roles
 from kinemill.task.document import Task
 
 Array = NDArray[Any]
@@ -136,10 +137,7 @@ def _channels(task: Task, what: str, count: int) -> tuple[str, ...]:
     if what == "action":
         return tuple(task.actions)
     selected: list[str] = getattr(task.learn, "observations", [])
-    roles = ("state", "observation")
-    names = [
-        name for role in roles for name, channel in task.channels.items() if channel.role == role
-    ]
+    names = with_roles(task.channels, "state", "observation")
     if selected and len(names) != count:
         names = [name for name in selected if name in names]
     return tuple(names)

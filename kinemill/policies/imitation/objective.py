@@ -16,6 +16,7 @@ from kinemill.policies.imitation.chunks import Chunk
 from kinemill.registry import nearest
 from kinemill.store import Json
 from kinemill.task import Channel, RowCount, Task, TorchModule, Width
+from kinemill.task.channels import with_roles
 from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick, usual
 from kinemill.task.settings import MEDIA, Problems
 from kinemill.train.supervised import Demonstrated
@@ -86,13 +87,7 @@ class Imitation(Demonstrated):
 
     def observed(self, channels: Mapping[str, Channel]) -> tuple[list[str], list[str], list[str]]:
         """Return the observed numbers, images and texts, each in order."""
-        usual_order = [
-            name
-            for role in ("state", "observation", *MEDIA)
-            for name, channel in channels.items()
-            if channel.role == role
-        ]
-        names = self.observations or usual_order
+        names = self.observations or with_roles(channels, "state", "observation", *MEDIA)
         role = {name: channels[name].role for name in names}
         numbers = [name for name in names if role[name] not in MEDIA]
         images, texts = ([name for name in names if role[name] == medium] for medium in MEDIA)

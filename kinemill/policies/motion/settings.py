@@ -9,6 +9,7 @@ from kinemill.policies.rl.objective import Reinforcement
 from kinemill.registry import nearest
 from kinemill.task import Channel, Problems
 from kinemill.task.bounds import RatioOrZero, RowCount, Seconds, Steps, Weight
+from kinemill.task.channels import with_roles
 from kinemill.task.plugins import OPTIMIZERS, Optimizer, Settings, pick, usual
 from kinemill.task.stages import Patterns, as_list
 from kinemill.train.supervised import Demonstrated
@@ -155,7 +156,7 @@ class MotionSettings(Demonstrated):
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of the observed channels, and actions without a joint."""
         problems: Problems = []
-        numbers = [n for n, channel in channels.items() if channel.role in ("state", "observation")]
+        numbers = with_roles(channels, "state", "observation")
         for name in self.observations:
             if name not in numbers:
                 problems.append(
@@ -180,9 +181,7 @@ class MotionSettings(Demonstrated):
 
     def observed_channels(self, channels: Mapping[str, Channel]) -> list[str]:
         """Return the observed channels, in order."""
-        roles = ("state", "observation")
-        default = [n for role in roles for n, channel in channels.items() if channel.role == role]
-        return self.observations or default
+        return self.observations or with_roles(channels, "state", "observation")
 
     def joints(self, channels: Mapping[str, Channel]) -> dict[str, str]:
         """Return by action the joint whose next value it is."""

@@ -12,6 +12,7 @@ from kinemill.policies.environments.vector_env import Rows
 from kinemill.registry import nearest
 from kinemill.runtime.integrity import IO, ROLLOUT, STEP, SUMS
 from kinemill.task import Channel, Problems, Task
+from kinemill.task.channels import with_roles
 from kinemill.task.environment import KINDS, Environment, Range
 from kinemill.task.hooks import from_task_folder
 from kinemill.task.web_overrides import MODEL
@@ -54,7 +55,7 @@ class LearnedEnvironment(Environment):
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return initial values, including those of channels that are no states."""
-        states = [name for name, channel in channels.items() if channel.role == "state"]
+        states = with_roles(channels, "state")
         unknown = [name for name in self.start if name not in states]
         return [
             *super().problems(channels),
