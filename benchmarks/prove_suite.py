@@ -72,8 +72,8 @@ def _pipeline(name: str, seed: int, home: Path) -> dict[str, Any]:
     repeat = REPEATS.get(name, REPEAT)
     changed = {**SETTINGS, **OWN.get(name, {}), "learn.steps": STEPS // repeat, "learn.seed": seed}
     changed["dt"] = repeat * _time_step(name)
-    repeated = {"type": "gymnasium", "name": "RepeatAction", "arguments": {"num_repeats": repeat}}
-    wrappers = [repeated] if repeat > 1 else []
+    wrapper = {"type": "gymnasium", "name": "RepeatAction", "arguments": {"num_repeats": repeat}}
+    wrappers = [wrapper] if repeat > 1 else []
     changed["environment.wrappers"] = [*wrappers, *ANGLES.get(name, [])]
     done = _proof.kinemill(home, "run", address, *_proof.overridden(changed))
     return {"return": done["metrics"]["return"]["model"], "alias": done["alias"]}
