@@ -175,11 +175,9 @@ class Tracking:
         inputs = policy_inputs(
             observations, self._phase, self._correction, self._reference, self._command_rows
         )
-        return (
-            np.concatenate([inputs, self._privileged_inputs()], axis=1)
-            if self._privileged
-            else inputs
-        )
+        if not self._privileged:
+            return inputs
+        return np.concatenate([inputs, self._privileged_inputs()], axis=1)
 
     def _privileged_inputs(self) -> Observations:
         """Return what a robot does not measure, (B, PRIVILEGED)."""

@@ -240,18 +240,11 @@ class _TrackingLoop(TrainingLoop):
 
     def _mirror_image(self, *, privileged: bool) -> MirrorImage | None:
         """Return that of the task's mirror; None without one, and for clips."""
-        mirror = next(
-            (
-                augmentation
-                for augmentation in self._task.augment
-                if isinstance(augmentation, Mirror)
-            ),
-            None,
-        )
+        mirrors = [part for part in self._task.augment if isinstance(part, Mirror)]
         is_gait = isinstance(self._reference, GaitReference)
-        if mirror is None or not is_gait or not self._learn.algorithm.single_steps:
+        if not mirrors or not is_gait or not self._learn.algorithm.single_steps:
             return None
-        return mirror_inputs(mirror, self._layout, privileged=privileged)
+        return mirror_inputs(mirrors[0], self._layout, privileged=privileged)
 
     def learner(self, site: Site) -> Learner:
         """Return the learner, with little exploration at first: the reference almost works."""

@@ -130,16 +130,10 @@ class LearnedEnvironment(Environment):
         return rows
 
     def _batch(self, task: Task) -> Any:
-        """Return the `LearnedBatch` of a task."""
+        """Return the `LearnedBatch` of a task, with the starts of the model's own."""
         from kinemill.policies.environments._learned_simulator import LearnedBatch
 
-        simulator = self._begun(task)
-        is_sampled = self.members == "sampled"
-        return LearnedBatch(simulator, self.folder(), is_sampled=is_sampled)
-
-    def _begun(self, task: Task) -> Task:
-        """Return the task with the starts of the model's own."""
-        if not self.start or task.control is None:
-            return task
-        control = task.control.model_copy(update={"start": self.start})
-        return task.model_copy(update={"control": control})
+        if self.start and task.control is not None:
+            control = task.control.model_copy(update={"start": self.start})
+            task = task.model_copy(update={"control": control})
+        return LearnedBatch(task, self.folder(), is_sampled=self.members == "sampled")
