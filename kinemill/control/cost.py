@@ -87,8 +87,8 @@ class Cost:
         Args:
             states: (..., T, S) after each action, in task units.
             actions: (..., T, A), in task units.
-            previous: (A,), the action before the first.
-            start: (S,), the state before the first action.
+            previous: (A,) or (..., A), the action before the first.
+            start: (S,) or (..., S), the state before the first action.
 
         Returns:
             (..., T).
