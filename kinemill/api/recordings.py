@@ -67,7 +67,7 @@ def export_recordings(
         task: a task, its name or file.
         query: a SQL condition, see docs/data.md.
         folder: a new folder.
-        form: csv, hdf5, lerobot or parquet.
+        form: csv, hdf5, lerobot, mcap or parquet.
         version: dataset version: number, digest prefix, or `latest`.
 
     Raises:

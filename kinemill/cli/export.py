@@ -60,7 +60,7 @@ def export_data(
     Example: kinemill data export my_robot --to lerobot
 
     Args:
-        to: Format: csv, hdf5, lerobot or parquet.
+        to: Format: csv, hdf5, lerobot, mcap or parquet.
         out: Output folder; must be new. Default: in the home.
         version: Version number, digest prefix, or latest.
     """

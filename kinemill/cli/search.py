@@ -29,7 +29,7 @@ def search_recordings(
         columns: Columns, separated by commas.
         to: Write all matches to a .csv or .parquet file.
         export: Write their episodes to a new folder.
-        form: Format of --export: csv, hdf5, lerobot or parquet.
+        form: Format of --export: csv, hdf5, lerobot, mcap or parquet.
     """
     from kinemill.api.recordings import search_page
     from kinemill.search.output import as_json_rows, check_target, write_frame

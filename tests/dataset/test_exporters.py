@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from mcap.reader import make_reader
 
 from kinemill.dataset.exporters import export_data
 from kinemill.dataset.split import named_side
@@ -39,7 +40,7 @@ def version(home, uneven):
 
 
 def test_every_writer_is_tried_here():
-    assert set(WRITERS) == {"csv", "hdf5", "lerobot", "parquet"}
+    assert set(WRITERS) == {"csv", "hdf5", "lerobot", "mcap", "parquet"}
 
 
 @pytest.mark.ci
@@ -143,3 +144,31 @@ def test_the_command_writes_where_it_says(home, version, tmp_path):
     report = json.loads(done.stdout)
     assert report["folder"] == str(home.root / "exports" / "arm" / "v1-csv")
     assert report["files"] == 5
+
+
+def test_mcap_has_index_and_schemas_as_foxglove_asks_for_them(home, version, tmp_path):
+    task, dataset = version
+    export_data(task, home, "mcap", tmp_path / "out")
+    (test,) = dataset.of("test")
+    with (tmp_path / "out" / "test" / f"{test.id}.mcap").open("rb") as file:
+        reader = make_reader(file, validate_crcs=True)
+        summary = reader.get_summary()
+        messages = list(reader.iter_messages())
+        (metadata,) = reader.iter_metadata()
+    # With an index a player can seek: chunks by time, and how many messages there are.
+    assert summary.statistics.message_count == len(messages) == 2 * test.rows
+    assert summary.chunk_indexes
+    assert all(index.message_index_offsets for index in summary.chunk_indexes)
+    assert (metadata.name, metadata.metadata["id"]) == ("kinemill", test.id)
+    for schema, channel, message in messages:
+        # JSON goes with a JSON Schema of the type object, and each message is an object.
+        described = json.loads(schema.data)
+        assert (channel.message_encoding, schema.encoding) == ("json", "jsonschema")
+        assert (described["type"], described["title"]) == ("object", schema.name)
+        values = json.loads(message.data)
+        assert set(values) == set(described["properties"])
+        assert all(type(value) is float for value in values.values())
+    stamps = [message.log_time for _, channel, message in messages if channel.topic == "/states"]
+    assert stamps == [k * 10_000_000 for k in range(test.rows)]  # ns
+    (speed,) = [s for s, c, _ in messages[:2] if c.topic == "/states"]
+    assert json.loads(speed.data)["properties"]["speed"]["description"] == "unit: rad/s"
