@@ -16,7 +16,6 @@ from kinemill.ingest.raw import MAX_LISTED, TICKS, Reason, reason, stretches
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
-_BLOCK = 16_384  # rows that fit into the processor's cache
 LATEST = 2.0**63  # ticks; the largest timestamp of any clock
 EXACT = 1e-6  # of a time step: rounding error of equal timestamps
 # Ticks: us or ms may be logged in s, and s or ms of the day or of the GPS week.
@@ -92,7 +91,8 @@ def read_clock(
     if not len(rows):
         return Clock(rows, seconds, [], len(lost), reasons)
     bridged = max_gap + EXACT * step
-    if len(rows) > 1 and not breaks and _rises(seconds, bridged):
+    change = np.diff(seconds)
+    if len(change) and not breaks and change.min() > 0.0 and change.max() <= bridged:
         return Clock(rows, seconds, [slice(0, len(rows))], len(lost), reasons)
     copies = [series.gather(rows) for series in channels]
     first = float(stamps[int(rows[0])]) / ticks
@@ -244,22 +244,9 @@ def _into_gaps(seconds: Floats, usual: float) -> tuple[Floats, Rows]:
     return moved, np.sort(np.concatenate([in_front + 1, behind]))
 
 
-def _rises(seconds: Floats, most: float) -> bool:
-    """Return whether seconds (n,) rise from row to row, by at most `most` s."""
-    for start in range(0, len(seconds) - 1, _BLOCK):
-        change = np.diff(seconds[start : start + _BLOCK + 1])
-        if not (change.min() > 0.0 and change.max() <= most):
-            return False
-    return True
-
-
 def _finite(stamps: pl.Series, ticks: float, origin: float | None) -> tuple[Rows, Floats, Rows]:
     """Return positions and seconds of rows with a finite timestamp, and positions of the others."""
-    if stamps.null_count() == 0:  # for small logs numpy is faster than polars
-        numbers = stamps.to_numpy()
-        good = np.abs(numbers) <= LATEST if stamps.dtype.is_float() else np.isfinite(numbers)
-    else:
-        good = usable(stamps).to_numpy()
+    good = usable(stamps).to_numpy()
     lost = np.flatnonzero(~good)
     rows = np.flatnonzero(good) if len(lost) else np.arange(len(good))
     values = (stamps.gather(rows) if len(lost) else stamps).to_numpy()
