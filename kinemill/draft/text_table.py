@@ -43,7 +43,6 @@ from kinemill.ingest.readers._csv_layout import (
 )
 from kinemill.ingest.readers._plain_table import count_damaged, rate_above
 from kinemill.ingest.readers.csv import FEW_TEXTS, read_as_text
-from kinemill.ingest.slow_columns import is_slower
 from kinemill.ingest.terms import word_set
 from kinemill.ingest.text_values import (
     is_date,
@@ -52,6 +51,7 @@ from kinemill.ingest.text_values import (
     spell_booleans,
     unit_of_cells,
 )
+from kinemill.ingest.topics import is_slower
 from kinemill.ingest.unsupported_formats import unsupported_error
 
 HEAD = 1 << 18  # bytes that show whether a file is text

@@ -14,7 +14,6 @@ from kinemill.ingest.membership import Member
 from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason, refused_part
 from kinemill.ingest.recording_summary import RecordingSummary, TrackFile
 from kinemill.ingest.rows import SUFFIX, write_rows
-from kinemill.ingest.slow_columns import with_slow_columns
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.ingest.tracks import Tracks, make_tracks
 from kinemill.store import ArtifactRef, Json, open_ref
@@ -23,7 +22,7 @@ from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import Source, Task
 
-VERSION = 29
+VERSION = 30
 STAGE = "recording"
 _OPTIONAL = ("texts", "derived", "of", "cutoff", "expression")  # keys that most channels lack
 
@@ -192,13 +191,12 @@ def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
         Unreadable: No part can be read, all for the same reason.
     """
     if not task.ingest.parts:
-        return [with_slow_columns(log) for log in _as_list(reader.read(path, task))]
+        return _as_list(reader.read(path, task))
     logs = list[RawLog]()
     failed = list[Unreadable]()
     for part, sources in task.ingest.parts.items():
         try:
             part_logs = _as_list(reader.read(path, _task_of_part(task, sources)))
-            part_logs = [with_slow_columns(log) for log in part_logs]
         except Unreadable as error:
             failed.append(error)
             logs.append(refused_part(part, [_name_part(item, part) for item in error.reasons]))

@@ -1,5 +1,8 @@
 """The topics of a log: each clock is split at resets and gaps, then intersected with the others.
 
+A table has one clock, and more if a sensor with a lower rate leaves the cells between its samples
+empty: such a column is resampled from its samples.
+
 A simulator that starts an episode resets its clock to zero. Timestamps alone then no longer
 distinguish episodes, so samples also carry the number of clock resets before them.
 
@@ -11,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from kinemill.ingest.channels import Channel, convert_units
 from kinemill.ingest.clock import EXACT, Clock, Floats, Rows, read_clock, usable
@@ -19,6 +23,7 @@ from kinemill.task import Source, Task
 
 _YEAR_2000 = 946_684_800.0
 _YEAR_2100 = 4_102_444_800.0  # s since 1970
+_FEWEST = 3  # samples that show the rate of a column
 _STRETCHES = 20
 _STRETCH = 1000  # stretches of a long log that are sampled, and rows of each
 
@@ -190,26 +195,42 @@ def _by_clock(signals: dict[str, Signal], task: Task) -> list[_Shared]:
 def _of_table(frame: pl.DataFrame, task: Task) -> list[_Shared]:
     """Group the columns of a table by clock.
 
-    A channel with its own `max_gap` that has empty cells is sampled less often: its clock consists
-    of the rows in which it has a value.
+    The clock of a slower column, or of one with empty cells whose channel has its own `max_gap`,
+    consists of the rows in which it has a value. Empty cells of other columns are missing values.
     """
     rows = np.arange(frame.height, dtype=np.int64)
-    table = _Shared(Signal(frame[TIME], pl.Series(), rows), task.max_gap, {})
-    sparse = dict[str, Signal]()
+    table = Signal(frame[TIME], pl.Series(), rows)
+    groups: dict[tuple[bytes, float], _Shared] = {}
     for name in task.logged:
         values = frame[name]
-        if task.channels[name].resample.max_gap and values.null_count():
-            there = values.is_not_null()
-            sparse[name] = Signal(
-                frame[TIME].filter(there), values.filter(there), rows[there.to_numpy()]
-            )
-        else:
-            table.channels[name] = values
-    alone = [
-        _Shared(signal, task.bridged(name), {name: signal.values})
-        for name, signal in sparse.items()
-    ]
-    return [*([table] if table.channels else []), *alone]
+        present = _present(values)
+        is_sparse = task.channels[name].resample.max_gap and not present.all()
+        if not is_sparse and not is_slower(present):
+            group = groups.setdefault((b"", task.max_gap), _Shared(table, task.max_gap, {}))
+            group.channels[name] = values
+            continue
+        gap = task.bridged(name)
+        mask = pl.Series(present)
+        signal = Signal(frame[TIME].filter(mask), pl.Series(), rows[present])
+        group = groups.setdefault((present.tobytes(), gap), _Shared(signal, gap, {}))
+        group.channels[name] = values.filter(mask)
+    return list(groups.values())
+
+
+def is_slower(present: NDArray[np.bool_]) -> bool:
+    """Return whether a column (n,) usually has a value in every second row or less."""
+    if present.all():
+        return False
+    rows = np.flatnonzero(present)
+    return len(rows) >= _FEWEST and float(np.median(np.diff(rows))) >= 2.0
+
+
+def _present(column: pl.Series) -> NDArray[np.bool_]:
+    """Return in which rows a column (n,) has a value."""
+    present = column.is_not_null()
+    if column.dtype.is_float():
+        present &= column.is_not_nan().fill_null(value=False)
+    return present.to_numpy()
 
 
 def _first_stamp(shared: list[_Shared]) -> float | None:

@@ -2,7 +2,7 @@
 
 Historians, time series databases and `melt` of pandas write them. A long table becomes a wide one:
 one row per timestamp, one column per signal, empty where a signal has no sample. Signals with their
-own rates then have their own clocks, as in any table with empty cells (`topic_clocks.py`).
+own rates then have their own clocks, as in any table with empty cells (`topics.py`).
 
 A table is long if one column is named value, one holds timestamps, and texts or numbers in others
 name a signal: by the name of the column, or because a few texts repeat. Several such columns are
