@@ -7,6 +7,7 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
+from kinemill.ingest.raw import Reason, reason
 from kinemill.ingest.readers._message_layout import MessageLayout
 
 FORMATS = ("ros2msg", "ros2idl", "ros1msg")  # encodings of definitions
@@ -100,6 +101,13 @@ def _types(kind: str, encoding: str, definition: str) -> Any:
 
 def _inside(constants: Any, fields: Any) -> list[str]:
     return [str(item[0]) for item in (*constants, *fields)]
+
+
+def cut_log(where: str, problem: str, count: int, expected: str) -> Reason:
+    """Return the reason for a log of messages that ends early, after `count` messages."""
+    found = f"{problem}; {count} messages came before"
+    fix = "nothing to do: the messages before are used; copy the file again if it was longer"
+    return reason("cut_file", where, found, expected=expected, fix=fix)
 
 
 def first_line(error: Exception) -> str:

@@ -32,7 +32,7 @@ from kinemill.ingest.readers._chunks import (
     unpack,
 )
 from kinemill.ingest.readers._messages import MessageCollector
-from kinemill.ingest.readers._ros import FORMATS, Decoder, Undecodable, decoder
+from kinemill.ingest.readers._ros import FORMATS, Decoder, Undecodable, cut_log, decoder
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -74,12 +74,16 @@ def read(path: Path, task: Task) -> RawLog:
         for record in records(path):
             _take(record, state)
     except Damaged as error:
-        state.reasons.append(_cut(str(error), sum(state.n_messages.values())))
+        count = sum(state.n_messages.values())
+        expected = "an MCAP file with a footer"
+        state.reasons.append(cut_log("end of file", f"the file {error}", count, expected))
     if state.refused:
         raise Unreadable(*state.refused.values())
     if not state.n_messages:
         problem = state.reasons[0]["found"] if state.reasons else "holds no message"
-        raise Unreadable(_whole(str(problem)))
+        expected = "an MCAP file with messages"
+        fix = "copy it from the robot again"
+        raise Unreadable(reason("format", "file", str(problem), expected=expected, fix=fix))
     lost = sum(count for channel, count in state.lost.items() if channel in state.decoders)
     return state.gathering.log(lost, state.reasons)
 
@@ -186,16 +190,6 @@ def _compare(payload: bytes, state: _State) -> None:
         state.lost[channel] = max(count - state.n_messages[channel], 0)
 
 
-def _cut(problem: str, messages: int) -> Reason:
-    return reason(
-        "cut_file",
-        "end of file",
-        f"the file {problem}; {messages} messages came before",
-        expected="an MCAP file with a footer",
-        fix="nothing to do: the messages before are used; copy the file again if it was longer",
-    )
-
-
 def _damaged_chunk(record: Record, problem: str) -> Reason:
     first, last = struct.unpack_from("<QQ", record.payload.ljust(16, b"\0"))
     return reason(
@@ -205,11 +199,6 @@ def _damaged_chunk(record: Record, problem: str) -> Reason:
         expected="a whole chunk",
         fix="nothing to do: these messages are left out; copy the file again if it was whole",
     )
-
-
-def _whole(problem: str) -> Reason:
-    fix = "copy it from the robot again"
-    return reason("format", "file", problem, expected="an MCAP file with messages", fix=fix)
 
 
 def _other_encoding(topic: str, problem: str) -> Reason:

@@ -12,7 +12,7 @@ from typing import Any
 
 from kinemill.ingest.raw import About, RawLog, Reader, Reason, Unreadable, reason
 from kinemill.ingest.readers._messages import MessageCollector
-from kinemill.ingest.readers._ros import Decoder, Undecodable, decoder, first_line
+from kinemill.ingest.readers._ros import Decoder, Undecodable, cut_log, decoder, first_line
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -42,7 +42,7 @@ def read(path: Path, task: Task) -> RawLog:
     except BrokenBag as error:
         if not count:
             raise Unreadable(_whole(str(error))) from error
-        reasons.append(_cut(str(error), count))
+        reasons.append(cut_log(f"message {count + 1}", f"the bag {error}", count, "a whole bag"))
     return gathering.log(0, reasons)
 
 
@@ -90,7 +90,9 @@ def _decoders(connections: Any, gathering: MessageCollector, ros1: bool) -> dict
         try:
             decoders[connection.id] = _decoder(connection, ros1)
         except Undecodable as error:
-            reasons.append(_unknown(connection.topic, str(error)))
+            where = f"topic {connection.topic}"
+            expected = "a type that the bag defines, or a standard type of ROS 2"
+            reasons.append(reason("encoding", where, str(error), expected=expected, fix=DEFINITION))
     if reasons and (not decoders or gathering.wants(selected[0].topic)):
         raise Unreadable(*reasons)
     return decoders
@@ -117,26 +119,6 @@ def _unpack(data: bytes) -> bytes:
 def _whole(problem: str) -> Reason:
     fix = "copy it from the robot again; `rosbag reindex` repairs a ROS 1 bag that was not closed"
     return reason("format", "file", problem, expected="a ROS bag that was closed", fix=fix)
-
-
-def _cut(problem: str, count: int) -> Reason:
-    return reason(
-        "cut_file",
-        f"message {count + 1}",
-        f"the bag {problem}; {count} messages came before",
-        expected="a whole bag",
-        fix="nothing to do: the messages before are used; copy the file again if it was longer",
-    )
-
-
-def _unknown(topic: str, problem: str) -> Reason:
-    return reason(
-        "encoding",
-        f"topic {topic}",
-        problem,
-        expected="a type that the bag defines, or a standard type of ROS 2",
-        fix=DEFINITION,
-    )
 
 
 def _recognizes(head: bytes) -> bool:
