@@ -47,12 +47,6 @@ def take(task, home, logs, read):
     return ingested
 
 
-def test_a_file_that_looks_the_same_is_not_read_again(take, write, swing):
-    write("a.csv", swing)
-    assert take()[2] == ["a.csv"]
-    assert take() == ({"a.csv": "known"}, ["a.csv"], [])
-
-
 def test_a_late_file_with_an_old_time_is_found(take, write, swing):
     write("a.csv", swing)
     take()

@@ -18,52 +18,34 @@ from kinemill.validate import stage as validate
 from kinemill.validate.apply_checks import apply_checks_to_track
 from tests.conftest import ROOT
 
+DOUBLE = "examples/tasks/double_pendulum.yaml"
 MAT = {"ingest.include": ["*.mat"], "ingest.rate": None}  # next to the CSV of the same rows
-SETS = [  # folder, its task, what is changed in that
-    ("simple_pendulum", "examples/tasks/simple_pendulum.yaml", {}),
-    ("double_pendulum_sysid", "examples/tasks/double_pendulum.yaml", {"ingest.exclude": []}),
-    ("double_pendulum_c0", "examples/tasks/double_pendulum.yaml", {}),
-    ("pendubot_400hz", "tests/tasks/pendubot.yaml", {}),
-    ("acrobot_pendubot_33hz", "tests/tasks/acrobot.yaml", {}),
-    ("silverbox", "tests/tasks/silverbox.yaml", {}),
-    ("cascaded_tanks", "tests/tasks/cascaded_tanks.yaml", {}),
-    ("cascaded_tanks", "tests/tasks/cascaded_tanks.yaml", MAT),
-    ("g1_lerobot", "tests/tasks/g1.yaml", {}),
-    ("px4_ulog", "tests/tasks/vtol_flight.yaml", {}),
-    ("cartpole_sim_mcap", "tests/tasks/cart_pole_sim.yaml", {}),
-    ("bouc_wen_sim_h5", "tests/tasks/bouc_wen.yaml", {}),
-    ("awd_motion", "tests/tasks/duck_motion.yaml", {}),
-    ("buck_converter", "tests/tasks/buck_converter.yaml", {}),
-    ("dc_generator", "tests/tasks/dc_generator.yaml", {}),
-    ("rlc_sim", "tests/tasks/rlc_sim.yaml", {}),
-]
-ROBOTS = {"awd_robots"}  # models of robots, no logs
 # Of the 13 runs of the double pendulum one is a resting noise
 # record with two rows at time 0.0; one pendubot run has a row alone before a gap; the flight
 # controller logs a stale record, and topics that begin before others.
-COUNTS = [  # files, parts or episodes, rows, dropped rows: of each set in `SETS`
-    (6, 6, 18_340, 0),
-    (13, 13, 51_962, 0),
-    (4, 4, 19_939, 0),
-    (5, 5, 14_005, 1),
-    (12, 12, 3_960, 0),
-    (1, 1, 131_072, 0),
-    (1, 2, 2_048, 0),
-    (1, 2, 2_048, 0),
-    (20, 20, 7_064, 0),
-    (1, 1, 4_738, 270),
-    (1, 1, 387, 0),
-    (1, 1, 40_960, 0),
-    (13, 13, 6_600, 0),
-    (2, 2, 2_000, 0),
-    (1, 1, 500_000, 0),
-    (2, 2, 20_000, 0),
+SETS = [  # folder, its task, what is changed in that; files, parts, rows, dropped rows
+    ("simple_pendulum", "examples/tasks/simple_pendulum.yaml", {}, (6, 6, 18_340, 0)),
+    ("double_pendulum_sysid", DOUBLE, {"ingest.exclude": []}, (13, 13, 51_962, 0)),
+    ("double_pendulum_c0", DOUBLE, {}, (4, 4, 19_939, 0)),
+    ("pendubot_400hz", "tests/tasks/pendubot.yaml", {}, (5, 5, 14_005, 1)),
+    ("acrobot_pendubot_33hz", "tests/tasks/acrobot.yaml", {}, (12, 12, 3_960, 0)),
+    ("silverbox", "tests/tasks/silverbox.yaml", {}, (1, 1, 131_072, 0)),
+    ("cascaded_tanks", "tests/tasks/cascaded_tanks.yaml", {}, (1, 2, 2_048, 0)),
+    ("cascaded_tanks", "tests/tasks/cascaded_tanks.yaml", MAT, (1, 2, 2_048, 0)),
+    ("g1_lerobot", "tests/tasks/g1.yaml", {}, (20, 20, 7_064, 0)),
+    ("px4_ulog", "tests/tasks/vtol_flight.yaml", {}, (1, 1, 4_738, 270)),
+    ("cartpole_sim_mcap", "tests/tasks/cart_pole_sim.yaml", {}, (1, 1, 387, 0)),
+    ("bouc_wen_sim_h5", "tests/tasks/bouc_wen.yaml", {}, (1, 1, 40_960, 0)),
+    ("awd_motion", "tests/tasks/duck_motion.yaml", {}, (13, 13, 6_600, 0)),
+    ("buck_converter", "tests/tasks/buck_converter.yaml", {}, (2, 2, 2_000, 0)),
+    ("dc_generator", "tests/tasks/dc_generator.yaml", {}, (1, 1, 500_000, 0)),
+    ("rlc_sim", "tests/tasks/rlc_sim.yaml", {}, (2, 2, 20_000, 0)),
 ]
+ROBOTS = {"awd_robots"}  # models of robots, no logs
 
 
-@pytest.mark.parametrize(("example", "counts"), list(zip(SETS, COUNTS, strict=True)))
-def test_a_set_is_read_whole_by_its_task(home, shared_data, example, counts):
-    folder, path, changed = example
+@pytest.mark.parametrize(("folder", "path", "changed", "counts"), SETS)
+def test_a_set_is_read_whole_by_its_task(home, shared_data, folder, path, changed, counts):
     task = load_task(ROOT / path, {"ingest.min_file_age": 0.0, **changed})
     summary = ingest.run(task, home, shared_data / folder).artifact.summary
     names = ("recordings", "tracks", "rows", "dropped_rows")
@@ -80,7 +62,7 @@ def recordings_of(task, home, folder):
 
 def test_no_set_is_left_out(shared_data):
     folders = {path.name for path in shared_data.iterdir() if path.is_dir()}
-    assert {folder for folder, _, _ in SETS} == folders - ROBOTS
+    assert {folder for folder, *_ in SETS} == folders - ROBOTS
 
 
 def test_a_folder_of_robot_models_holds_no_log(shared_data):

@@ -6,10 +6,8 @@ import pytest
 
 from kinemill.errors import CorruptArtifact
 from kinemill.ingest import membership
-from kinemill.ingest.file_stat import FileStat
 from kinemill.ingest.membership import (
     find_member,
-    name_new_members,
     new_member,
     raw_path,
     stage_entry,
@@ -38,9 +36,3 @@ def test_entry_that_names_a_file_elsewhere_is_refused(home, change):
     move.target.write_text(json.dumps(json.loads(move.target.read_text()) | change))
     with pytest.raises(CorruptArtifact, match=f"expected {HASH} and the suffix of a file"):
         find_member(home, "arm", HASH)
-
-
-def test_name_of_equal_files_is_that_of_the_oldest():
-    stats = [FileStat("logs", name, 5, time, time, 1) for name, time in (("dup", 9), ("run", 3))]
-    member, path = name_new_members([(stat, HASH) for stat in stats])[HASH]
-    assert (member.name, path.name) == ("run", "run")

@@ -233,11 +233,6 @@ def test_a_cut_line_is_reported_once_with_the_last_episode(write, task):
     assert last.reasons[0]["check"] == "cut_line"
 
 
-def test_a_flag_of_the_last_row_leaves_one_episode(write, task):
-    log = read(write("a.csv", f"{HEADER[:-1]},done\n0,1,1,1,0\n0.01,2,1,1,1\n"), task)
-    assert (log.part, log.frame.height) == ("", 2)
-
-
 def test_what_cannot_be_read_is_no_table_and_has_no_episodes(tmp_path):
     assert not is_table(b"a,b\n1,2\r3\n5,6\n")
     path = tmp_path / "odd.csv"
