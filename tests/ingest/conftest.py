@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from kinemill.ingest import scan_cache
+from kinemill.ingest import IngestReport, Recording, load_recordings, scan_cache
 from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.rows import read_rows
+from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 
 TASK = """
@@ -81,6 +84,12 @@ def remembered(monkeypatch) -> None:
 def with_ingest(task: Task, **settings: object) -> Task:
     """Return a task with other settings of `ingest`."""
     return task.model_copy(update={"ingest": task.ingest.model_copy(update=settings)})
+
+
+def stored(home: Home, report: IngestReport) -> tuple[Recording, list[pl.DataFrame]]:
+    """Return the only recording of an ingest, and the rows of its tracks."""
+    (recording,) = load_recordings(home, report.artifact.ref)
+    return recording, [read_rows(recording.folder / item.file) for item in recording.summary.tracks]
 
 
 def refusals(read, path, task) -> list[dict[str, object]]:

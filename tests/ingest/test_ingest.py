@@ -12,11 +12,11 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import current_decisions
-from kinemill.ingest.rows import read_rows
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.validate import stage as validate
 from kinemill.validate.stage import load_episodes
+from tests.ingest.conftest import stored
 
 
 def statuses(report) -> dict[str, str]:
@@ -40,9 +40,8 @@ def test_a_log_becomes_a_recording_with_its_track(task, home, logs, write, swing
     (entry,) = report.files
     assert set(entry) == {"file", "hash", "outcome", "episodes", "rows", "reasons"}
     assert (entry["file"], entry["outcome"], entry["episodes"]) == ("a.csv", "episodes", 1)
-    (recording,) = load_recordings(home, report.artifact.ref)
+    recording, (frame,) = stored(home, report)
     assert (recording.hash, recording.name) == (entry["hash"], "a.csv")
-    frame = read_rows(recording.folder / recording.summary.tracks[0].file)
     assert frame.columns == ["time_s", *task.columns]
     assert frame["angle"].to_list() == [row[1] for row in swing]
 

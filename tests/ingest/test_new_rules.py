@@ -2,9 +2,8 @@
 
 import pytest
 
-from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.rows import read_rows
+from tests.ingest.conftest import stored
 
 
 def test_rules_that_change_make_new_outcomes_from_the_kept_bytes(
@@ -15,8 +14,7 @@ def test_rules_that_change_make_new_outcomes_from_the_kept_bytes(
     log.unlink()
     second = ingest.run(make_task(dt=0.02), home, logs)
     assert second.artifact.ref != first.artifact.ref
-    (recording,) = load_recordings(home, second.artifact.ref)
-    assert recording.summary.tracks[0].rows == 50
+    assert stored(home, second)[1][0].height == 50
 
 
 def test_a_channel_that_turns_out_to_be_an_angle_is_unwrapped(make_task, home, logs, write):
@@ -25,8 +23,7 @@ def test_a_channel_that_turns_out_to_be_an_angle_is_unwrapped(make_task, home, l
     steps = []
     for kind in ("linear", "angle"):
         task = make_task(channels__angle__kind=kind)
-        (recording,) = load_recordings(home, ingest.run(task, home, logs).artifact.ref)
-        frame = read_rows(recording.folder / "track-0000.arrow")
+        (frame,) = stored(home, ingest.run(task, home, logs))[1]
         steps.append(float(frame["angle"].diff().abs().max()))
     assert steps == pytest.approx([6.183185307, 0.1])
 
@@ -36,8 +33,7 @@ def test_another_order_of_channels_makes_tracks_in_that_order(make_task, home, l
     first = make_task()
     ingest.run(first, home, logs)
     turned = first.model_copy(update={"channels": dict(reversed(first.channels.items()))})
-    (recording,) = load_recordings(home, ingest.run(turned, home, logs).artifact.ref)
-    frame = read_rows(recording.folder / recording.summary.tracks[0].file)
+    (frame,) = stored(home, ingest.run(turned, home, logs))[1]
     assert frame.columns == ["time_s", "velocity", "angle", "torque"]
 
 

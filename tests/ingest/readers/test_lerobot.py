@@ -9,13 +9,11 @@ import pytest
 from PIL import Image
 
 from kinemill.draft.builder import draft
-from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.readers._lerobot_meta import about
 from kinemill.ingest.readers.parquet import read
-from kinemill.ingest.rows import read_rows
 from tests.conftest import load_task_in
-from tests.ingest.conftest import refusals
+from tests.ingest.conftest import refusals, stored
 
 
 @pytest.fixture
@@ -59,10 +57,8 @@ def test_float32_stamps_of_ten_minutes_lose_no_step(logs, arm, home):
     task = arm.model_copy(update={"dt": 1 / 30})
     episode(0, 18_000).write_parquet(logs / "a.parquet")
     report = ingest.run(task, home, logs)
-    (recording,) = load_recordings(home, report.artifact.ref)
-    (track,) = recording.summary.tracks
-    assert track.rows == 18_000
-    frame = read_rows(recording.folder / track.file)
+    (frame,) = stored(home, report)[1]
+    assert frame.height == 18_000
     assert frame["velocity"][-1] == 53_999.0  # the last row itself, not a mixture
 
 
@@ -109,12 +105,11 @@ def test_pictures_and_texts_of_a_table_go_with_its_episodes(logs, home, make_tas
     texts = pl.Series(["lift"] * 30 + ["lower"] * 30)
     columns = {"observation.image": images, "task": texts}
     frame.with_columns(**columns).write_parquet(logs / "a.parquet")
-    (recording,) = load_recordings(home, ingest.run(task, home, logs).artifact.ref)
+    recording, (_, second) = stored(home, ingest.run(task, home, logs))
     assert recording.summary.reasons == []
-    stored = np.load(recording.folder / "image-camera.npy", mmap_mode="r")
-    assert stored.shape == (60, 2, 3, 3)
-    second = read_rows(recording.folder / recording.summary.tracks[1].file)
-    assert stored[second["camera"].to_numpy(), 0, 0, 2].tolist() == list(range(30, 60))
+    images = np.load(recording.folder / "image-camera.npy", mmap_mode="r")
+    assert images.shape == (60, 2, 3, 3)
+    assert images[second["camera"].to_numpy(), 0, 0, 2].tolist() == list(range(30, 60))
     assert second["instruction"].unique().to_list() == [1]
 
 

@@ -9,9 +9,7 @@ import pytest
 from kinemill.draft.builder import build
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.readers import csv, jsonl, parquet
-from kinemill.ingest.recordings import load_recordings
-from kinemill.ingest.rows import read_rows
-from tests.ingest.conftest import refusals, with_ingest
+from tests.ingest.conftest import refusals, stored, with_ingest
 
 N = 600
 SIGNALS = {
@@ -113,17 +111,14 @@ def test_dates_and_a_repeated_header_of_a_time_series_database(write, task):
 def test_signals_with_their_own_rates_have_their_own_clocks(logs, home, write, task):
     rows = [(t, n, v) for t, n, v in LONG if n != "torque" or round(100 * t) % 2 == 0]
     report = ingest.run(task, home, write("a.csv", lines(rows)).parent)
-    (recording,) = load_recordings(home, report.artifact.ref)
-    (track,) = recording.summary.tracks
-    frame = read_rows(recording.folder / track.file)
+    (frame,) = stored(home, report)[1]
     assert frame["torque"].to_list()[::2] == SIGNALS["torque"][:-1:2]
     assert frame["angle"].to_list() == pytest.approx(SIGNALS["position"][:-1])
 
 
 def test_a_clock_that_starts_again_splits_the_log(logs, home, write, task):
     report = ingest.run(task, home, write("a.csv", lines([*LONG, *LONG])).parent)
-    (recording,) = load_recordings(home, report.artifact.ref)
-    assert [track.rows for track in recording.summary.tracks] == [N, N]
+    assert [frame.height for frame in stored(home, report)[1]] == [N, N]
 
 
 def test_two_samples_at_one_time_stay_two_rows(write, task):

@@ -8,14 +8,12 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import Images, Texts, Unreadable
 from kinemill.ingest.readers import _media
 from kinemill.ingest.readers.hdf5 import damaged_heap, read
 from kinemill.ingest.readers.npz import read as read_npz
-from kinemill.ingest.rows import read_rows
-from tests.ingest.conftest import refusals
+from tests.ingest.conftest import refusals, stored
 
 N = 8
 
@@ -52,12 +50,6 @@ def episode(group: h5py.Group, rows: int = N, more: int = 0, first: int = 0, **p
     group["rewards"] = np.arange(rows) * 0.5
     group.create_dataset("observations/image", data=pictures(rows + more, first), **pack)
     group.attrs["language"] = f"go to {first}"
-
-
-def stored(home, report):
-    (recording,) = load_recordings(home, report.artifact.ref)
-    tracks = [read_rows(recording.folder / item.file) for item in recording.summary.tracks]
-    return recording, tracks
 
 
 def test_pictures_of_all_parts_are_stored_once_and_steps_name_their_rows(logs, home, camera_task):

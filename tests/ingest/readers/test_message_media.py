@@ -8,13 +8,11 @@ import pytest
 from PIL import Image
 
 from kinemill.errors import BadLog
-from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.readers._pictures import Plain, decode_picture
 from kinemill.ingest.readers.mcap import read
-from kinemill.ingest.rows import read_rows
 from tests.conftest import load_task_in
-from tests.ingest.conftest import refusals
+from tests.ingest.conftest import refusals, stored
 from tests.ingest.messages import START, TASK, run, write_mcap
 
 CAMERA = '{role: image, source: "/camera", resample: {max_gap: 0.2}}'
@@ -52,10 +50,8 @@ def camera_task(tmp_path):
 
 def test_pictures_and_texts_of_topics_go_with_the_steps(camera_task, logs, home):
     write_mcap(logs / "a.mcap", camera_messages())
-    (recording,) = load_recordings(home, ingest.run(camera_task, home, logs).artifact.ref)
+    recording, (frame,) = stored(home, ingest.run(camera_task, home, logs))
     assert recording.summary.reasons == []
-    (track,) = recording.summary.tracks
-    frame = read_rows(recording.folder / track.file)
     images = np.load(recording.folder / "image-camera.npy", mmap_mode="r")
     assert images.shape == (20, 4, 6, 3)
     # A picture counts from its stamp until the next one, 0.1 s later; steps start at 0.003 s.
