@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kinemill.ingest.raw import Reason, Unreadable, reason
 from kinemill.ingest.readers._arrays import damaged_file
 
@@ -48,43 +50,31 @@ def check_lines(path: Path, table_at: int | None = None) -> None:
     with path.open("rb") as file:
         offset = file.seek(start)
         while block := file.read(_BLOCK):
-            newline = b"\n" if b"\n" in block else b"\r"
-            quote = b"" if table_at is None else b'"'
-            first = _first_end(block, newline, quote, is_open=is_open)
+            first, last, ends_open = _line_ends(
+                block, has_quotes=table_at is not None, is_open=is_open
+            )
             if offset + (first if first >= 0 else len(block)) - start > LONGEST_LINE:
                 raise Unreadable(_too_long(start, is_open=is_open))
-            is_open ^= _is_odd(block, quote)
-            if first >= 0:
-                start = offset + _last_end(block, newline, quote, is_open=is_open) + 1
+            if last >= 0:
+                start = offset + last + 1
+            is_open = ends_open
             offset += len(block)
 
 
-def _is_odd(block: bytes, quote: bytes, first: int = 0, last: int | None = None) -> bool:
-    return bool(quote) and block.count(quote, first, last) % 2 == 1
+def _line_ends(block: bytes, *, has_quotes: bool, is_open: bool) -> tuple[int, int, bool]:
+    """Return the positions of the first and the last newline outside of quotes, or -1.
 
-
-def _first_end(block: bytes, newline: bytes, quote: bytes, *, is_open: bool) -> int:
-    """Return the position of the first newline outside of quotes, or -1."""
-    searched = 0
-    while True:
-        at = block.find(quote, searched) if is_open else searched
-        end = block.find(newline, at) if at >= 0 else -1
-        is_open ^= _is_odd(block, quote, searched, end)
-        if end < 0 or not is_open:
-            return end
-        searched = end
-
-
-def _last_end(block: bytes, newline: bytes, quote: bytes, *, is_open: bool) -> int:
-    """Return the position of the last newline outside of quotes; `is_open`: whether one ends it."""
-    searched = len(block)
-    while True:
-        at = block.rfind(quote, 0, searched) if is_open else searched
-        end = block.rfind(newline, 0, at) if at >= 0 else -1
-        is_open ^= _is_odd(block, quote, end, searched)
-        if end < 0 or not is_open:
-            return end
-        searched = end
+    The third value is whether a quote is open at the end, as `is_open` is at the start.
+    """
+    newline = b"\n" if b"\n" in block else b"\r"
+    if not has_quotes or not (is_open or b'"' in block):
+        return block.find(newline), block.rfind(newline), False
+    codes = np.frombuffer(block, np.uint8)
+    # An odd number of quotes came before; sums of bytes keep that when they overflow.
+    n_quotes = np.cumsum(codes == ord('"'), dtype=np.uint8) + np.uint8(is_open)
+    ends = np.flatnonzero((codes == ord(newline)) & (n_quotes % 2 == 0))
+    first, last = (int(ends[0]), int(ends[-1])) if len(ends) else (-1, -1)
+    return first, last, bool(n_quotes[-1] % 2)
 
 
 def _too_long(start: int, *, is_open: bool) -> Reason:
