@@ -256,7 +256,8 @@ def _stat_entry(folder: Path, name: str, entry: Path) -> FileStat | str:
     """
     if is_temporary(entry.name):
         return "half-written, by its name"
-    if entry.is_symlink() and _leads_out(entry, folder):
+    # Files outside of the folder are not read.
+    if entry.is_symlink() and not real_path(entry).is_relative_to(real_path(folder)):
         return "a link out of the folder"
     status = entry.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -267,11 +268,6 @@ def _stat_entry(folder: Path, name: str, entry: Path) -> FileStat | str:
 def why_unread(error: OSError) -> str:
     """Return in a few words why a file or folder cannot be read."""
     return f"cannot be read: {error.strerror or error}"
-
-
-def _leads_out(entry: Path, folder: Path) -> bool:
-    """Return whether a link leads out of the folder; such files are not read."""
-    return not real_path(entry).is_relative_to(real_path(folder))
 
 
 def _has_log_suffix(path: Path, admitted: dict[str, Reader], form: str) -> bool:

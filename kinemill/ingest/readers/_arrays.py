@@ -6,7 +6,6 @@ Symbols: N rows, C columns of an array.
 import errno
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from math import prod
 from typing import Any
 
@@ -101,16 +100,12 @@ def rows_first(arrays: dict[str, Array]) -> dict[str, Array]:
 
     return {
         name: replace(
-            array, shape=array.shape[::-1], load=partial(_transposed, array.load), rows=None
+            array, shape=array.shape[::-1], load=lambda load=array.load: load().T, rows=None
         )
         if is_transposed(array)
         else array
         for name, array in arrays.items()
     }
-
-
-def _transposed(load: Callable[[], Values]) -> Values:
-    return load().T
 
 
 def columns_of(name: str, array: Array) -> list[Column]:

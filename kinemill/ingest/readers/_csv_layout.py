@@ -254,7 +254,8 @@ def inspect(source: Path | bytes) -> Layout:
         or numbered
         or b"\n#" in tail
         or b"\n#" in head[start - 1 :]
-        or is_marked(header, separator),
+        # A space separates the # from the first name, as if it were a name.
+        or (separator == " " and header.startswith(COMMENT.encode())),
         units,
         (SHORT_HEADER,) if numbered else (),
     )
@@ -392,11 +393,6 @@ def header_names(header: bytes, separator: str) -> list[str]:
         Unreadable: The line contains a carriage return.
     """
     return split(re.sub(r"^(#+|%+|//)", "", decode(header)).strip(" "), separator)
-
-
-def is_marked(header: bytes, separator: str) -> bool:
-    """Return whether a space separates a # from the first name, as if it were a name."""
-    return separator == " " and header.startswith(COMMENT.encode())
 
 
 def is_table(head: bytes) -> bool:
