@@ -40,13 +40,11 @@ def the_task(channels: dict | None = None) -> Task:
     return Task.model_validate(settings(CHANNELS if channels is None else channels))
 
 
-def write(path, seconds: np.ndarray, angle: np.ndarray, torque: np.ndarray) -> None:
-    table = np.stack([seconds, angle, torque], axis=1)
-    np.savetxt(path, table, "%.17g", ",", header="time,angle,torque", comments="")
-
-
-def tracks(task: Task, home, folder) -> list:
-    report = ingest.run(task, home, folder)
+def tracks(task: Task, home, folder, *columns: np.ndarray) -> list:
+    """Ingest a log of time in s, angle and torque, written into a folder; return its tracks."""
+    table = np.stack(columns, axis=1)
+    np.savetxt(folder / "a.csv", table, "%.17g", ",", header="time,angle,torque", comments="")
+    report = ingest.run(task, home, folder / "a.csv")
     recording = open_recording(home, next(iter(Snapshot(home, report.artifact.ref))))
     return [read_rows(recording.folder / track.file) for track in recording.summary.tracks]
 
@@ -114,10 +112,8 @@ def test_computed_channels_follow_those_they_are_made_of():
 
 def test_a_track_has_computed_columns_and_the_log_none(home, tmp_path):
     seconds = np.arange(400) * DT
-    (tmp_path / "logs").mkdir()
     angle = np.sin(3 * seconds)
-    write(tmp_path / "logs" / "a.csv", seconds, angle, np.cos(seconds))
-    (frame,) = tracks(the_task(), home, tmp_path / "logs")
+    (frame,) = tracks(the_task(), home, tmp_path, seconds, angle, np.cos(seconds))
     assert frame.columns == ["time_s", "angle", "velocity", "torque", "power", "loss"]
     velocity = frame["velocity"].to_numpy()
     assert np.abs(velocity - 3 * np.cos(3 * seconds)).max() < 0.01
@@ -128,20 +124,16 @@ def test_a_track_has_computed_columns_and_the_log_none(home, tmp_path):
 
 def test_a_gap_between_timestamps_is_not_differentiated_over(home, tmp_path):
     seconds = np.concatenate([np.arange(100), np.arange(300, 400)]) * DT
-    (tmp_path / "logs").mkdir()
     angle = np.where(seconds < 2.0, 0.5 * seconds, 3.0 - 0.5 * seconds)
-    write(tmp_path / "logs" / "a.csv", seconds, angle, 0 * seconds)
-    first, second = tracks(the_task(), home, tmp_path / "logs")
+    first, second = tracks(the_task(), home, tmp_path, seconds, angle, 0 * seconds)
     assert np.abs(first["velocity"].to_numpy() - 0.5).max() < 1e-9
     assert np.abs(second["velocity"].to_numpy() + 0.5).max() < 1e-9
 
 
 def test_a_wrapped_angle_has_the_velocity_of_its_turns(home, tmp_path):
     seconds = np.arange(300) * DT
-    (tmp_path / "logs").mkdir()
-    turned = 6.0 * seconds
-    write(tmp_path / "logs" / "a.csv", seconds, (turned + np.pi) % (2 * np.pi) - np.pi, 0 * seconds)
-    (frame,) = tracks(the_task(), home, tmp_path / "logs")
+    angle = (6.0 * seconds + np.pi) % (2 * np.pi) - np.pi
+    (frame,) = tracks(the_task(), home, tmp_path, seconds, angle, 0 * seconds)
     assert np.abs(frame["velocity"].to_numpy() - 6.0).max() < 1e-6
 
 
@@ -153,12 +145,10 @@ def test_what_an_expression_cannot_compute_is_cut_out_by_validation(home, tmp_pa
     seconds = np.arange(200) * DT
     torque, angle = np.ones(200), 0.5 + 0.1 * np.sin(seconds)
     torque[50], angle[120] = 0.0, -0.01
-    (tmp_path / "logs").mkdir()
-    write(tmp_path / "logs" / "a.csv", seconds, angle, torque)
     task = the_task(channels)
-    (frame,) = tracks(task, home, tmp_path / "logs")
+    (frame,) = tracks(task, home, tmp_path, seconds, angle, torque)
     assert np.flatnonzero(np.isnan(frame["ratio"].to_numpy())).tolist() == [50, 120]
-    accepted = validate.run(task, home, ingest.run(task, home, tmp_path / "logs").artifact.ref)
+    accepted = validate.run(task, home, ingest.run(task, home, tmp_path / "a.csv").artifact.ref)
     from kinemill.validate.summary import EpisodesSummary
 
     assert EpisodesSummary.read(home, accepted.ref).rows == 198
@@ -166,10 +156,8 @@ def test_what_an_expression_cannot_compute_is_cut_out_by_validation(home, tmp_pa
 
 def test_a_constant_expression_fills_the_column(home, tmp_path):
     channels = {**CHANNELS, "gravity": {"role": "output", "unit": "m/s^2", "expression": "9.81"}}
-    (tmp_path / "logs").mkdir()
     seconds = np.arange(50) * DT
-    write(tmp_path / "logs" / "a.csv", seconds, seconds, seconds)
-    (frame,) = tracks(the_task(channels), home, tmp_path / "logs")
+    (frame,) = tracks(the_task(channels), home, tmp_path, seconds, seconds, seconds)
     assert (frame["gravity"] == 9.81).all()
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.errors import TaskError
 from tests.conftest import load_task_in
-from tests.ingest.test_computed import settings, the_task, tracks, write
+from tests.ingest.test_computed import settings, the_task, tracks
 
 DT = 0.01
 
@@ -19,9 +19,7 @@ def channels(delay: float, method: str = "hold") -> dict:
 def test_a_row_holds_what_acts_in_its_step(delay, home, tmp_path):
     seconds = np.arange(60) * DT
     torque = np.random.default_rng(0).standard_normal(60)
-    (tmp_path / "logs").mkdir()
-    write(tmp_path / "logs" / "a.csv", seconds, np.sin(seconds), torque)
-    (frame,) = tracks(the_task(channels(delay)), home, tmp_path / "logs")
+    (frame,) = tracks(the_task(channels(delay)), home, tmp_path, seconds, np.sin(seconds), torque)
     whole, share = int(delay), delay % 1.0
     first = int(np.ceil(delay))
     assert frame["time_s"].to_numpy() == pytest.approx(seconds[first:])
@@ -35,9 +33,9 @@ def test_a_row_holds_what_acts_in_its_step(delay, home, tmp_path):
 def test_it_is_the_mean_over_a_step_of_a_held_signal_that_arrives_late(home, tmp_path):
     """A command of 1 from 0.3 s on that acts 4 ms later: 0.6 of it in the step of 10 ms."""
     seconds = np.arange(60) * DT
-    (tmp_path / "logs").mkdir()
-    write(tmp_path / "logs" / "a.csv", seconds, seconds, (seconds > 0.295).astype(float))
-    (frame,) = tracks(the_task(channels(0.4)), home, tmp_path / "logs")
+    (frame,) = tracks(
+        the_task(channels(0.4)), home, tmp_path, seconds, seconds, (seconds > 0.295).astype(float)
+    )
     torque = dict(zip(frame["time_s"].round(3).to_list(), frame["torque"].to_list(), strict=True))
     assert [torque[t] for t in (0.29, 0.3, 0.31)] == pytest.approx([0.0, 0.6, 1.0])
 

@@ -258,9 +258,14 @@ def read_texts(array: Array) -> list[str] | None:
         return None
     if wrong := size_problem("of texts", array):
         raise Unreadable(wrong)
+    return decode_texts(array.load())
+
+
+def decode_texts(values: object) -> list[str]:
+    """Return texts, or bytes in UTF-8, of an array of any shape (...) or of one element."""
+    items = np.asarray(values, dtype=object).reshape(-1).tolist()
     return [
-        text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
-        for text in array.load().reshape(-1).tolist()
+        text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text) for text in items
     ]
 
 

@@ -33,7 +33,13 @@ def dataset_of(path: Path, below: str) -> Path | None:
 
 def read_info(folder: Path) -> Json:
     """Return `meta/info.json` of a data set; {} if it is damaged."""
-    return _read(folder / "meta" / "info.json")
+    path = folder / "meta" / "info.json"
+    if not _small(path):
+        return {}
+    try:
+        return as_object(json.loads(path.read_text(encoding="utf-8", errors="replace")))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def about(path: Path) -> About:
@@ -112,17 +118,6 @@ def tasks_of(folder: Path) -> dict[int, str]:
 def _small(path: Path) -> bool:
     status = stat_of(path)
     return status is not None and stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST
-
-
-def _read(path: Path) -> Json:
-    return _parse_json(path.read_text(encoding="utf-8", errors="replace")) if _small(path) else {}
-
-
-def _parse_json(text: str) -> Json:
-    try:
-        return as_object(json.loads(text))
-    except (ValueError, RecursionError):
-        return {}
 
 
 def as_object(value: object) -> Json:

@@ -20,6 +20,7 @@ from kinemill.ingest.readers._arrays import (
     Array,
     Values,
     damaged_file,
+    decode_texts,
     only_number,
     size_problem,
     unusable_array,
@@ -116,7 +117,7 @@ class Hdf5:
             if not _is_text(kind.dtype, kind.shape):
                 return None
             self._refuse_damaged_heaps(kind.dtype)
-            return _strings(here.attrs[attribute])
+            return decode_texts(here.attrs[attribute])
         if not _is_group(here):
             return None
         item: Any = _reach(here, name) if name in here else None
@@ -133,12 +134,13 @@ class Hdf5:
         step = max(1, TEXTS // max(1, self._size))
         unique = dict[str, str]()
         if item.shape == ():
-            return _strings(item[()])
+            return decode_texts(item[()])
         texts: list[str] = []
         for start in range(0, item.shape[0], step):
             # Equal texts are stored once.
             texts += [
-                unique.setdefault(string, string) for string in _strings(item[start : start + step])
+                unique.setdefault(string, string)
+                for string in decode_texts(item[start : start + step])
             ]
             if sum(map(len, unique)) > TEXTS:
                 message = f"more than {TEXTS} characters of text in {item.name}"
@@ -235,13 +237,6 @@ def _is_text(dtype: np.dtype[np.generic], shape: tuple[int, ...] | None) -> bool
     return fits and (h5py.check_string_dtype(dtype) is not None or dtype.kind == "S")
 
 
-def _strings(values: object) -> list[str]:
-    items = np.asarray(values, dtype=object).reshape(-1).tolist()
-    return [
-        text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text) for text in items
-    ]
-
-
 def _reach(group: Any, name: str) -> Any:
     """Return the object of a name, or a text about a link that must not be followed."""
     import h5py
@@ -312,7 +307,7 @@ def _splits(file: Any) -> dict[str, list[str]]:
         return {}
     listed = {name: _reach(masks, name) for name in map(str, masks)}
     return {
-        name: [bytes(text).decode(errors="replace") for text in np.asarray(mask[()]).tolist()]
+        name: decode_texts(mask[()])
         for name, mask in listed.items()
         if isinstance(mask, h5py.Dataset) and mask.dtype.kind in "SO" and mask.ndim == 1
         if not _is_external(mask) and len(mask) <= MOST_EPISODES
