@@ -40,10 +40,10 @@ def arm(make_task):
     )
 
 
-def stored_numbers(home, ref):
+def stored_numbers(home, report):
     """Return the numbers of the frames of each track, and the shapes of the images."""
     numbers, shapes = [], set()
-    for recording in load_recordings(home, ref):
+    for recording in load_recordings(home, report.artifact.ref):
         if not recording.summary.tracks:
             continue
         images = np.load(recording.folder / "image-camera.npy")
@@ -61,19 +61,21 @@ def test_each_row_has_the_frame_of_its_time(logs, home, arm, write, codec):
     write(logs, codec=codec)
     report = ingest.run(arm, home, logs)
     assert report.artifact.summary["quarantined"] == 0
-    numbers, shapes = stored_numbers(home, report.artifact.ref)
+    numbers, shapes = stored_numbers(home, report)
     assert numbers == [list(range(40))] * 4
     assert shapes == {(48, 64, 3)}
 
 
-def hashes(home, ref):
-    return {recording.hash for recording in load_recordings(home, ref)}
+def hashes(home, report):
+    return {recording.hash for recording in load_recordings(home, report.artifact.ref)}
 
 
-def refusals(home, ref):
+def refusals(home, report):
     """Return the reasons of all recordings."""
     return [
-        reason for recording in load_recordings(home, ref) for reason in recording.summary.reasons
+        reason
+        for recording in load_recordings(home, report.artifact.ref)
+        for reason in recording.summary.reasons
     ]
 
 
@@ -121,12 +123,12 @@ def test_a_faulty_video_affects_its_episode_alone(logs, home, arm, fault):
     apply(video2(logs, 2))
     report = ingest.run(arm, home, logs)
     assert report.artifact.summary["quarantined"] == 1
-    (reason,) = refusals(home, report.artifact.ref)
+    (reason,) = refusals(home, report)
     assert found in reason["found"]
     assert reason["where"].startswith(f"videos/chunk-000/{CAMERA}/episode_000002.mp4")
     assert reason["expected"]
     assert reason["fix"]
-    assert stored_numbers(home, report.artifact.ref)[0] == [list(range(40))] * 3
+    assert stored_numbers(home, report)[0] == [list(range(40))] * 3
 
 
 @pytest.mark.parametrize("fault", ["missing", "cut", "size"])
@@ -134,20 +136,20 @@ def test_a_faulty_video_of_several_episodes_leaves_those_of_others(logs, home, a
     version3(logs)
     FAULTS[fault][0](video3(logs, 1))
     report = ingest.run(arm, home, logs)
-    reasons = refusals(home, report.artifact.ref)
+    reasons = refusals(home, report)
     assert [reason["where"].split(",")[0] for reason in reasons] == ["episode 2", "episode 3"]
-    assert stored_numbers(home, report.artifact.ref)[0] == [list(range(40))] * 2
+    assert stored_numbers(home, report)[0] == [list(range(40))] * 2
 
 
 def test_a_video_that_lacks_its_last_episode_has_the_first_one(logs, home, arm):
     version3(logs)
     encode(video3(logs, 0), [*range(40), *range(20)])
     report = ingest.run(arm, home, logs)
-    (reason,) = refusals(home, report.artifact.ref)
+    (reason,) = refusals(home, report)
     assert reason["where"] == f"episode 1, videos/{CAMERA}/chunk-000/file-000.mp4, 3.0000 s"
     assert reason["found"] == "the nearest frame is at 2.9500 s, where the video ends"
     assert reason["expected"] == "a frame within 0.0125 s of each row"
-    assert len(stored_numbers(home, report.artifact.ref)[0]) == 3
+    assert len(stored_numbers(home, report)[0]) == 3
 
 
 def test_rows_after_the_end_of_their_episode_get_no_frame_of_the_next_one(logs, home, arm):
@@ -156,8 +158,7 @@ def test_rows_after_the_end_of_their_episode_get_no_frame_of_the_next_one(logs, 
     stop = f"videos/{CAMERA}/to_timestamp"
     rows = pl.read_parquet(path)
     rows.with_columns(pl.col(stop) - 0.1).write_parquet(path)
-    report = ingest.run(arm, home, logs)
-    reasons = refusals(home, report.artifact.ref)
+    reasons = refusals(home, ingest.run(arm, home, logs))
     assert len(reasons) == 4
     assert reasons[0]["found"] == "is after the end of episode 0 in the video, 1.9000 s"
 
@@ -168,16 +169,14 @@ def test_frames_at_varying_times_are_chosen_by_their_times(logs, home, arm):
     times = sorted({*range(0, 200, 5), *range(2, 60, 5)})
     numbers = [time // 5 if time % 5 == 0 else 45 for time in times]
     encode(video2(logs, 0), numbers, times=times, clock=5 * FPS)
-    report = ingest.run(arm, home, logs)
-    assert stored_numbers(home, report.artifact.ref)[0] == [list(range(40))]
+    assert stored_numbers(home, ingest.run(arm, home, logs))[0] == [list(range(40))]
 
 
 def test_an_episode_that_starts_far_from_a_key_frame_has_its_own_frames(logs, home, arm):
     version3(logs)
     for file in (0, 1):
         encode(video3(logs, file), [*range(40), *range(40)], key_frames=1000)
-    report = ingest.run(arm, home, logs)
-    assert stored_numbers(home, report.artifact.ref)[0] == [list(range(40))] * 4
+    assert stored_numbers(home, ingest.run(arm, home, logs))[0] == [list(range(40))] * 4
 
 
 def test_images_are_scaled_down_to_the_shape_of_the_task(logs, home, make_task, arm):
@@ -185,7 +184,7 @@ def test_images_are_scaled_down_to_the_shape_of_the_task(logs, home, make_task, 
     camera = {"role": "image", "source": CAMERA, "shape": [12, 16, 3]}
     channels = arm.channels | {"camera": type(arm.channels["camera"]).model_validate(camera)}
     report = ingest.run(arm.model_copy(update={"channels": channels}), home, logs)
-    numbers, shapes = stored_numbers(home, report.artifact.ref)
+    numbers, shapes = stored_numbers(home, report)
     assert (numbers, shapes) == ([list(range(40))] * 2, {(12, 16, 3)})
 
 
@@ -195,7 +194,7 @@ def test_images_are_not_scaled_up(logs, home, arm):
     channels = arm.channels | {"camera": type(arm.channels["camera"]).model_validate(camera)}
     report = ingest.run(arm.model_copy(update={"channels": channels}), home, logs)
     assert report.artifact.summary["quarantined"] == 2
-    reason = refusals(home, report.artifact.ref)[0]
+    reason = refusals(home, report)[0]
     assert reason["expected"] == "at least 96 x 128, as set in the task"
 
 
@@ -222,8 +221,7 @@ def test_a_path_of_videos_stays_in_the_data_set(logs, tmp_path, home, arm, video
     (outside / f"{CAMERA}.mp4").write_bytes(video2(logs, 0).read_bytes())
     (logs.parent / f"{CAMERA}.mp4").write_bytes(video2(logs, 0).read_bytes())
     (logs / "linked").symlink_to(outside)
-    report = ingest.run(arm, home, logs)
-    (reason,) = refusals(home, report.artifact.ref)
+    (reason,) = refusals(home, ingest.run(arm, home, logs))
     assert found in reason["found"]
 
 
@@ -234,8 +232,7 @@ def test_distances_are_not_read_as_colors(logs, home, arm, where):
     info = json.loads(path.read_text())
     info["features"][CAMERA][where] = {"video.is_depth_map": True}
     path.write_text(json.dumps(info))
-    report = ingest.run(arm, home, logs)
-    (reason,) = refusals(home, report.artifact.ref)
+    (reason,) = refusals(home, ingest.run(arm, home, logs))
     assert reason["found"] == "is a video of distances, which is not read"
 
 
@@ -245,8 +242,7 @@ def test_a_damaged_archive_is_refused(logs, home, arm, index):
         header = tarfile.TarInfo("kinemill-videos.json")
         header.size = len(index)
         archive.addfile(header, io.BytesIO(index))
-    report = ingest.run(arm, home, logs)
-    (reason,) = refusals(home, report.artifact.ref)
+    (reason,) = refusals(home, ingest.run(arm, home, logs))
     assert reason["found"].startswith("is not a complete video archive file")
 
 
@@ -255,11 +251,11 @@ def test_a_damaged_archive_is_refused(logs, home, arm, index):
 def test_the_bytes_of_the_videos_identify_a_recording(logs, home, arm, write):
     write(logs)
     first = ingest.run(arm, home, logs)
-    before = hashes(home, first.artifact.ref)
+    before = hashes(home, first)
     for path in logs.rglob("*.mp4"):
         encode(path, [*range(40), *range(40)], "hevc")
     second = ingest.run(arm, home, logs)
-    after = hashes(home, second.artifact.ref)
+    after = hashes(home, second)
     # The rows are the same, so the newer videos supersede the older ones.
     assert (len(after), before & after) == (len(before), set())
     again = ingest.run(arm, home, logs)
@@ -274,9 +270,9 @@ def test_a_recording_is_read_again_without_its_data_set(logs, home, arm, write):
     logs.mkdir()
     channels = arm.channels | {"torque": arm.channels["torque"].model_copy(update={"unit": "mN*m"})}
     report = ingest.run(arm.model_copy(update={"channels": channels}), home, logs)
-    assert hashes(home, report.artifact.ref) == hashes(home, first.artifact.ref)
+    assert hashes(home, report) == hashes(home, first)
     assert report.artifact.ref != first.artifact.ref
-    assert stored_numbers(home, report.artifact.ref)[0] == [list(range(40))] * 4
+    assert stored_numbers(home, report)[0] == [list(range(40))] * 4
 
 
 @pytest.mark.usefixtures("remembered")
@@ -285,11 +281,11 @@ def test_a_camera_that_a_task_gains_supersedes_recordings_without_videos(logs, h
     channels = {name: one for name, one in arm.channels.items() if name != "camera"}
     blind = arm.model_copy(update={"channels": channels})
     first = ingest.run(blind, home, logs)
-    before = hashes(home, first.artifact.ref)
+    before = hashes(home, first)
     assert before == {file_digest(path) for path in (logs / "data").rglob("*.parquet")}
     report = ingest.run(arm, home, logs)
     assert (report.artifact.summary["recordings"], report.artifact.summary["quarantined"]) == (4, 0)
-    assert stored_numbers(home, report.artifact.ref)[0] == [list(range(40))] * 4
+    assert stored_numbers(home, report)[0] == [list(range(40))] * 4
 
 
 @pytest.mark.usefixtures("remembered")
@@ -309,7 +305,7 @@ def test_a_video_that_arrives_late_is_news(logs, home, arm, write):
     assert find_new_logs(arm, home, logs, later).ids != first
     report = ingest.run(arm, home, logs)
     assert find_new_logs(arm, home, logs, later).ids == frozenset()
-    assert sum(len(one) for one in stored_numbers(home, report.artifact.ref)[0]) >= 160
+    assert sum(len(one) for one in stored_numbers(home, report)[0]) >= 160
 
 
 def test_logs_and_videos_stay_as_they_are(logs, home, arm):
