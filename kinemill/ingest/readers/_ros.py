@@ -103,11 +103,11 @@ def _inside(constants: Any, fields: Any) -> list[str]:
     return [str(item[0]) for item in (*constants, *fields)]
 
 
-def cut_log(where: str, problem: str, count: int, expected: str) -> Reason:
+def cut_log(where: str, cause: str, count: int, expected: str) -> Reason:
     """Return the reason for a log of messages that ends early, after `count` messages."""
-    found = f"{problem}; {count} messages came before"
+    problem = f"{cause}; {count} messages came before"
     fix = "nothing to do: the messages before are used; copy the file again if it was longer"
-    return reason("cut_file", where, found, expected=expected, fix=fix)
+    return reason("cut_file", where, problem, expected=expected, fix=fix)
 
 
 def first_line(error: Exception) -> str:
