@@ -41,6 +41,7 @@ __all__ = [
     "run_storage_version",
 ]
 LOCATION = "kinemill"  # name of the code location in workspace.yaml and pyproject.toml
+REPOSITORY = "__repository__"  # Dagster's name of a location's definitions
 
 
 def origin_of(job: str) -> Any:
@@ -53,7 +54,7 @@ def origin_of(job: str) -> Any:
     repository = {
         "__class__": "ExternalRepositoryOrigin",
         "repository_location_origin": location,
-        "repository_name": "__repository__",
+        "repository_name": REPOSITORY,
     }
     origin = {
         "__class__": "ExternalPipelineOrigin",

@@ -19,7 +19,7 @@ from kinemill_dagster.pipelines.instance import open_instance
 from tests.conftest import ROOT, run_here
 from tests.draft.test_motion import JOINTS, clip
 from tests.examples.conftest import load_example
-from tests.rest_server import ScriptedDagster, repository, serve
+from tests.rest_server import ScriptedDagster, serve
 
 plan = load_example("plan")
 
@@ -185,7 +185,7 @@ def test_clips_become_an_onnx_file_over_rest(tracked_home, tmp_path, monkeypatch
     files = str(tmp_path / "clips"), str(tmp_path / "policy.onnx")
     script = load_example("motion_over_rest").main
     with open_instance(tracked_home) as instance, ThreadPoolExecutor() as threads:
-        dagster = RunningDagster(instance, [repository("l", "gait")])
+        dagster = RunningDagster(instance, ("gait",))
         with serve(tracked_home, instance, dagster.query, pia="promoter") as (url, tokens):
             monkeypatch.setenv("KINEMILL_URL", url)
             monkeypatch.setenv("KINEMILL_TOKEN", tokens["pia"])

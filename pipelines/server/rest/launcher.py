@@ -9,14 +9,10 @@ from starlette.requests import Request
 
 from kinemill.errors import BadInput, KinemillError
 from kinemill.store import Json
-from kinemill_dagster.resources.dagster_api import GraphqlFailed
+from kinemill_dagster.resources.dagster_api import LOCATION, REPOSITORY, GraphqlFailed
 
 Query = Callable[[Request, str, Mapping[str, object]], Mapping[str, Any]]
 
-_REPOSITORIES = """
-{ repositoriesOrError { __typename ... on PythonError { message }
-  ... on RepositoryConnection { nodes { name location { name } assetGroups { groupName } } } } }
-"""
 _ASSETS = """
 query($group: AssetGroupSelector!) { assetNodes(group: $group) {
   assetKey { path } isMaterializable } }
@@ -36,6 +32,7 @@ mutation($id: String!, $policy: TerminateRunPolicy) {
   terminateRun(runId: $id, terminatePolicy: $policy) { __typename
   ... on TerminateRunFailure { message } ... on Error { message } } }
 """
+_WHERE = {"repositoryLocationName": LOCATION, "repositoryName": REPOSITORY}
 _ASSET_JOB = "__ASSET_JOB"  # Dagster's own job of all assets, of which a run selects some
 _SAFE = "SAFE_TERMINATE"
 _FORCED = "MARK_AS_CANCELED_IMMEDIATELY"
@@ -66,8 +63,9 @@ class Launcher:
             BadInput: The server has not loaded the task, or Dagster refuses the configuration.
         """
         listed = [{"key": key, "value": value} for key, value in tags.items()]
+        assets = self.load(request, task)
         params = {
-            "selector": self._select_assets(request, task),
+            "selector": {**_WHERE, "jobName": _ASSET_JOB, "assetSelection": assets},
             "runConfigData": config,
             "executionMetadata": {"tags": listed},
         }
@@ -103,45 +101,25 @@ class Launcher:
             time.sleep(_PAUSE)
         raise KinemillError(f"run {run[:8]}", f"cannot be canceled: {message}")
 
-    def _select_assets(self, request: Request, task: str) -> Json:
-        """Return the selector of a task's assets, which are a group of its name."""
-        where = self.load(request, task)
-        nodes = self._ask(request, _ASSETS, group={"groupName": task, **where})["assetNodes"]
-        keys = [node["assetKey"] for node in nodes if node["isMaterializable"]]
-        return {**where, "jobName": _ASSET_JOB, "assetSelection": keys}
-
-    def load(self, request: Request, task: str) -> dict[str, str]:
-        """Return where a task is defined; reload the code locations if its file is newer.
+    def load(self, request: Request, task: str) -> list[Json]:
+        """Return the keys of a task's assets; reload the definitions if its file is newer.
 
         Raises:
             BadInput: Dagster does not load it.
             KinemillError: Dagster does not respond.
         """
-        groups = self._groups(request)
-        if not any(task in names for _, names in groups):
-            for location in {where["repositoryLocationName"] for where, _ in groups}:
-                self._ask(request, _RELOAD, location=location)
-            groups = self._groups(request)
-        for where, names in groups:
-            if task in names:
-                return where
-        raise BadInput(f"task {task}", "is not loaded by Dagster", fix="its page shows why")
+        assets = self._list_assets(request, task)
+        if not assets:
+            self._ask(request, _RELOAD, location=LOCATION)
+            assets = self._list_assets(request, task)
+        if not assets:
+            raise BadInput(f"task {task}", "is not loaded by Dagster", fix="its page shows why")
+        return assets
 
-    def _groups(self, request: Request) -> list[tuple[dict[str, str], set[str]]]:
-        """Return (repository, asset groups) of everything that the server has loaded."""
-        response = self._ask(request, _REPOSITORIES)["repositoriesOrError"]
-        if response["__typename"] != "RepositoryConnection":
-            raise KinemillError("Dagster", str(response.get("message", response["__typename"])))
-        return [
-            (
-                {
-                    "repositoryLocationName": node["location"]["name"],
-                    "repositoryName": node["name"],
-                },
-                {group["groupName"] for group in node["assetGroups"]},
-            )
-            for node in response["nodes"]
-        ]
+    def _list_assets(self, request: Request, task: str) -> list[Json]:
+        """Return the keys of a task's assets that a run can make: they are a group of its name."""
+        nodes = self._ask(request, _ASSETS, group={"groupName": task, **_WHERE})["assetNodes"]
+        return [node["assetKey"] for node in nodes if node["isMaterializable"]]
 
     def _ask(self, request: Request, query: str, **variables: object) -> Mapping[str, Any]:
         try:

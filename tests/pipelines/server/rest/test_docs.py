@@ -9,7 +9,7 @@ import pytest
 
 from kinemill_dagster.pipelines.instance import open_instance
 from tests.conftest import ROOT
-from tests.rest_server import ScriptedDagster, repository, serve
+from tests.rest_server import ScriptedDagster, serve
 
 # The only version is champion, and no other was: the commands that change that are refused.
 CHANGES = re.compile(r"^curl .*/(?:promote|rollback)\"$", re.MULTILINE)
@@ -38,7 +38,7 @@ def test_commands_of_the_rest_page_succeed(copy, logs, tmp_path, monkeypatch):
         )
 
     with open_instance(copy.home) as instance:
-        dagster = ScriptedDagster(instance, [repository("l", "tiny", "leg")])
+        dagster = ScriptedDagster(instance, ("tiny", "leg"))
         with serve(copy.home, instance, dagster.query, pat="promoter") as (url, tokens):
             script = commands(url, tokens["pat"])
             changes = CHANGES.findall(script)

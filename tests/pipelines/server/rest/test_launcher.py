@@ -3,13 +3,17 @@
 import pytest
 
 from kinemill_dagster.resources.dagster_api import GraphqlFailed
-from tests.rest_server import repository
 
 
 def test_task_file_newer_than_the_server_reloads_it(site):
-    site.dagster.nodes = [repository("l", "leg")]
+    site.dagster.loaded = ()
+    site.post("runs", {"task": "tiny"}, status=201)
+    assert ("reload", {"location": "kinemill"}, "otto") in site.dagster.requests
+
+
+def test_task_that_a_reload_does_not_load_is_400(site):
+    site.dagster.responses["assetNodes"] = []
     message = site.post("runs", {"task": "tiny"}, status=400)["message"]
-    assert ("reload", {"location": "l"}, "otto") in site.dagster.requests
     assert message == "task tiny: is not loaded by Dagster; its page shows why"
 
 
@@ -37,11 +41,11 @@ def test_launch_refused_by_dagster_is_400_with_its_message(site, response, messa
 
 
 def test_graphql_error_is_500(site):
-    def fail(*_):
+    def fail(**_):
         message = "no such field"
         raise GraphqlFailed(message)
 
-    site.dagster.repositoriesOrError = fail
+    site.dagster.assetNodes = fail
     assert "no such field" in site.post("runs", {"task": "tiny"}, status=500)["message"]
 
 

@@ -52,8 +52,8 @@ def test_run_starts_with_overrides_logs_priority_and_owner(site):
     params, user = launched(site)
     assert user == "otto"
     assert params["selector"] == {
-        "repositoryLocationName": "l",
-        "repositoryName": "r",
+        "repositoryLocationName": "kinemill",
+        "repositoryName": "__repository__",
         "jobName": "__ASSET_JOB",
         "assetSelection": [{"path": ["tiny", "recordings"]}, {"path": ["tiny", "model"]}],
     }
