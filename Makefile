@@ -28,8 +28,8 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 .env: | $(STAMP)
 	@$(BIN)/kinemill init . >/dev/null
 
-demo: setup ## cart-pole logs -> verified champion in the registry (FRESH=1 starts over)
-	@$(BIN)/kinemill demo --keep . $(if $(FRESH),--fresh)
+demo: setup ## cart-pole logs -> verified champion in the registry
+	@$(BIN)/kinemill demo --keep .
 
 PYTEST := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 

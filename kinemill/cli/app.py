@@ -68,7 +68,6 @@ _COMMANDS = {
     "demo": "demo.demo",
     "ui": "server.ui",
     "doctor": "doctor.doctor",
-    "version": "doctor.version",
     "examples list": "project.list_examples",
     "examples copy": "project.copy",
     "task list": "task.list_tasks",
@@ -141,14 +140,6 @@ _GROUPS = {
 """Summary of each group, and an example that follows its name."""
 
 
-class _Examples(LazyGroup):
-    """The group of the examples; without a command it lists them."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Run `list` without arguments."""
-        return super().parse_args(ctx, args or ["list"])
-
-
 class _Root(LazyGroup):
     """All commands and groups."""
 
@@ -169,8 +160,7 @@ def _members(group: str) -> list[LazyCommand | LazyGroup]:
 
 def _group(name: str) -> LazyGroup:
     summary, example = _GROUPS[name]
-    kind = _Examples if name == "examples" else LazyGroup
-    return kind(
+    return LazyGroup(
         name=name.rpartition(" ")[2],
         help=f"{summary}\n\nExample: kinemill {name} {example}",
         commands=_members(name),

@@ -1,7 +1,6 @@
 """`kinemill demo`: run the pipeline on simulated logs, in a temporary project or a kept one."""
 
 import os
-import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +17,7 @@ _TASK = "cart_pole"
 _SHARED = ("KINEMILL_HOME", "KINEMILL_DATABASE", "KINEMILL_REMOTE", "KINEMILL_PRESETS")
 
 
-def demo(
-    keep: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
-    fresh: bool = False,
-) -> Output:
+def demo(keep: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None) -> Output:
     """Run the pipeline on logs of a simulated cart-pole.
 
     Without --keep, the demo runs in a temporary project, which is removed.
@@ -30,15 +26,14 @@ def demo(
 
     Args:
         keep: Project to run in; created if missing.
-        fresh: Delete earlier demo results first; needs --keep.
     """
     if keep is not None:
-        return _demonstrate(keep, fresh=fresh)
+        return _demonstrate(keep)
     with TemporaryDirectory(prefix="kinemill-demo-") as folder, _without(*_SHARED):
         return _demonstrate(Path(folder) / "demo", is_kept=False)
 
 
-def _demonstrate(folder: Path, *, fresh: bool = False, is_kept: bool = True) -> Output:
+def _demonstrate(folder: Path, *, is_kept: bool = True) -> Output:
     """Run the demo in a project; create the project if needed."""
     from kinemill.api.project import project
     from kinemill.cli.run_command import run_task
@@ -47,8 +42,6 @@ def _demonstrate(folder: Path, *, fresh: bool = False, is_kept: bool = True) -> 
     with _without("KINEMILL_TASKS", "KINEMILL_PROJECT"):
         os.environ["KINEMILL_PROJECT"] = str(root)
         home = Home.resolve()
-        if fresh:
-            forget(home, _TASK)
         if write(_TASK, home):
             notify(f"logs of a simulated cart-pole are in {home.logs(_TASK)}")
         output = run_task(_TASK, None, {}, is_kept=is_kept)
@@ -82,24 +75,3 @@ def write(task: str, home: Home) -> bool:
         return False
     write_logs(folder, task)
     return True
-
-
-def forget(home: Home, task: str) -> None:
-    """Delete all results of a task: logs, artifacts, trainings, references and versions."""
-    folders = [home.logs(task), home.runs / task, home.dagster / "trainings" / task]
-    folders += [home.store / "members" / task, home.dagster / "refs" / "latest" / task]
-    folders += [home.root / "tune" / task]
-    folders += [stage / task for stage in home.store.glob("*") if stage.name != "raw"]
-    for folder in folders:
-        if folder.is_dir():
-            shutil.rmtree(folder)
-    if home.has_registry:
-        _forget_versions(home, task)
-
-
-def _forget_versions(home: Home, task: str) -> None:
-    from kinemill.tracking import open_tracking
-
-    client = open_tracking(home).client
-    if client.search_registered_models(f"name = '{task}'"):
-        client.delete_registered_model(task)

@@ -1,4 +1,4 @@
-"""`kinemill doctor` and `kinemill version`: check the machine, print versions."""
+"""`kinemill doctor`: check the machine, print versions."""
 
 import os
 import platform
@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kinemill import __version__
 from kinemill.cli.output import Output, Table
 from kinemill.errors import KinemillError, Unreachable
 from kinemill.extras import extras, has_extra, installed
@@ -24,7 +23,6 @@ _NEEDED = [
 ]  # fmt: skip
 _USUAL = ("policies", "server")  # extras of `all`
 _MARKS = {True: "ok", False: "MISSING", None: "-"}
-_REPORTED = ("kinemill", "torch", "dagster", "mlflow", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -204,14 +202,3 @@ def doctor() -> Output:
         Table("doctor", ["", "what", "found", "what to do"], rows),
         exit_code=int(any(item.ok is False for item in findings)),
     )
-
-
-def version() -> Output:
-    """Print the version of kinemill.
-
-    With --json, also prints the versions of Python and of the main libraries.
-
-    Example: kinemill version
-    """
-    libraries = {name: installed(name) for name in _REPORTED}
-    return Output({"python": platform.python_version(), **libraries}, f"kinemill {__version__}")

@@ -31,26 +31,6 @@ def tasks(tmp_path, home, monkeypatch):
     return folder
 
 
-def test_commands_are_in_their_groups():
-    groups = {name: list(getattr(one, "commands", {})) for name, one in ROOT.commands.items()}
-    assert groups == {
-        "init": [], "new": [], "run": [], "config": [], "demo": [],
-        "ui": [], "doctor": [], "version": [],
-        "examples": ["list", "copy"],
-        "task": ["list", "show", "schema"],
-        "data": [
-            "check", "join", "ingest", "validate", "list", "search", "tag", "tags", "edit", "edits",
-            "show", "view", "drift", "export", "reprocess", "forget", "quarantine", "datasets",
-        ],
-        "model": [
-            "list", "show", "compare", "why", "evaluate", "simulate", "rollout", "report", "export",
-            "verify", "approve", "trials", "promote", "rollback", "pull", "audit", "lineage",
-            "tune", "transfer",
-        ],
-        "admin": ["gc", "backup", "restore", "rebuild-catalog", "users", "alerts"],
-    }  # fmt: skip
-
-
 def test_tasks_lists_the_good_and_the_broken(tasks):
     (tasks / "bad.yaml").write_text("task: bad\ndt: 0\n")
     done = run_here("task", "list", "--json")

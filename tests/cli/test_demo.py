@@ -74,11 +74,3 @@ def test_a_kept_project_stays_as_it_is_and_uses_the_home_that_is_set(demo, tmp_p
     observed = demo("--keep", ".")
     assert task.read_text().endswith("# mine\n")
     assert observed["home"].root == tmp_path / "other"
-
-
-def test_fresh_writes_the_logs_again(demo, tmp_path):
-    demo("--keep", "mill")
-    logs = tmp_path / "mill" / "var" / "logs" / "cart_pole"
-    (logs / "b.csv").touch()
-    assert demo("--keep", "mill")["logs"] == 2
-    assert demo("--keep", "mill", "--fresh")["logs"] == 1

@@ -8,7 +8,7 @@ def test_every_example_has_a_line_with_what_it_learns(kinemill):
     rows = kinemill("examples", "list", "--json")["examples"]
     assert [row["example"] for row in rows] == list(example_tasks())
     assert all(row["description"] and row["learns"] for row in rows)
-    assert "pendulum_rl" in kinemill("examples")
+    assert "pendulum_rl" in kinemill("examples", "list")
 
 
 def test_a_copied_example_is_a_task_of_the_project(swing, kinemill):

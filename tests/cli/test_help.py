@@ -63,15 +63,8 @@ def test_every_option_has_a_help_text_that_is_a_sentence(command):
             assert parameter.help.endswith("."), parameter.help
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["version"]])
-def test_version_is_that_of_the_installed_package(arguments):
-    assert invoke(*arguments).stdout == f"kinemill {metadata.version('kinemill')}\n"
-
-
-def test_the_version_document_names_the_libraries():
-    result = json.loads(invoke("version", "--json").stdout)
-    assert result["kinemill"] == metadata.version("kinemill")
-    assert result["dagster"] == metadata.version("dagster")
+def test_version_is_that_of_the_installed_package():
+    assert invoke("--version").stdout == f"kinemill {metadata.version('kinemill')}\n"
 
 
 def complete(typed):

@@ -183,12 +183,3 @@ def test_why_lists_the_candidates_of_a_run_whose_model_is_set(with_champion):
     assert answer["untested"].startswith("learn.model is set: no other family was tried")
     results[:] = [CandidateResult("gru", "gru", 1, failure=f"{UNTESTED}no time")]
     assert "gru. A larger learn.budget tries them" in untested_text(results)
-
-
-def test_forgetting_a_demo_forgets_its_champion(with_champion):
-    from kinemill.cli.demo import forget
-
-    chain = with_champion(3)
-    forget(chain.home, "cart")
-    assert list_versions("cart", chain.home).versions == []
-    assert chain.register(0.1).status == "done"
