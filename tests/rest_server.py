@@ -96,7 +96,7 @@ class ScriptedDagster:
 def rest_app(home: Home, instance, query):
     """The pages, the console and REST without the guard."""
     service = Service(home, Runs(home, instance), Launcher(query, instance))
-    return with_pages(PlainTextResponse("dagster"), home, instance, service)
+    return with_pages(PlainTextResponse("dagster"), service)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def dagster_app(home: Home, workspace: Path) -> Generator[tuple[Any, Site]]:
         with open_web_app(instance, workspace) as web:
             site = DagsterSite(task_of_job, lambda run: find_run(instance, run))
             service = Service(home, Runs(home, instance), Launcher(web.query, instance))
-            yield with_pages(web.app, home, instance, service), site
+            yield with_pages(web.app, service), site
 
 
 def task_of_job(job: str) -> str | None:

@@ -7,7 +7,6 @@ nor send requests.
 
 from pathlib import Path
 
-import dagster as dg
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
@@ -35,19 +34,9 @@ _SANDBOX = {
 }
 
 
-def with_pages(
-    app: ASGIApp,
-    home: Home,
-    instance: dg.DagsterInstance | None = None,
-    service: Service | None = None,
-) -> Starlette:
-    """Return Dagster's app with kinemill's pages; `/` is the start page.
-
-    Without `instance`, no runs are shown; without `service`, neither REST at `/api/v1` nor the
-    console is served.
-    """
-    runs = service.runs if service else Runs(home, instance) if instance else None
-    pages = _Pages(home, runs)
+def with_pages(app: ASGIApp, service: Service) -> Starlette:
+    """Return Dagster's app with kinemill's pages, REST and the console; `/` is the start page."""
+    pages = _Pages(service.home, service.runs)
     routes = [
         Route("/", pages.start),
         Route(PREFIX, lambda _: RedirectResponse("/")),
@@ -55,9 +44,9 @@ def with_pages(
         Route(f"{TASKS}/{{task}}", pages.task),
         Route(f"{TASKS}/{{task}}/{{number:int}}", pages.version),
         Route(f"{FILES}/{{path:path}}", pages.file),
-        *(console_routes(service) if service else []),
+        *console_routes(service),
         Route(f"{PREFIX}/{{path:path}}", lambda _: _none("There is no such page.")),
-        *([Mount("/api/v1", make_app(service))] if service else []),
+        Mount("/api/v1", make_app(service)),
         Mount("/", app),
     ]
     return Starlette(routes=routes)
@@ -66,7 +55,7 @@ def with_pages(
 class _Pages:
     """The pages; each request reads the current state."""
 
-    def __init__(self, home: Home, runs: Runs | None) -> None:
+    def __init__(self, home: Home, runs: Runs) -> None:
         self._home = home
         self._runs = runs
 

@@ -42,7 +42,7 @@ class _Row:
     problems: Sequence[str]
 
 
-def start_page(home: Home, runs: Runs | None) -> str:
+def start_page(home: Home, runs: Runs) -> str:
     """Return the start page as one HTML document."""
     paths = list_tasks()
     rows = [_row(home, runs, name, path) for name, path in paths.items()]
@@ -74,15 +74,15 @@ def _reads_logs(path: Path) -> bool:
         return True
 
 
-def _row(home: Home, runs: Runs | None, name: str, path: Path) -> _Row:
+def _row(home: Home, runs: Runs, name: str, path: Path) -> _Row:
     problems = list(_problems(home, name, path))
     try:
         registered = registered_task(home, name)
     except KinemillError as error:
         registered = RegisteredTask()
         problems.append(_lines(str(error)))
-    run = next(iter(runs.records(1, name)), None) if runs else None
-    if runs and run and run.dagster_run.status in _BAD:
+    run = next(iter(runs.records(1, name)), None)
+    if run and run.dagster_run.status in _BAD:
         problems.append(_failed_run(runs, run))
     return _Row(name, registered, run, problems)
 

@@ -4,17 +4,17 @@ import json
 import shutil
 from html import escape
 
+import dagster as dg
 import pytest
-from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.versions import versions_of
 from kinemill.store import publish_json
 from kinemill_dagster.pipelines.instance import open_instance
-from kinemill_dagster.pipelines.server.auth.pages import with_pages
 from kinemill_dagster.resources.links import report_link, task_link, version_link
 from tests.conftest import ROOT
+from tests.rest_server import rest_app
 
 
 @pytest.fixture
@@ -26,7 +26,8 @@ def client(workspace, monkeypatch):
     (reports / "weights.safetensors").write_text("secret")
     (reports / "way-out.html").symlink_to(workspace.home.root / "users.html")
     (workspace.home.root / "users.html").write_text("secret")
-    return TestClient(with_pages(PlainTextResponse("dagster"), workspace.home))
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield TestClient(rest_app(workspace.home, instance, None))
 
 
 def test_report_of_the_store_is_shown_in_a_sandbox(client, workspace):
@@ -70,7 +71,9 @@ def test_task_without_a_version_has_a_page(client, workspace):
 def test_start_page_of_a_new_project_names_the_next_command(client):
     page = client.get("/")
     assert page.headers["content-security-policy"].startswith("sandbox allow-scripts ")
+    assert 'href="/kinemill/console/new"' in page.text
     assert 'href="/kinemill/console/start/tiny">Start a run</a>' in page.text
+    assert 'href="/kinemill/console/quarantine/tiny"' in page.text
     assert "broken" in page.text
     assert "did you mean &#x27;channels&#x27;?" in page.text  # the broken task file, escaped
     assert client.get("/kinemill", follow_redirects=False).headers["location"] == "/"
@@ -89,8 +92,7 @@ def test_start_page_asks_no_logs_of_a_task_with_an_environment(client, tmp_path,
 
 def test_start_page_shows_the_champion_and_the_last_run(copy):
     with open_instance(copy.home) as instance:
-        client = TestClient(with_pages(PlainTextResponse("dagster"), copy.home, instance))
-        page = client.get("/").text
+        page = TestClient(rest_app(copy.home, instance, None)).get("/").text
     assert 'href="/kinemill/tasks/tiny/1">version 1</a>' in page
     (version,) = versions_of(copy.home, "tiny")
     assert escape(headline_of(version).performance) in page
@@ -100,7 +102,7 @@ def test_start_page_shows_the_champion_and_the_last_run(copy):
     assert "tiny has no model yet" not in page
 
 
-def test_start_page_shows_the_refused_version(workspace):
+def test_start_page_shows_the_refused_version(client, workspace):
     home = workspace.home
     publish_json(
         home.dagster / "refs" / "latest" / "tiny" / "registered_model.json",
@@ -116,6 +118,6 @@ def test_start_page_shows_the_refused_version(workspace):
         "gate": [line],
     }
     (home.store / "d" / "decision.json").write_text(json.dumps(decision))
-    page = TestClient(with_pages(PlainTextResponse("dagster"), home)).get("/").text
+    page = client.get("/").text
     assert "tiny version 3 is refused" in page
     assert "beats_&lt;b&gt;: 0.5, expected &lt;= 0.4" in page

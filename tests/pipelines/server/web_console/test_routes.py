@@ -190,13 +190,6 @@ def test_draft_of_another_user_or_without_a_preview_is_404(client, copy, preview
     page(client, "drafts/unknown", status=404)
 
 
-def test_start_page_links_to_the_forms(client):
-    text = client.get("/").text
-    assert 'href="/kinemill/console/new"' in text
-    assert 'href="/kinemill/console/start/tiny"' in text
-    assert 'href="/kinemill/console/quarantine/tiny"' in text
-
-
 def test_form_of_a_new_task_says_what_a_name_may_be(client):
     field = re.search(r'<input name="name"[^>]*>', page(client, "new"))
     assert f'pattern="{TASK_NAME.strip("^$")}"' in field[0]
