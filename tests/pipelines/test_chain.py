@@ -11,7 +11,6 @@ from kinemill.store import to_json_value
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 from kinemill_dagster.assets import CHAIN
-from kinemill_dagster.assets.metadata import DESCRIPTIONS
 from kinemill_dagster.pipelines.chain import chain_job, definitions_of
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import _is_accepted, run_chain, run_config
@@ -88,15 +87,6 @@ def test_home_after_a_run_has_no_pickle(first_run):
     assert pickled == []
 
 
-def test_asset_metadata_keys_are_in_the_vocabulary(first_run):
-    site, _ = first_run
-    for asset, event in _materializations(site).items():
-        metadata = event.asset_materialization.metadata
-        assert set(metadata) - set(DESCRIPTIONS) - {"dagster/materialization_source"} == set(), (
-            asset
-        )
-
-
 def test_asset_metadata_has_curves_tables_and_links(first_run):
     site, _ = first_run
     metadata = {
@@ -113,30 +103,6 @@ def test_asset_metadata_has_curves_tables_and_links(first_run):
         n for one in metadata.values() for n, v in one.items() if isinstance(v, dg.UrlMetadataValue)
     ] == []
     assert metadata["recordings"]["reasons"].records[0].data["check"]
-
-
-def test_asset_checks_are_recorded_with_their_results(first_run):
-    site, _ = first_run
-    with open_instance(site.home) as instance:
-        records = instance.event_log_storage.get_asset_check_execution_history
-        history = {
-            name: records(dg.AssetCheckKey(dg.AssetKey([TASK, asset]), name), limit=1)[0]
-            for asset, name in [
-                ("episodes", "finite_values"),
-                ("episodes", "physics_nonfinite"),
-                ("verification", "parity"),
-                ("registered_model", "gate_verified"),
-            ]
-        }
-    passed = {name: record.event.dagster_event.asset_check_evaluation_data.passed
-              for name, record in history.items()}  # fmt: skip
-    # A broken log holds NaN: found, cut out, told; but nothing that was accepted holds any.
-    assert passed == {
-        "finite_values": True,
-        "physics_nonfinite": False,
-        "parity": True,
-        "gate_verified": True,
-    }
 
 
 def test_second_run_is_unchanged(copy):

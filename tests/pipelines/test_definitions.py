@@ -88,13 +88,6 @@ def test_tasks_share_config_types_of_equal_parts(pair):
     ]
 
 
-def test_asset_modules_are_those_of_the_chain(workspace):
-    specs = definitions_of([load_task(TASK)]).resolve_all_asset_specs()
-    external = {spec.key.path[1] for spec in specs if "external" in spec.tags}
-    assert external == {"logs", "champion"}
-    assert {spec.key.path[1] for spec in specs} == {*CHAIN.values(), *external}
-
-
 def test_task_has_an_in_process_job(workspace):
     defs = build()
     jobs = {job.name for job in defs.resolve_all_job_defs()}

@@ -1,6 +1,5 @@
 """Everything that can be killed is killed, on a real `kinemill ui`: runs go on, states are true."""
 
-import shutil
 import signal
 import time
 
@@ -10,7 +9,7 @@ import pytest
 from kinemill.store.home import Home
 from kinemill.tracking import open_tracking
 from kinemill_dagster.resources.processes import send, wait_for
-from tests.pipelines.conftest import TASK, TINY, Workspace, copy_home, is_training
+from tests.pipelines.conftest import TASK, TINY, Workspace, copy_home
 from tests.pipelines.serving import TERMINATE, serve, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -27,12 +26,9 @@ def served(first_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("killed")
     (folder / "tasks").mkdir()
     tiny = TINY.replace("retrain: {cron: null}", QUIET)
-    for name in (TASK, "tiny_too"):
-        text = tiny.replace(f"task: {TASK}", f"task: {name}")
-        (folder / "tasks" / f"{name}.yaml").write_text(text)
+    (folder / "tasks" / f"{TASK}.yaml").write_text(tiny)
     site = Workspace(Home(folder / "home"), folder / "tasks")
     copy_home(original.home, site.home.root)
-    shutil.copytree(site.home.logs(TASK), site.home.logs("tiny_too"))
     with pytest.MonkeyPatch.context() as patch:
         site.enter(patch)
         with serve(site, ports=(3910, 5910)) as active:
@@ -63,10 +59,6 @@ def _mtime(file):
         return 0.0
 
 
-def worker_of(training):
-    return training.parent()
-
-
 def said(served, run_id):
     from kinemill_dagster.pipelines.instance import open_instance
 
@@ -90,7 +82,7 @@ def test_canceled_run_ends_without_a_retry(served):
     began = time.time()
     run = served.launch(**LONG, seed=1)
     training = checkpoint_after(served, began)
-    family = [training, *training.children(recursive=True), worker_of(training)]
+    family = [training, *training.children(recursive=True), training.parent()]
     requested = time.monotonic()
     served.ask(TERMINATE, id=run)
     assert wait_for(family, 5.0) == []
@@ -117,7 +109,7 @@ def test_killed_process_ends_its_trainings_and_is_replaced(served, above):
     began = time.time()
     run = served.launch(**ENOUGH, seed=2 + above)
     training = checkpoint_after(served, began)
-    line = [training, worker_of(training), worker_of(training).parent()]
+    line = [training, *training.parents()[:2]]
     assert "grpc" in " ".join(line[2].cmdline())
     line[above].send_signal(signal.SIGKILL)
     assert wait_for(line[:above], 5.0) == []
@@ -149,26 +141,3 @@ def test_run_is_resumed_after_all_processes_are_killed(served):
     served.start()
     ended_well(served, run, attempts=2)
     assert "RUNNING" not in mlflow_statuses(served.workspace.home)
-
-
-def test_trainings_of_two_tasks_take_turns(served):
-    """The pool has one place; the other run does its first stages meanwhile, then waits."""
-    began = time.time()
-    first = served.launch(**LONG, seed=6)
-    training = checkpoint_after(served, began)
-    second = served.launch(task="tiny_too", **ENOUGH, seed=6)
-    until(
-        lambda: any("blocked by" in line and "pool" in line for line in messages(served, second)),
-        "the other run at the pool",
-    )
-    assert [one for one in served.family() if one.pid != training.pid and is_training(one)] == []
-    served.ask(TERMINATE, id=first)
-    until(lambda: served.status(second) == "SUCCESS", "the other run", 300)
-
-
-def messages(served, run_id):
-    from kinemill_dagster.pipelines.instance import open_instance
-
-    with open_instance(served.workspace.home) as instance:
-        entries = instance.all_logs(run_id)
-        return [entry.message for entry in entries if entry.dagster_event]

@@ -81,28 +81,6 @@ def test_chain_launched_over_graphql_succeeds_and_is_fresh(served, arrived):
     assert champion(served) == 2
 
 
-@pytest.mark.slow
-def test_run_started_over_rest_trains_while_another_of_its_task_waits(served):
-    overrides = {"learn.steps": 1500, "learn.patience": None}
-    run = served.document("runs", {"task": TASK, "overrides": overrides})["id"]
-    until(lambda: served.document(f"runs/{run}/metrics")["points"], "the metrics of the run")
-    assert served.document(f"runs/{run}")["status"] == "running"
-
-    # Another of the same task waits for it, and is canceled there.
-    waiting = served.document("runs", {"task": TASK, "overrides": {"learn.seed": 8}})
-    assert (waiting["status"], waiting["parameters"]) == ("queued", {"learn.seed": 8})
-    assert served.document(f"runs/{waiting['id']}/cancel", {})["status"] == "canceled"
-
-    until(lambda: served.document(f"runs/{run}")["status"] != "running", "the end of the run")
-    result = served.document(f"runs/{run}")
-    points = served.document(f"runs/{run}/metrics")["points"]
-    assert (result["status"], result["step"], result["total_steps"]) == ("completed", 1500, 1500)
-    assert result["model"].startswith(f"models:/{TASK}/")
-    losses = {point["step"]: point["train/loss"] for point in points if "train/loss" in point}
-    assert sorted({point["step"] for point in points}) == list(range(10, 1501, 10))
-    assert losses[1500] == result["loss"]
-
-
 def _versions(served):
     nodes = served.ask(NODES, g={**REPOSITORY, "groupName": TASK})["assetNodes"]
     return {
@@ -110,22 +88,6 @@ def _versions(served):
         for node in nodes
         if node["assetKey"]["path"][1] in CHAIN.values()
     }
-
-
-RELOAD = """mutation { reloadRepositoryLocation(repositoryLocationName: "kinemill") {
-  __typename } }"""
-
-
-def test_new_task_file_is_loaded_by_a_reload_of_the_code_location(served):
-    text = (served.workspace.tasks / f"{TASK}.yaml").read_text()
-    file = served.workspace.tasks / "added.yaml"
-    file.write_text(text.replace(f"task: {TASK}", "task: added"))
-    nodes = lambda: served.ask(NODES, g={**REPOSITORY, "groupName": "added"})["assetNodes"]  # noqa: E731
-    try:
-        served.ask(RELOAD)
-        until(nodes, "the assets of the new task", within=120)
-    finally:
-        file.unlink()
 
 
 def test_ctrl_c_ends_every_process(served):
