@@ -17,10 +17,8 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from sqlalchemy import Engine, create_engine
 
 __all__ = [
-    "CachingStaleStatusResolver",
     "EngineEventData",
     "GrpcServerCodeLocationOrigin",
-    "LoadingContextForTest",
     "QueuedRunCoordinatorDaemon",
     "RemoteJobOrigin",
     "RemoteRepositoryOrigin",
@@ -28,7 +26,14 @@ __all__ = [
     "execute_run_monitoring_iteration",
     "keep_engines",
     "raise_execution_interrupts",
+    "stale_status",
 ]
+
+
+def stale_status(instance, graph, key, partition=None) -> StaleStatus:
+    """Return whether Dagster's pages show an asset, or one of its partitions, as stale."""
+    resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+    return resolver.get_status(key, partition)
 
 
 def keep_engines() -> None:

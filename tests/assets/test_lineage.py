@@ -7,7 +7,7 @@ from kinemill.task import load_task
 from kinemill_dagster.assets.lineage import external_assets, external_deps
 from kinemill_dagster.pipelines.chain import definitions_of
 from tests.conftest import EXAMPLES
-from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
+from tests.dagster_internals import StaleStatus, stale_status
 from tests.pipelines.conftest import TINY
 
 
@@ -69,8 +69,7 @@ def test_new_champion_makes_its_readers_stale_and_a_refusal_does_not(load):
             instance.report_runless_asset_event(dg.AssetMaterialization(champion, tags=tags))
 
         def status():
-            resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
-            return resolver.get_status(dg.AssetKey(["two", "model"]))
+            return stale_status(instance, graph, dg.AssetKey(["two", "model"]))
 
         report("1")
         dg.materialize([model, external_assets(one)], instance=instance)

@@ -48,7 +48,6 @@ def swing(tmp_path, home, monkeypatch) -> Callable[..., Task]:
 def log(tmp_path) -> Callable[..., Path]:
     """Write a log of 1.5 sin(3 t) rad, 6 s at 100 Hz; `spoil` changes it before it is written."""
     folder = tmp_path / "swing-logs"
-    folder.mkdir()
 
     def write(
         name: str, phase: float = 0.0, spoil: Callable[[np.ndarray], None] | None = None
@@ -60,6 +59,7 @@ def log(tmp_path) -> Callable[..., Path]:
             spoil(rows)
         text = "\n".join(",".join(f"{value:.9g}" for value in row) for row in rows)
         path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"time,angle,velocity,torque\n{text}\n")
         return path
 

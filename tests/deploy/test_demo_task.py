@@ -14,6 +14,8 @@ import pytest
 
 from kinemill.store.home import Home
 from tests.conftest import ROOT
+from tests.pipelines.conftest import messages_of_run
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 MAIN = "from kinemill.cli import main; main()"
@@ -93,12 +95,13 @@ def test_a_second_machine_has_it_all_and_goes_on_where_the_first_was_killed(
     assert len(versions(one)) == 1
 
     killed = start(one, *OTHER)
-    wait_for(lambda: "checkpoint.json" in " ".join(checkpoints(bucket)), killed)
+    saved = lambda: "checkpoint.json" in " ".join(checkpoints(bucket))  # noqa: E731
+    until(saved, "a checkpoint in the store", 600, process=killed, pause=0.1)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     assert checkpoints(bucket)
     assert kinemill(other, *OTHER, expected=(0, 1))["version"] == 2
-    assert "from another machine" in said_in(other)
+    assert "from another machine" in "\n".join(messages_of_run(other))
     assert checkpoints(bucket) == []  # deleted after the training
 
 
@@ -112,21 +115,3 @@ def checkpoints(bucket):
     """Return the keys of the checkpoints that are in the store."""
     every = [item.key for item in bucket.objects.filter(Prefix="mill/runs/")]
     return [key for key in every if not key.endswith("/")]
-
-
-def wait_for(required, process):
-    """Wait until something is so."""
-    deadline = time.monotonic() + 600
-    while not required():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def said_in(home):
-    """Return all that the event log of Dagster holds of the latest run, as text."""
-    from kinemill_dagster.pipelines.instance import open_instance
-
-    with open_instance(home) as instance:
-        run = instance.get_runs(limit=1)[0]
-        return "\n".join(entry.user_message for entry in instance.all_logs(run.run_id))

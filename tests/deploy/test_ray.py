@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 
 import psutil
@@ -15,7 +14,8 @@ import pytest
 from benchmarks._servers import add_node
 from kinemill.store.home import Home
 from tests.conftest import ROOT
-from tests.pipelines.conftest import TASK, Workspace
+from tests.pipelines.conftest import TASK, Workspace, messages_of_run
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 MAIN = "from kinemill.cli import main; main()"
@@ -64,24 +64,6 @@ def training_on(node):
     return None
 
 
-def wait_for(expected, run, seconds=240):
-    deadline = time.monotonic() + seconds
-    while not (result := expected()):
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return result
-
-
-def messages(home):
-    """Return all that Dagster was told in the latest run."""
-    from kinemill_dagster.pipelines.instance import open_instance
-
-    with open_instance(home) as instance:
-        run = instance.get_runs(limit=1)[0]
-        return "\n".join(entry.user_message for entry in instance.all_logs(run.run_id))
-
-
 def model(home):
     """Return the one trained model of a home: its key, and the bytes of its weights."""
     (folder,) = (home.store / "model" / TASK).iterdir()
@@ -94,13 +76,14 @@ def test_a_training_on_ray_makes_the_same_model_and_its_node_may_die(
     nodes = [add_node(cluster), add_node(cluster)]
     shutil.copytree(logs, workspace.home.logs(TASK))
     run = start({**LONG, **RAY})
-    wait_for(lambda: list(workspace.home.runs.glob("*/*/checkpoint-*300")), run)
+    saved = lambda: list(workspace.home.runs.glob("*/*/checkpoint-*300"))  # noqa: E731
+    until(saved, "a checkpoint", process=run, pause=0.1)
     (killed,) = (node for node in nodes if training_on(node))
     training = training_on(killed)
     os.kill(raylet(killed), signal.SIGKILL)
     finished(run)
     assert not training.is_running() or training.status() == psutil.STATUS_ZOMBIE
-    message = messages(workspace.home)
+    message = "\n".join(messages_of_run(workspace.home))
     assert "Ray: attempt 1 of 2: a node is lost" in message
     assert "resuming from the checkpoint at step" in message
 
@@ -119,7 +102,7 @@ def test_two_nodes_with_homes_of_their_own_share_each_batch(
     shutil.copytree(logs, workspace.home.logs(TASK))
     two = {**LONG, **RAY, "learn.steps": 200, "compute.workers": 2}
     finished(start(two))
-    assert "Ray: runs on" in messages(workspace.home)
+    assert "Ray: runs on" in "\n".join(messages_of_run(workspace.home))
     key, weights = model(workspace.home)
     leaders = [Home(tmp_path / name) for name in ("one", "other")]
     made = [home for home in leaders if (home.store / "model").is_dir()]

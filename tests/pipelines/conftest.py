@@ -156,6 +156,15 @@ def copy_home(original: Home, root: Path) -> None:
     shutil.copytree(original.root, root, ignore=shutil.ignore_patterns("*-wal", "*-shm"))
 
 
+def messages_of_run(home: Home, run: str | None = None) -> list[str]:
+    """Return the messages in Dagster's log of a run, by default of the latest."""
+    from kinemill_dagster.pipelines.instance import open_instance
+
+    with open_instance(home) as instance:
+        run = run or instance.get_runs(limit=1)[0].run_id
+        return [entry.user_message for entry in instance.all_logs(run)]
+
+
 @pytest.fixture
 def workspace(tmp_path, tasks, monkeypatch) -> Workspace:
     """An empty home with the tasks of the tests."""

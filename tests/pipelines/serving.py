@@ -4,9 +4,7 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 
+from benchmarks._servers import free_port
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill_dagster.assets import stages_of
@@ -134,13 +133,6 @@ class Served:
         return next((one for one in self.family() if is_training(one)), None)
 
 
-def free():
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def graphql(url, query, variables, **headers):
     """The reply of a Dagster server to a query by POST, also of an error that Dagster caught."""
     body = json.dumps({"query": query, "variables": variables}).encode()
@@ -158,7 +150,7 @@ def graphql(url, query, variables, **headers):
 @contextmanager
 def serve(workspace, *options, ports=None):
     """Start the servers of a home, on free ports by default; they end with the context."""
-    served = Served(workspace, ports or (free(), free()), more=options)
+    served = Served(workspace, ports or (free_port(), free_port()), more=options)
     try:
         served.start()
         yield served
@@ -176,13 +168,3 @@ def serve_copy(original, folder):
         site.enter(patch)
         with serve(site) as active:
             yield active
-
-
-def until(result, what, within=400.0):
-    """Wait until `found()` is true and return it."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if value := result():
-            return value
-        time.sleep(0.3)  # a question to a server costs it 50 ms
-    return pytest.fail(f"{what}: not within {within} s")

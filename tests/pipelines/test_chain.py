@@ -15,7 +15,7 @@ from kinemill_dagster.pipelines.chain import chain_job, definitions_of
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import _is_accepted, run_chain, run_config
 from kinemill_dagster.resources.io import latest
-from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
+from tests.dagster_internals import StaleStatus, stale_status
 from tests.pipelines.conftest import TASK
 
 pytestmark = pytest.mark.e2e
@@ -175,9 +175,8 @@ def _stale(workspace):
     """The assets that Dagster's pages would not show as fresh."""
     graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
     with open_instance(workspace.home) as instance:
-        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
         keys = graph.materializable_asset_keys
-        return [key for key in keys if resolver.get_status(key) != StaleStatus.FRESH]
+        return [key for key in keys if stale_status(instance, graph, key) != StaleStatus.FRESH]
 
 
 def _state(workspace):

@@ -3,16 +3,14 @@
 DAGSTER_HOME is not set. The commands use `dagster.yaml` of the project and write only to `var/`.
 """
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,8 @@ import pytest
 from kinemill_dagster.pipelines.project_files import make_project
 from kinemill_dagster.pipelines.server.serve import free_port
 from tests.conftest import COMMAND, ROOT
+from tests.pipelines.serving import graphql
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
@@ -120,19 +120,10 @@ QUERY = "{ instance { info } assetNodes { assetKey { path } } }"
 
 def ask(server, port):
     """Ask a server over GraphQL as soon as it answers."""
-    body = json.dumps({"query": QUERY}).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/graphql", body, {"Content-Type": "application/json"}
-    )
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        assert server.poll() is None, server.communicate()[0]
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:
-                data = json.load(response)["data"]
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.3)
-        else:
-            if data["assetNodes"]:
-                return data
-    return pytest.fail("the server does not answer")
+
+    def answered():
+        with suppress(urllib.error.URLError, ConnectionError):
+            data = graphql(f"http://127.0.0.1:{port}", QUERY, {})["data"]
+            return data if data["assetNodes"] else None
+
+    return until(answered, "the assets of the server", 120, server)

@@ -18,12 +18,13 @@ from mlflow import MlflowClient
 from mlflow.entities.webhook import WebhookEvent
 from mlflow.exceptions import MlflowException
 
+from benchmarks._servers import free_port
 from kinemill.register.audit_log import MOVED, read_events
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.server.auth.users import Users
 from tests.conftest import run_command
 from tests.pipelines.conftest import TASK
-from tests.pipelines.serving import free, until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -90,7 +91,7 @@ def server(tmp_path_factory, tasks, receiver):
 @contextmanager
 def serve_mlflow(log):
     """Run MLflow's guarded server; yield its address."""
-    port = free()
+    port = free_port()
     command = [sys.executable, "-m", "kinemill_dagster.pipelines.server.auth", "mlflow", "--login"]
     with log.open("wb") as file:
         process = subprocess.Popen([*command, "--port", str(port)], stderr=file)

@@ -9,8 +9,9 @@ import pytest
 from kinemill.store.home import Home
 from kinemill.tracking import open_tracking
 from kinemill_dagster.resources.processes import send, wait_for
-from tests.pipelines.conftest import TASK, TINY, Workspace, copy_home
-from tests.pipelines.serving import TERMINATE, serve, until
+from tests.pipelines.conftest import TASK, TINY, Workspace, copy_home, messages_of_run
+from tests.pipelines.serving import TERMINATE, serve
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -59,13 +60,6 @@ def _mtime(file):
         return 0.0
 
 
-def said(served, run_id):
-    from kinemill_dagster.pipelines.instance import open_instance
-
-    with open_instance(served.workspace.home) as instance:
-        return [entry.user_message for entry in instance.all_logs(run_id)]
-
-
 def ended_well(served, root, attempts):
     """Wait for the last of some attempts to end well; all before it failed."""
 
@@ -74,7 +68,7 @@ def ended_well(served, root, attempts):
         return values if values[-1] in ("SUCCESS", "CANCELED") or len(values) > attempts else None
 
     assert until(done, "the last attempt", 900) == ["FAILURE"] * (attempts - 1) + ["SUCCESS"]
-    lines = said(served, served.attempts(root)[-1]["runId"])
+    lines = messages_of_run(served.workspace.home, served.attempts(root)[-1]["runId"])
     assert [line for line in lines if line.startswith("resuming from the checkpoint at step")]
 
 

@@ -23,7 +23,7 @@ from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.run_coordinator import OwnedRunCoordinator
 from kinemill_dagster.resources.tags import RANGE_END, RANGE_START
 from tests.conftest import ROOT, leave_out_expectations
-from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
+from tests.dagster_internals import StaleStatus, stale_status
 from tests.pipelines.automation.ticks import Ticks
 from tests.pipelines.conftest import TASK, TINY, Workspace
 
@@ -133,14 +133,13 @@ def stale():
     """Return the assets and partitions up to the dataset that the pages do not show as fresh."""
     graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
     with open_instance(Home.resolve()) as instance:
-        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
         keys = instance.get_dynamic_partitions(f"{TASK}_robot")
         shown_on_pages = [("dataset", None)]
         shown_on_pages += [(asset, key) for asset in ("recordings", "episodes") for key in keys]
         return [
             (asset, key)
             for asset, key in shown_on_pages
-            if resolver.get_status(dg.AssetKey([TASK, asset]), key) != StaleStatus.FRESH
+            if stale_status(instance, graph, dg.AssetKey([TASK, asset]), key) != StaleStatus.FRESH
         ]
 
 

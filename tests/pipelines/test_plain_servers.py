@@ -17,8 +17,9 @@ from kinemill_dagster.pipelines.project_files import make_project
 from kinemill_dagster.pipelines.server.serve import Server, free_ports, is_reachable, stop
 from tests.conftest import COMMAND
 from tests.pipelines.conftest import TASK, TINY
-from tests.pipelines.serving import graphql, until
+from tests.pipelines.serving import graphql
 from tests.pipelines.test_first_commands import COMMANDS, environment
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,

@@ -6,10 +6,9 @@ import signal
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import run_chain
 from tests.conftest import run_command
-from tests.pipelines.conftest import TASK
+from tests.pipelines.conftest import TASK, messages_of_run
 from tests.pipelines.test_training import start_run, training_of
 
 LONG = {"learn.seed": 3, "learn.steps": 1500, "learn.save_every": 20, "learn.patience": None}
@@ -34,7 +33,5 @@ def test_resume_continues_an_interrupted_training_or_names_the_reason(copy):
         requested += ["--set", f"{key}={'null' if value is None else value}"]
     done = run_command(*requested)
     assert done.returncode == 0, done.stderr
-    with open_instance(copy.home) as instance:
-        (latest,) = instance.get_runs(limit=1)
-        message = [entry.user_message for entry in instance.all_logs(latest.run_id)]
+    message = messages_of_run(copy.home)
     assert any(line.startswith("resuming from the checkpoint at step") for line in message)

@@ -14,8 +14,9 @@ from kinemill.runtime import load
 from kinemill.store.home import Home
 from tests.conftest import COMMAND
 from tests.pipelines.conftest import TASK, TINY, Workspace, copy_home
-from tests.pipelines.serving import LAUNCH, TERMINATE, selector, serve, until
+from tests.pipelines.serving import LAUNCH, TERMINATE, selector, serve
 from tests.pipelines.test_guarded_servers import PASSWORD
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -10,7 +10,8 @@ import pytest
 from kinemill_dagster.assets import CHAIN
 from kinemill_dagster.resources.processes import living
 from tests.pipelines.conftest import TASK
-from tests.pipelines.serving import REPOSITORY, serve_copy, until
+from tests.pipelines.serving import REPOSITORY, serve_copy
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 
 import dagster as dg
 import psutil
@@ -19,7 +18,8 @@ from kinemill_dagster.pipelines.run import run_chain
 from kinemill_dagster.resources.dagster_api import WorkerStatus
 from kinemill_dagster.resources.processes import wait_for
 from tests.conftest import COMMAND
-from tests.pipelines.conftest import TASK, is_training
+from tests.pipelines.conftest import TASK, is_training, messages_of_run
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -43,14 +43,14 @@ def start_run(**more):
 
 def training_of(run, home, saved=True):
     """Wait for the training process of a run, to have written a checkpoint too; return it."""
-    deadline = time.monotonic() + 400
-    while time.monotonic() < deadline and run.poll() is None:
+
+    def training():
+        if saved and not list(home.runs.rglob("checkpoint-*/checkpoint.json")):
+            return None
         children = psutil.Process(run.pid).children(recursive=True)
-        values = [child for child in children if is_training(child)]
-        if values and (not saved or list(home.runs.rglob("checkpoint-*/checkpoint.json"))):
-            return values[0]
-        time.sleep(0.2)  # a look at all processes costs 30 ms
-    pytest.fail(f"no training started: {run.communicate()}")
+        return next((child for child in children if is_training(child)), None)
+
+    return until(training, "a training", process=run)
 
 
 def statuses(home):
@@ -96,9 +96,7 @@ def test_killed_training_resumes_and_leaves_no_process(copy):
     assert find_version(copy.home, TASK, "@champion").number == 2
     assert statuses(copy.home) == ["FINISHED", "FINISHED", "KILLED", "KILLED"]
     assert list(copy.home.store.glob(".corrupt/*")) == []
-    with open_instance(copy.home) as instance:
-        run_id = instance.get_runs(limit=1)[0].run_id
-        lines = [entry.user_message for entry in instance.all_logs(run_id)]
+    lines = messages_of_run(copy.home)
     assert [line for line in lines if re.match(r"resuming from the checkpoint at step \d+", line)]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks._servers import free_port
 from kinemill.errors import BadInput
 from kinemill_dagster.resources import alert_delivery, alerts
 from kinemill_dagster.resources.alerts import Alert, queue
@@ -71,12 +72,6 @@ def everything_below(folder):
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-def closed_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_an_event_is_told_once_with_title_body_and_page(requests, inbox):
     home = requests(inbox.url)
     assert announce(home)
@@ -113,7 +108,7 @@ def test_alerts_go_to_whom_task_owner_and_kind_are_routed(requests, inbox):
 
 
 def test_a_server_that_is_down_is_tried_again_later_and_then_dropped(requests, monkeypatch):
-    home = requests(f"json://{SECRET}:{SECRET}@127.0.0.1:{closed_port()}/{SECRET}")
+    home = requests(f"json://{SECRET}:{SECRET}@127.0.0.1:{free_port()}/{SECRET}")
     assert announce(home)
     alert_delivery.send_due(home)
     alert_delivery.send_due(home)  # too early for another try
@@ -144,7 +139,7 @@ def test_a_server_that_comes_back_gets_the_alert_once(requests, inbox, monkeypat
 
 
 def test_one_dead_receiver_keeps_nothing_from_the_other(requests, inbox):
-    home = requests(f"json://127.0.0.1:{closed_port()}", inbox.url)
+    home = requests(f"json://127.0.0.1:{free_port()}", inbox.url)
     announce(home, "a")
     announce(home, "b")
     alert_delivery.send_due(home)

@@ -16,9 +16,9 @@ from kinemill.train.checkpoint import checkpoints
 from kinemill.train.policy_runner import as_policy
 from kinemill_dagster.resources.torchrun_job import report_failures
 from kinemill_dagster.resources.training import write_job
-from tests.pipelines.serving import until
 from tests.policies.imitation.cloning import demonstrations, policy_task
 from tests.train.conftest import packed, pendulum_task, publish  # noqa: F401, a fixture
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 PARENT = str(os.getpid())

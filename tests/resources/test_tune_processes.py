@@ -17,6 +17,7 @@ from kinemill_dagster.resources.tune_processes import search_elsewhere
 from tests.conftest import ROOT
 from tests.selection.tune.conftest import TASK, begun, packed_with
 from tests.train.conftest import swing
+from tests.waiting import until
 
 STARTER = """\
 import sys
@@ -45,13 +46,6 @@ def workers(search) -> list[psutil.Process]:
         if str(search.folder / "job.json") in message and process.info["status"] != "zombie":
             values.append(process)
     return values
-
-
-def until(true, seconds: float = 90.0) -> bool:
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.1)
-    return bool(true())
 
 
 class Deaths(NullReporter):
@@ -89,11 +83,11 @@ def test_no_worker_outlives_who_started_it(search, how):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.DEVNULL,
     )
-    assert until(lambda: len(workers(search)) == 2)
-    assert until(lambda: any(line.state == "running" for line in list_trials(search)))
+    until(lambda: len(workers(search)) == 2, "two workers", 90)
+    until(lambda: any(line.state == "running" for line in list_trials(search)), "a trial", 90)
     starter.send_signal(how)
     starter.wait(timeout=200)
-    assert until(lambda: workers(search) == [], 20.0)
+    until(lambda: workers(search) == [], "the end of the workers", 20)
 
 
 @pytest.mark.slow
