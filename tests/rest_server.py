@@ -113,17 +113,21 @@ def serve(home: Home, instance, query, **users):
         users_.put(name, role, "correct horse battery")
     rules = Rules(site, users_, "ada", home_token(home), login=bool(users))
     guarded = Guard(rest_app(home, instance, query), rules)
-    config = uvicorn.Config(
-        guarded, host="127.0.0.1", port=0, log_level="critical", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
+    with listening(guarded) as port:
+        yield f"http://127.0.0.1:{port}", {name: users_.renew_token(name) for name in users}
+
+
+@contextmanager
+def listening(app, **settings):
+    """Serve an app on loopback in a thread; yield the port."""
+    settings = {"log_level": "critical", "timeout_graceful_shutdown": 1, **settings}
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, **settings))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
-        thread.join(0.05)
-    port = server.servers[0].sockets[0].getsockname()[1]
+        thread.join(0.01)
     try:
-        yield f"http://127.0.0.1:{port}", {name: users_.renew_token(name) for name in users}
+        yield server.servers[0].sockets[0].getsockname()[1]
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(30)

@@ -8,7 +8,7 @@ import sqlite3
 import ssl
 import subprocess
 import sys
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import alembic.util.exc
@@ -35,6 +35,7 @@ from kinemill.failures import (
 from kinemill.store.disk_space import DiskFull
 from kinemill.store.home import Home
 from tests.conftest import EXAMPLES, run_command, run_here
+from tests.small_disk import fill, mount
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -220,26 +221,12 @@ def small(tmp_path):
     position = tmp_path / "small"
     position.mkdir()
 
-    def mount(how="rw"):
-        if os.geteuid() != 0:
-            pytest.skip("only root can mount a tmpfs")
-        options = ["mount", "-t", "tmpfs", "-o", f"size=8m,{how}", "tmpfs", str(position)]
-        made = subprocess.run(options, capture_output=True, text=True, check=False)
-        if made.returncode:
-            pytest.skip(f"no tmpfs here: {made.stderr.strip()}")
+    def make(how="rw"):
+        mount(position, f"size=8m,{how}")
         return Home(position / "home" if how == "rw" else position)
 
-    yield mount
+    yield make
     subprocess.run(["umount", str(position)], capture_output=True, check=False)
-
-
-def fill(home):
-    """Leave no room."""
-    home.root.mkdir(exist_ok=True)
-    with (home.root / "filler").open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
-    assert shutil.disk_usage(home.root).free == 0
 
 
 @pytest.mark.parametrize(
@@ -258,7 +245,8 @@ def test_a_full_file_system_is_exit_code_4_and_named(small, tmp_path, command, e
     (logs / "a.csv").write_text("timestamp,x\n0,1\n")
     shutil.copy(empty_database, home.mlflow_db)  # a registry, which is opened under a lock
     (home.store / "members" / "cart_pole").mkdir(parents=True)
-    fill(home)
+    fill(home.root / "filler")
+    assert shutil.disk_usage(home.root).free == 0
     done = kinemill(
         *(logs if part == "logs" else part for part in command), KINEMILL_HOME=str(home.root)
     )

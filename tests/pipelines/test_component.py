@@ -119,15 +119,6 @@ def test_mistyped_key_fails_the_check_with_its_line(dg, scaffolded):
         file.write_text(text)
 
 
-@pytest.mark.slow
-def test_dg_describes_the_component(dg):
-    schema = json.loads(dg("utils", "inspect-component", TYPE, "--defs-yaml-json-schema"))
-    attributes = schema["properties"]["attributes"]
-    assert {"file", "task", "dt", "channels", "learn"} <= set(attributes["properties"])
-    parameters = json.loads(dg("utils", "inspect-component", TYPE, "--scaffold-params-schema"))
-    assert set(parameters["properties"]) == {"file", "log"}
-
-
 def test_component_yaml_has_a_schema(editor_schema):
     task = yaml.safe_load(TINY)
     definitions = editor_schema.schema["$defs"].values()

@@ -1,8 +1,6 @@
 """A file system that fills up while a run trains, and before commands that only read."""
 
-import os
 import subprocess
-from contextlib import suppress
 
 import pytest
 
@@ -10,6 +8,7 @@ from kinemill.store import read_json
 from kinemill.store.home import Home
 from tests.pipelines.conftest import TASK, Workspace, copy_home
 from tests.pipelines.test_training import start_run, training_of
+from tests.small_disk import fill, mount
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -20,23 +19,12 @@ def small(first_run, tmp_path, monkeypatch):
     original, _ = first_run
     site = tmp_path / "small"
     site.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a tmpfs")
-    options = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(site)]
-    made = subprocess.run(options, capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"no tmpfs here: {made.stderr.strip()}")
+    mount(site, "size=64m")
     copy_home(original.home, site / "home")
     copied = Workspace(Home(site / "home"), original.tasks)
     copied.enter(monkeypatch)
     yield copied
     subprocess.run(["umount", str(site)], check=True)
-
-
-def fill(path):
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
 
 
 def test_full_disk_in_training_is_one_line_and_the_next_run_resumes(small):

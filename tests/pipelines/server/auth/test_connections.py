@@ -1,15 +1,14 @@
 """Connections of slow clients are closed, and honest ones are answered meanwhile."""
 
 import socket
-import threading
 import time
 
 import pytest
-import uvicorn
 
 from kinemill_dagster.pipelines.server.auth import connections
 from kinemill_dagster.pipelines.server.auth.connections import LimitedProtocol
 from tests.pipelines.server.auth.test_middleware import echo
+from tests.rest_server import listening
 
 HALF = b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "
 WHOLE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -22,15 +21,8 @@ def port(monkeypatch):
     monkeypatch.setattr(connections, "HEAD", 1.0)
     monkeypatch.setattr(connections, "BODY", 1.0)
     monkeypatch.setattr(connections, "MOST", 20)
-    config = uvicorn.Config(echo, port=0, http=LimitedProtocol, log_level="error", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(30)
+    with listening(echo, http=LimitedProtocol, lifespan="off") as number:
+        yield number
 
 
 def opened(port, sent):
