@@ -1,17 +1,16 @@
 """`kinemill model rollout` of a policy: its logs, the same for any workers, and videos."""
 
-import json
+from functools import partial
 
 import av
 import polars as pl
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from benchmarks._balance import DT
 from benchmarks._policies import Gains
 from kinemill.api.rollouts import model_address
-from kinemill.cli.app import app
+from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 
@@ -41,14 +40,14 @@ def path(tmp_path):
     return tmp_path / "balancing.yaml"
 
 
-def rollout(path, *arguments):
-    done = CliRunner().invoke(app, ["model", "rollout", str(path), "--json", *arguments])
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
+@pytest.fixture
+def rollout(home, path, kinemill):
+    """Roll out a policy in the task's environment; return the document."""
+    return partial(kinemill, "model", "rollout", path, "--json")
 
 
-def test_episodes_are_logs_that_ingest_reads(home, path, policy_folders):
-    result = rollout(path, "--model", str(policy_folders[Gains]), "--episodes", "3", "--video")
+def test_episodes_are_logs_that_ingest_reads(home, path, rollout, policy_folders):
+    result = rollout("--model", policy_folders[Gains], "--episodes", 3, "--video")
     assert [episode["seed"] for episode in result["episodes"]] == [0, 1, 2]
     assert (result["return"], result["success"]) == (30.0, 1.0)
     task = load_task(path)
@@ -65,11 +64,10 @@ def test_episodes_are_logs_that_ingest_reads(home, path, policy_folders):
 
 
 @pytest.mark.slow
-def test_any_number_of_workers_writes_the_same_bytes(home, path, policy_folders, tmp_path):
-    model = str(policy_folders[Gains])
+def test_any_number_of_workers_writes_the_same_bytes(rollout, policy_folders, tmp_path):
     for workers in (1, 3):
-        to = str(tmp_path / str(workers))
-        rollout(path, "--model", model, "--episodes", "4", "--workers", str(workers), "--to", to)
+        to = "--workers", workers, "--to", tmp_path / str(workers)
+        rollout("--model", policy_folders[Gains], "--episodes", 4, *to)
     one, three = ({p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in "13")
     assert one == three
 
@@ -81,13 +79,12 @@ def test_a_version_has_a_short_name():
     assert model_address("reach", "/tmp/reach") == "/tmp/reach"
 
 
-def test_what_is_of_controllers_is_refused(home, path):
-    done = CliRunner().invoke(app, ["model", "rollout", str(path), "--seconds", "3"])
-    assert done.exit_code != 0
-    assert "--seconds: applies to controllers" in str(done.exception)
+def test_what_is_of_controllers_is_refused(rollout):
+    with pytest.raises(BadInput, match="--seconds: applies to controllers"):
+        rollout("--seconds", 3)
 
 
-def test_rollout_without_a_version_runs_random_zero_and_own_policies(home, path, tmp_path):
+def test_rollout_without_a_version_runs_random_zero_and_own_policies(rollout, tmp_path):
     file = tmp_path / "heuristic.py"
     file.write_text(
         "import numpy as np\n"
@@ -97,10 +94,10 @@ def test_rollout_without_a_version_runs_random_zero_and_own_policies(home, path,
     )
     forces = {}
     for name in ("random", "zero", f"{file}:Lean"):
-        result = rollout(path, "--policy", name, "--episodes", "2", "--to", str(tmp_path / "logs"))
+        result = rollout("--policy", name, "--episodes", 2, "--to", tmp_path / "logs")
         assert result["model"] == name
         forces[name] = pl.read_csv(result["episodes"][0]["file"])["force"].abs().max()
     assert forces["zero"] == 0.0
     assert forces["random"] > 1.0 > forces[f"{file}:Lean"] > 0.0
-    wrong = ["model", "rollout", str(path), "--policy", "best"]
-    assert "expected random, zero, module:Class" in str(CliRunner().invoke(app, wrong).exception)
+    with pytest.raises(BadInput, match="expected random, zero, module:Class"):
+        rollout("--policy", "best")
