@@ -1,18 +1,13 @@
 """The real servers as others use them: by tokens, from a home of their own, within their limits."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 
 import pytest
 
-from kinemill.runtime import load
 from kinemill.store.home import Home
-from tests.conftest import COMMAND
 from tests.pipelines.conftest import TASK, TINY, Workspace, copy_home
 from tests.pipelines.serving import LAUNCH, TERMINATE, selector, serve
 from tests.pipelines.test_guarded_servers import PASSWORD
@@ -44,7 +39,6 @@ def home(tmp_path_factory, first_run, logs):
         site.enter(patch)
         for name in ("otto", "olga"):
             Users(site.home).put(name, "operator", PASSWORD)
-        Users(site.home).put("vera", "viewer", PASSWORD)
         Users(site.home).put_proxied("group:robots", "operator")
         patch.setenv("KINEMILL_PROXY_SECRET", SECRET)
         yield site
@@ -61,33 +55,6 @@ def token_of(served, name):
     from kinemill_dagster.pipelines.server.auth.users import Users
 
     return Users(served.workspace.home).renew_token(name)
-
-
-@pytest.fixture
-def other_folder(served, tmp_path):
-    """Commands of somebody with a home of their own: `other_folder(token, "model", "pull")`."""
-
-    def environment(token):
-        own = {
-            "KINEMILL_HOME": str(tmp_path / "elsewhere"),
-            "KINEMILL_URL": served.urls["Dagster"],
-            "KINEMILL_MLFLOW_URL": served.urls["MLflow"],
-            "KINEMILL_TOKEN": token,
-        }
-        return {**os.environ, **own}
-
-    def start(token, *arguments):
-        return subprocess.Popen(
-            [*COMMAND, *arguments], env=environment(token), stdout=-1, stderr=-1, text=True
-        )
-
-    return start
-
-
-def message(process):
-    """Output of a command, and its exit code."""
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
 
 
 def test_user_named_by_the_proxy_owns_the_launched_run(served):
@@ -194,26 +161,3 @@ def _with_numbers(served, token):
             if len({point["step"] for point in points}) > 5:
                 return run["runId"]
     return None
-
-
-def test_champion_download_needs_a_token_of_a_viewer(served, other_folder, tmp_path):
-    to, url = tmp_path / "robot", served.urls["Dagster"]
-    pull = ["model", "pull", f"{TASK}@champion", "--to", str(to), "--from", url, "--json"]
-    token = token_of(served, "vera")
-    code, out, err = message(other_folder(token, *pull))
-    assert code == 0, err
-    assert json.loads(out)["status"] == "pulled"
-    assert load(to).states
-    robot = ["-m", "kinemill.runtime", "pull", url, f"{TASK}@champion", "--to", f"{tmp_path}/other"]
-    environment = {**os.environ, "KINEMILL_TOKEN": token}
-    done = subprocess.run(
-        [sys.executable, *robot], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert load(tmp_path / "other").states == load(to).states
-    shutil.rmtree(tmp_path / ".robot.versions")
-    to.unlink()
-    code, out, err = message(other_folder("wrong", *pull))
-    assert code != 0
-    assert "401" in err
-    assert not to.exists()

@@ -22,7 +22,7 @@ from kinemill.runtime.download import run_stored_cases
 from kinemill.runtime.registry_client import ServerSource
 from kinemill.store.home import Home
 from kinemill.tracking import open_tracking
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_here
 from tests.rest_server import ScriptedDagster, serve
 
 
@@ -193,6 +193,8 @@ def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(server, chain
     served = ServerSource(url, "cart", "@champion", token)
     assert (pull(served, to)["status"], gain_of(to)) == ("pulled", 0.5)
     assert pull(ServerSource(url, "cart", ":1", token), to)["status"] == "unchanged"
+    again = "model", "pull", "cart@champion", "--to", to, "--from", url, "--json"
+    assert json.loads(run_here(*again, KINEMILL_TOKEN=token).stdout)["status"] == "unchanged"
     with pytest.raises(BadInput, match=r"cart@other.*is not a version"):
         pull(ServerSource(url, "cart", "@other", token), to)
     with pytest.raises(BadInput, match="task 'card': unknown; did you mean 'cart'"):
