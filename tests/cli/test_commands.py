@@ -40,7 +40,7 @@ def test_commands_are_in_their_groups():
         "task": ["list", "show", "schema"],
         "data": [
             "check", "join", "ingest", "validate", "list", "search", "tag", "tags", "edit", "edits",
-            "show", "view", "drift", "export", "reprocess", "forget", "quarantine", "datasets",
+            "show", "view", "drift", "export", "forget", "quarantine", "datasets",
         ],
         "model": [
             "list", "show", "compare", "why", "evaluate", "simulate", "rollout", "report", "export",
