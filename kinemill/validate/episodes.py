@@ -38,7 +38,7 @@ from kinemill.validate.measures import Measured
 from kinemill.validate.report_samples import FaultSpan, TrackStrip
 
 STAGE = "validated"
-VERSION = 14
+VERSION = 15
 SCHEMA = "schema"  # check of one episode against the bounds of all accepted episodes
 MAX_REASONS = 20  # listed reasons per check and recording; the rest are counted
 

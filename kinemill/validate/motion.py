@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kinemill.task import Channel, Task
 from kinemill.task.channels import MODELED
-from kinemill.validate.block_stats import is_finite
+from kinemill.validate.channel_stats import is_finite
 from kinemill.validate.faults import Array, Values, memoize, runs
 
 BLOCK = 25  # rows over which noise is taken as constant
@@ -173,7 +173,7 @@ def sensor_noise(velocity: Array, position: Array, dt: float) -> float:
     finite = error[np.isfinite(error)]
     if not len(finite):
         return 0.0
-    return _NORMAL * median_of(np.abs(finite - median_of(finite)))
+    return _NORMAL * float(np.median(np.abs(finite - np.median(finite))))
 
 
 def _windows(
@@ -319,12 +319,3 @@ def rms(values: Array) -> float:
     """Return the root mean square of (n,)."""
     # Not a dot product: the threads of BLAS spin on cores that check other logs.
     return float(np.sqrt(np.einsum("i,i", values, values) / len(values)))
-
-
-def median_of(values: Array) -> float:
-    """Return the median of (n,) without NaN; np.median spends most of its time on other checks."""
-    half = len(values) // 2
-    if len(values) % 2:
-        return float(np.partition(values, half)[half])
-    ranked = np.partition(values, (half - 1, half))
-    return 0.5 * float(ranked[half - 1] + ranked[half])

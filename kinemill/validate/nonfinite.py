@@ -8,7 +8,7 @@ NaN are false.
 import numpy as np
 
 from kinemill.task.channels import SQUARED
-from kinemill.validate.block_stats import within
+from kinemill.validate.channel_stats import within
 from kinemill.validate.faults import Array, Fault, Values, runs
 
 NAME = "nonfinite"

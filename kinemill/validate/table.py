@@ -9,7 +9,7 @@ import polars as pl
 
 from kinemill.task import Task
 from kinemill.task.expectation import episode_columns
-from kinemill.validate.block_stats import extremes, is_finite, largest_step, mean_and_deviation
+from kinemill.validate.channel_stats import extremes, is_finite, largest_step, mean_and_deviation
 from kinemill.validate.faults import Array, Values, steps
 
 Row = dict[str, str | float | None]

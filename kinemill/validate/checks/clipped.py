@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import rounding
+from kinemill.validate.channel_stats import rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, runs
 from kinemill.validate.motion import velocity_pairs
 

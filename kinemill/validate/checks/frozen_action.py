@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task, in_unit
-from kinemill.validate.block_stats import finite_extremes, held_values, rounding
+from kinemill.validate.channel_stats import finite_extremes, held_values, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly
 
 # A value that is held so often, for so many rows, is a neutral position.

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import extremes
+from kinemill.validate.channel_stats import extremes
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs
 
 

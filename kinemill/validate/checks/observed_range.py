@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import extremes
+from kinemill.validate.channel_stats import extremes
 from kinemill.validate.faults import CheckSettings, Fault, Rule, Values
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, PositiveQuantity, Task, in_unit
-from kinemill.validate.block_stats import largest_step
+from kinemill.validate.channel_stats import largest_step
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 
 # Shortest time in which a velocity can cross its limits, s: the bound of velocities not in

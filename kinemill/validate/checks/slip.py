@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import largest_step, resolution
+from kinemill.validate.channel_stats import largest_step, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import half_range, local_noise, noise_of_velocity, velocity_pairs
 

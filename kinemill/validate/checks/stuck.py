@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task, in_unit, rotations
-from kinemill.validate.block_stats import extremes, held_values, resolution
+from kinemill.validate.channel_stats import extremes, held_values, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly
 
 LEAST_ROWS = 10  # in a slow log two equal values in a row are half a second, and no evidence

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task
-from kinemill.validate.block_stats import is_finite
+from kinemill.validate.channel_stats import is_finite
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
 from kinemill.validate.motion import MAX_WINDOWS, integrate_velocity, velocity_pairs
 

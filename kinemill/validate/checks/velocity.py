@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Ratio, Task, in_unit
-from kinemill.validate.block_stats import is_finite, resolution
+from kinemill.validate.channel_stats import is_finite, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
 from kinemill.validate.motion import (
     noise_of_velocity,

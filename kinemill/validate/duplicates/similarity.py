@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from kinemill.runtime import whole_turns
 from kinemill.task import Task
-from kinemill.validate.block_stats import extremes, mean_and_deviation
+from kinemill.validate.channel_stats import extremes, mean_and_deviation
 from kinemill.validate.faults import Array, Values
 
 POINTS = 128  # points of a sketch, evenly spaced over the whole episode

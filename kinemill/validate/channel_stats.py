@@ -1,66 +1,21 @@
-"""Statistics of one pass over a channel: extremes, steps and sum of each block.
+"""Statistics of a channel: extremes, steps, mean and deviation, held values, resolution.
 
-Checks, the table of episodes and near-duplicates use the same numbers; a `Track` caches them, so
-that a long log is read from memory only once.
+Checks, the table of episodes and near-duplicates use the same numbers; a `Track` caches them.
 """
 
 from math import isfinite
-from typing import NamedTuple
 
 import numpy as np
 
-from kinemill.validate.faults import BLOCK, Array, Values, blocks, changes, memoize, runs
+from kinemill.validate.faults import Array, Values, memoize, runs
 
 _FEWEST_STEPS = 10  # away from held values, to know a resolution
 
 
-class BlockStats(NamedTuple):
-    """A channel (n,), n at least one, in b blocks of rows.
-
-    Attributes:
-        low: least value; NaN where a row is NaN.
-        high: largest value; NaN where a row is NaN.
-        lows: least value of each block, (b,); NaN where a row is NaN.
-        highs: largest value of each block, (b,); NaN where a row is NaN.
-        total: sum over all rows.
-        rise: largest x[k+1] - x[k], 0 for a single row; NaN where a row is NaN.
-        fall: least x[k+1] - x[k]; NaN where a row is NaN.
-    """
-
-    low: float
-    high: float
-    lows: Array
-    highs: Array
-    total: float
-    rise: float
-    fall: float
-
-
-def block_stats(values: Values, name: str) -> BlockStats:
-    """Return the statistics of a channel (n,), computed once for a track."""
-    return memoize(values, ("block_stats", name), lambda: _compute(values[name]))
-
-
-def _compute(values: Array) -> BlockStats:
-    lows, highs, rises, falls = (list[float]() for _ in range(4))
-    total = 0.0
-    for part, change in zip(blocks(values), changes(values), strict=True):
-        lows.append(part.min())
-        highs.append(part.max())
-        total += part.sum()
-        if len(change):
-            rises.append(change.max())
-            falls.append(change.min())
-    rise, fall = (np.array(rises).max(), np.array(falls).min()) if rises else (0.0, 0.0)
-    bounds = np.array(lows), np.array(highs)
-    span = float(bounds[0].min()), float(bounds[1].max())
-    return BlockStats(*span, *bounds, float(total), float(rise), float(fall))
-
-
 def extremes(values: Values, name: str) -> tuple[float, float]:
     """Return least and largest value of a channel (n,), in its unit; NaN where a row is NaN."""
-    stats = block_stats(values, name)
-    return stats.low, stats.high
+    channel = values[name]
+    return memoize(values, ("extremes", name), lambda: (float(channel.min()), float(channel.max())))
 
 
 def finite_extremes(values: Values, name: str) -> tuple[float, float]:
@@ -82,36 +37,31 @@ def rounding(low: float, high: float) -> float:
 
 def within(values: Values, name: str, most: float) -> bool:
     """Return whether every |value| of a channel (n,) is at most `most`; False if one is NaN."""
-    stats = block_stats(values, name)
-    return stats.low >= -most and stats.high <= most
+    low, high = extremes(values, name)
+    return low >= -most and high <= most
 
 
 def is_finite(values: Values, name: str) -> bool:
     """Return whether a channel (n,) is finite in every row."""
-    stats = block_stats(values, name)
-    return isfinite(stats.low) and isfinite(stats.high)
+    return all(map(isfinite, extremes(values, name)))
 
 
 def largest_step(values: Values, name: str) -> float:
     """Return the largest |x[k+1] - x[k]| of a channel (n,), in its unit; NaN with a NaN row."""
-    stats = block_stats(values, name)
-    return max(stats.rise, -stats.fall)
+
+    def compute() -> float:
+        change = np.diff(values[name])
+        return max(float(change.max(initial=0.0)), -float(change.min(initial=0.0)))
+
+    return memoize(values, ("largest_step", name), compute)
 
 
 def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
     """Return mean and standard deviation of a channel (n,), computed once for a track."""
-
-    def compute() -> tuple[float, float]:
-        channel = values[name]
-        mean = block_stats(values, name).total / len(channel)
-        square = 0.0
-        buffer = np.empty(min(BLOCK, len(channel)))
-        for part in blocks(channel):
-            off = np.subtract(part, mean, out=buffer[: len(part)])
-            square += np.square(off, out=off).sum()
-        return mean, float(np.sqrt(square / len(channel)))
-
-    return memoize(values, ("deviation", name), compute)
+    channel = values[name]
+    return memoize(
+        values, ("deviation", name), lambda: (float(channel.mean()), float(channel.std()))
+    )
 
 
 def may_rest(values: Array, rows: int, tolerance: float) -> bool:
@@ -133,7 +83,7 @@ def held_values(values: Values, name: str, least: int = 1) -> list[tuple[int, in
     series, tolerance = values[name], rounding(*finite_extremes(values, name))
     if not may_rest(series, least, tolerance):
         return []
-    same = np.concatenate([np.abs(part, out=part) <= tolerance for part in changes(series)])
+    same = np.abs(np.diff(series)) <= tolerance
     return [(start, stop + 1) for start, stop in runs(same)]
 
 
