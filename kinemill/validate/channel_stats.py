@@ -7,7 +7,7 @@ from math import isfinite
 
 import numpy as np
 
-from kinemill.validate.faults import Array, Values, memoize, runs
+from kinemill.validate.faults import Values, memoize, runs
 
 _FEWEST_STEPS = 10  # away from held values, to know a resolution
 
@@ -35,12 +35,6 @@ def rounding(low: float, high: float) -> float:
     return 1e-9 * (high - low) + 1e-15 * max(-low, high)
 
 
-def within(values: Values, name: str, most: float) -> bool:
-    """Return whether every |value| of a channel (n,) is at most `most`; False if one is NaN."""
-    low, high = extremes(values, name)
-    return low >= -most and high <= most
-
-
 def is_finite(values: Values, name: str) -> bool:
     """Return whether a channel (n,) is finite in every row."""
     return all(map(isfinite, extremes(values, name)))
@@ -64,26 +58,9 @@ def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
     )
 
 
-def may_rest(values: Array, rows: int, tolerance: float) -> bool:
-    """Return whether (n,) can contain `rows` rows without a step larger than `tolerance`.
-
-    Each such stretch contains two rows that are half as far apart, so it is enough to compare rows
-    at that distance.
-    """
-    apart = max(1, rows // 2)
-    sample = values[::apart]
-    return bool((np.abs(np.diff(sample)) <= 1.01 * apart * tolerance).any())
-
-
-def held_values(values: Values, name: str, least: int = 1) -> list[tuple[int, int]]:
-    """Return the stretches of equal rows of a channel as (start, stop not included).
-
-    There are none if the channel never keeps a value for `least` rows.
-    """
-    series, tolerance = values[name], rounding(*finite_extremes(values, name))
-    if not may_rest(series, least, tolerance):
-        return []
-    same = np.abs(np.diff(series)) <= tolerance
+def held_values(values: Values, name: str) -> list[tuple[int, int]]:
+    """Return the stretches of equal rows of a channel as (start, stop not included)."""
+    same = np.abs(np.diff(values[name])) <= rounding(*finite_extremes(values, name))
     return [(start, stop + 1) for start, stop in runs(same)]
 
 

@@ -1,19 +1,16 @@
-"""Statistics of a channel compared with NumPy, and the prefilter of the search for rest."""
+"""Statistics of a channel: known values, values that are not finite, resolution."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kinemill.validate.channel_stats import (
     extremes,
     is_finite,
     largest_step,
-    may_rest,
     mean_and_deviation,
     resolution,
 )
-from kinemill.validate.faults import Track, runs
+from kinemill.validate.faults import Track
 
 
 def test_statistics_of_known_values_and_of_values_that_are_not_finite():
@@ -25,21 +22,6 @@ def test_statistics_of_known_values_and_of_values_that_are_not_finite():
     assert np.isnan(largest_step({"x": np.array([5.0, np.nan, 0.0])}, "x"))
     for bad in (np.nan, np.inf, -np.inf):
         assert not is_finite({"x": np.array([0.0, bad])}, "x")
-
-
-@given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.floats(0.0, 0.5))
-def test_a_stretch_at_rest_is_never_overlooked(least, seed, tolerance):
-    random = np.random.default_rng(seed)
-    steps = random.choice([0.0, tolerance, -tolerance, 1.0, -2.0], 120, p=[0.4, 0.2, 0.2, 0.1, 0.1])
-    values = np.cumsum(steps)
-    rested = np.abs(np.diff(values)) <= tolerance * (1 + 1e-9)
-    longest = max((stop - start + 1 for start, stop in runs(rested)), default=1)
-    if longest >= least:
-        assert may_rest(values, least, tolerance)
-
-
-def test_what_moves_all_the_time_is_not_searched():
-    assert not may_rest(np.arange(1000.0), 50, 1e-9)
 
 
 def test_resolution_rounded_channel_is_its_step_and_zero_without_rounding():

@@ -69,7 +69,7 @@ class FrozenAction(CheckSettings):
         span = high - low
         tolerance = rounding(low, high)
         least = max(_ROWS, round(self.seconds / dt))
-        still = held_values(values, name, least) if span > 0.0 else []
+        still = held_values(values, name) if span > 0.0 else []
         long = [(start, stop) for start, stop in still if stop - start > least]
         inside = sum(stop - start - 1 for start, stop in long)
         outside = sum(stop - start - 1 for start, stop in still) - inside

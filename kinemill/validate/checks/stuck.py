@@ -46,7 +46,7 @@ class Stuck(CheckSettings):
         for name in task.states:
             if name in self.ignore:
                 continue
-            still = held_values(values, name, self._rows(task) + 1)
+            still = held_values(values, name)
             for start, stop in still:
                 if stop - start - 1 <= self._rows(task):
                     continue

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Ratio, Task, in_unit
-from kinemill.validate.channel_stats import is_finite, resolution
+from kinemill.validate.channel_stats import resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
 from kinemill.validate.motion import (
     noise_of_velocity,
@@ -228,12 +228,10 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
     if scale > 0.0 or error > 0.3 * rms(
         integral
     ):  # an inverted velocity also looks half a period late
-        finite = is_finite(values, name) and is_finite(values, position)
-        late = lag(velocity, path, dt, finite=finite)
+        late = lag(velocity, path, dt)
     if late and error > 0.02 * rms(moved):
         integral, moved, length, apart = windows_of(values, name, position, window, dt, late)
         scale, offset, error = _line(integral, moved, length)
-    finite_velocity = velocity if is_finite(values, name) else velocity[np.isfinite(velocity)]
     is_short = apart * len(integral) < _MIN_WINDOWS * length
     return Fit(
         integral,
@@ -246,7 +244,7 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
         late,
         error=error,
         noise=noise_of_velocity(values, name, position, dt),
-        speed=rms(finite_velocity),
+        speed=rms(velocity[np.isfinite(velocity)]),
         span=min(_range(velocity), _range(np.diff(path)) / dt) if is_short else 0.0,
         rounding=resolution(values, position)
         + length * max(resolution(values, name), _FINE * _range(velocity)),

@@ -111,30 +111,16 @@ def _points(piece: Values, name: str) -> Array:
     """
     values = piece[name]
     rows = len(values)
-    part = len(values) / POINTS
+    part = rows / POINTS
     middles: Array = part * (np.arange(POINTS, dtype=np.float64) + 0.5)
     first = np.maximum(middles - part, 0.0)
     last = np.minimum(middles + part, rows)
-    sum_before, sum_after = _sums(values, np.stack((first, last)))
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    sum_before, sum_after = np.interp(np.stack((first, last)), np.arange(rows + 1), sums)
     means = (sum_after - sum_before) / (last - first)
     if means.std() > RESOLVED * mean_and_deviation(piece, name)[1]:
         return means
-    return _between(values, np.clip(middles - 0.5, 0.0, rows - 1))
-
-
-def _sums(values: Array, at: Array) -> Array:
-    """Return the cumulative sums of (n,) at fractional rows (...) from 0 to n."""
-    row = at.astype(np.intp)
-    edges = np.unique(np.append(row[row < len(values)], 0))
-    sums = np.concatenate(([0.0], np.cumsum(np.add.reduceat(values, edges))))
-    return sums[np.searchsorted(edges, row)] + (at - row) * values[np.minimum(row, len(values) - 1)]
-
-
-def _between(values: Array, at: Array) -> Array:
-    """Interpolate (n,) linearly at fractional rows (p,) from 0 to n - 1."""
-    row = np.clip(at.astype(np.intp), 0, max(len(values) - 2, 0))
-    after = values[np.minimum(row + 1, len(values) - 1)]
-    return values[row] + (at - row) * (after - values[row])
+    return np.interp(middles - 0.5, np.arange(rows), values)
 
 
 def _noise(piece: Values, name: str) -> float:
