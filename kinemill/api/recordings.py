@@ -114,14 +114,9 @@ def decide_quarantine(
     Raises:
         BadInput: There is no such recording, or the decision does not apply to it.
     """
-    from kinemill.validate import quarantine_decisions as quarantine
+    from kinemill.validate import recording_status
 
-    decide = {
-        "release": quarantine.release,
-        "reject": quarantine.reject,
-        "undo": quarantine.withdraw,
-    }
-    return decide[decision](task, home, recording, because)
+    return recording_status.decide_quarantine(task, home, decision, recording, because)
 
 
 def draw_recording(
