@@ -98,7 +98,7 @@ class Simulation(Plotted):
         }
 
     def write(self, path: str | Path) -> None:
-        """Write the trajectory, .csv or .parquet, or the plot, .png or .html.
+        """Write the trajectory, .csv or .parquet, or the plot, .png.
 
         Raises:
             BadInput: The file has another ending.
