@@ -218,7 +218,7 @@ def _evaluate_track(
     """Evaluate one track and write its episodes."""
     file = recording.folder / track.file
     frame = read_rows(file)
-    is_stored_form = file.suffix == SUFFIX and frame.columns == ["time_s", *task.recorded]
+    is_stored_form = frame.columns == ["time_s", *task.recorded]
     frame = frame.select("time_s", *task.recorded)
     values = _track_of(frame, task)
     verdict = (

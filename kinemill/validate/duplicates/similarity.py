@@ -41,8 +41,6 @@ SHIFT = 0.03  # of its duration by which one log may start earlier or later than
 RESOLVED = 0.5  # of a state's deviation that its course must have
 COARSE = 4
 FAR = 3.0  # stride of the coarse distance, and the factor on `ALIKE` above which it rejects
-STRETCHES = 20
-STRETCH = 1000  # blocks in which the noise of a long log is estimated, and rows of each
 STEP = 0.5
 FINER = 5  # stride of the shifts of the coarse search, and number of shifts that are refined
 
@@ -127,17 +125,12 @@ def _noise(piece: Values, name: str) -> float:
     """Return the noise of a channel: its median second difference, which slow motion does not have.
 
     Second differences of white noise have sqrt(6) times its standard deviation. For a quantized
-    signal that rests most of the time the median is zero; its smallest steps are the noise. Of a
-    long log, evenly spaced stretches are evaluated.
+    signal that rests most of the time the median is zero; its smallest steps are the noise.
     """
-    values, (low, high) = piece[name], extremes(piece, name)
-    stretches = values[None]
-    if len(values) > STRETCHES * STRETCH:
-        firsts = np.linspace(0, len(values) - STRETCH, STRETCHES).astype(np.intp)
-        stretches = values[firsts[:, None] + np.arange(STRETCH)]
-    change = np.diff(stretches)
-    bend = np.abs(np.diff(change)).ravel()
-    change = np.abs(change).ravel()
+    low, high = extremes(piece, name)
+    change = np.diff(piece[name])
+    bend = np.abs(np.diff(change))
+    change = np.abs(change)
     change = change[change > 1e-9 * max(high - low, 1e-300)]
     step = float(np.quantile(change, 0.05)) if len(change) else 0.0
     usual = 1.4826 * float(np.median(bend)) / np.sqrt(6.0) if len(bend) else 0.0
