@@ -23,6 +23,5 @@ def summarize(
     for key, (least, largest) in sorted(spans.items()):
         check, _, name = key.partition("/")
         current = values.get(check, {}).get(name) or [least, largest]
-        if check:
-            result.setdefault(check, {})[name] = [least, float(np.median(current)), largest]
+        result.setdefault(check, {})[name] = [least, float(np.median(current)), largest]
     return result

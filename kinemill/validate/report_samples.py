@@ -1,39 +1,11 @@
-"""Recordings that the report shows: the first ones by content hash with and without findings."""
+"""Recordings that the report shows: the first ones by content hash with findings."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kinemill.ingest.raw import Reason
 
-FAULTY = 100
-SOUND = 60  # listed recordings with and without findings
+FAULTY = 100  # listed recordings
 REASONS = 8  # listed reasons of one recording
-TRACKS = 100  # drawn tracks of one recording
-
-
-@dataclass(frozen=True)
-class FaultSpan:
-    """First and last time of a finding, s."""
-
-    check: str
-    start: float
-    stop: float
-
-
-@dataclass(frozen=True)
-class TrackStrip:
-    """One track over time, in s since the recording's first stamp.
-
-    Attributes:
-        start: time of the first row.
-        stop: time of the last row.
-        accepted: first and last time of each accepted piece.
-        faults: findings.
-    """
-
-    start: float
-    stop: float
-    accepted: list[tuple[float, float]]
-    faults: list[FaultSpan]
 
 
 @dataclass(frozen=True)
@@ -55,22 +27,6 @@ class QuarantinedRecording:
 
 @dataclass(frozen=True)
 class RecordingSample(QuarantinedRecording):
-    """A recording in the report.
-
-    Attributes:
-        episodes: number of accepted episodes.
-        strip: its first tracks.
-    """
+    """A recording in the report, with the number of its accepted episodes."""
 
     episodes: int
-    strip: list[TrackStrip]
-
-
-def shortened(item: RecordingSample) -> RecordingSample:
-    """Return a recording with as many reasons and tracks as the report shows."""
-    return replace(
-        item,
-        reasons=item.reasons[:REASONS],
-        omitted=max(0, len(item.reasons) - REASONS),
-        strip=item.strip[:TRACKS],
-    )

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import polars as pl
-
 from kinemill.catalog import evaluations
 from kinemill.ingest.rows import read_rows
 from kinemill.store import Json, StoredSummary, read_document, to_json_value, write_document
@@ -31,10 +29,9 @@ from kinemill.validate.check_results import (
 from kinemill.validate.duplicates.registry import DuplicatePairs
 from kinemill.validate.report_samples import (
     FAULTY,
-    SOUND,
+    REASONS,
     QuarantinedRecording,
     RecordingSample,
-    shortened,
 )
 from kinemill.validate.results import Results
 from kinemill.validate.totals import Item, Totals
@@ -43,7 +40,6 @@ CHECKS = "checks.json"
 QUARANTINE = "quarantine.json"
 PAGE = "page.html"
 COMPARED = 64  # recordings whose longest episodes are read to compare their actions
-SOUND_ROWS = "evaluated.faulty = 0 AND evaluated.removed IS NULL"
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,6 @@ def describe(
     """
     totals = results.totals
     faulty = [_sample_of(item) for item in results.faulty(limit=FAULTY)]
-    sound = [_sample_of(item) for item in results.first(SOUND, SOUND_ROWS)]
     checks = _checks(task, results, totals, sample, duplicates)
     checks = [_with_fix(task, check, faulty) for check in checks]
     write_document(folder / CHECKS, checks)
@@ -124,27 +119,14 @@ def describe(
         dropped_rows=sum(totals.dropped.values()),
         checks=[CheckState(check.name, check.passed, check.blocking) for check in checks],
     )
-    bars = report.ranges(_statistics(task, sample), task)
-    page = report.render(task, summary, checks, bars, [*faulty, *sound], totals.spans)
-    (folder / PAGE).write_text(page)
+    (folder / PAGE).write_text(report.render(task, summary, checks, faulty))
     return summary
 
 
 def _sample_of(item: Item) -> RecordingSample:
     row, details = item
-    return shortened(
-        RecordingSample(row.hash, row.name, details.reasons, 0, row.episodes, details.strip)
-    )
-
-
-def _statistics(task: Task, sample: Sequence[Item]) -> pl.DataFrame:
-    """Return the smallest and largest value of each channel and episode of the sample."""
-    names = [f"{channel}:{what}" for channel in task.columns for what in ("min", "max")]
-    values = {
-        name: [value for _, details in sample for value in details.statistics.get(name, [])]
-        for name in names
-    }
-    return pl.DataFrame(values, schema=dict.fromkeys(names, pl.Float64))
+    omitted = max(0, len(details.reasons) - REASONS)
+    return RecordingSample(row.hash, row.name, details.reasons[:REASONS], omitted, row.episodes)
 
 
 def _checks(

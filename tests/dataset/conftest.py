@@ -97,7 +97,7 @@ def _entry(content, ref):
         held_back=False,
     )
     episode = EpisodeRow(content.id, content.rows, 0.0, "episode-0000.arrow", "")
-    details = Details([], {}, {}, [], [], None, {}, set_digest([]))
+    details = Details([], {}, {}, [], None, {}, set_digest([]))
     return NewEvaluation(row, json.dumps(to_json_value(details)), [episode], {})
 
 
