@@ -28,6 +28,10 @@ class Track(dict[str, Array]):
         super().__init__(values)
         self.cache: dict[Hashable, Any] = {}
 
+    def part(self, start: int, stop: int) -> "Track":
+        """Return the rows from `start` to `stop` (not included)."""
+        return Track({name: item[start:stop] for name, item in self.items()})
+
 
 def memoize(values: Values, key: Hashable, compute: Callable[[], T]) -> T:
     """Return `compute(values)`, cached by key if the values are a `Track`.

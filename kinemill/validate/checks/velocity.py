@@ -87,17 +87,12 @@ class Velocity(CheckSettings):
         if rows * task.dt < 2.0 * _HALF * _WINDOW:
             return []
         # An offset that appears within a log is lost in the scatter of all its windows.
-        halves = [(0, rows // 2), (rows // 2, rows)]
-        parts = [
-            (start, {key: values[key][start:stop] for key in (name, position)})
-            for start, stop in halves
-        ]
-        faults = [
-            (start, self._check_velocity(name, position, part, task)) for start, part in parts
-        ]
-        return [
-            replace(fault, start=start, stop=start + fault.stop) for start, fault in faults if fault
-        ]
+        faults = list[Fault]()
+        for start, stop in ((0, rows // 2), (rows // 2, rows)):
+            half = {key: values[key][start:stop] for key in (name, position)}
+            if fault := self._check_velocity(name, position, half, task):
+                faults.append(replace(fault, start=start, stop=stop))
+        return faults
 
     def _check_velocity(self, name: str, position: str, values: Values, task: Task) -> Fault | None:
         fit = fit_of(values, name, position, _WINDOW, task.dt)

@@ -230,48 +230,41 @@ def distances(course: Course, neighbors: Sequence[Course]) -> Array:
     shorter = shorter[at]
     longer = longer[at]
     size = size[at]
-    stack = _CourseStack(course, [neighbors[k] for k in at.tolist()], size)
     step = STEP * shorter / POINTS
     counts = np.ceil((SHIFT * longer + (longer - shorter)) / step)
     moves = np.arange(-counts.max(), counts.max() + 1.0)
     coarse = np.clip(moves, -counts[:, None], counts[:, None]) * step[:, None]
-    result[at], shifts = stack.moved_by(coarse, COARSE)
+    near_courses = [neighbors[k] for k in at.tolist()]
+    result[at], shifts = _shifted_distances(course, near_courses, size, coarse, COARSE)
     close = np.flatnonzero(result[at] <= FAR * MAX_DISTANCE)  # most comparisons end here
     if len(close):
-        stack = _CourseStack(course, [neighbors[k] for k in at[close].tolist()], size[close])
+        near_courses = [neighbors[k] for k in at[close].tolist()]
         finer = np.linspace(-1.0, 1.0, 2 * FINER + 1, dtype=np.float64)
         fine: Array = shifts[close, None] + step[close, None] * finer
-        result[at[close]] = stack.moved_by(fine)[0]
+        result[at[close]], _ = _shifted_distances(course, near_courses, size[close], fine)
     return result
 
 
-class _CourseStack:
-    """A course and k neighbors, each with the deviation (k, s) that scales its distance."""
+def _shifted_distances(
+    course: Course, neighbors: Sequence[Course], size: Array, shifts: Array, step: int = 1
+) -> tuple[Array, Array]:
+    """Return the smallest distances to k neighbors over shifts (k, d) s, and their shifts s, (k,).
 
-    def __init__(self, course: Course, neighbors: Sequence[Course], size: Array) -> None:
-        self._course = course
-        self._size = size
-        self._points = np.stack([neighbor.points for neighbor in neighbors])
-        self._seconds = np.array([neighbor.seconds for neighbor in neighbors])
-
-    def moved_by(self, shifts: Array, step: int = 1) -> tuple[Array, Array]:
-        """Return the smallest distances over shifts (k, d) s, (k,), and their shifts, (k,) s."""
-        seconds = self._seconds[:, None, None]
-        times = (
-            np.minimum(self._course.seconds, seconds) / POINTS * (np.arange(0, POINTS, step) + 0.5)
-        )
-        half = 0.5 * shifts[:, :, None]
-        a, a_inside = _at(self._course.points[None], self._course.seconds, times + half)
-        b, b_inside = _at(self._points, seconds, times - half)
-        inside = (a_inside & b_inside).astype(np.float64)
-        a -= b
-        a *= a
-        square = (inside[:, :, None] @ a)[:, :, 0]  # (k, d, s)
-        off = np.sqrt(square / inside.sum(axis=2)[:, :, None])
-        worst = (off / self._size[:, None]).max(axis=2)
-        best = np.argmin(worst, axis=1)
-        indices = np.arange(len(shifts))
-        return worst[indices, best], shifts[indices, best]
+    The deviations `size` (k, s) scale them; `step` is the stride over the points.
+    """
+    points = np.stack([neighbor.points for neighbor in neighbors])
+    seconds = np.array([neighbor.seconds for neighbor in neighbors])[:, None, None]
+    times = np.minimum(course.seconds, seconds) / POINTS * (np.arange(0, POINTS, step) + 0.5)
+    half = 0.5 * shifts[:, :, None]
+    a, a_inside = _at(course.points[None], course.seconds, times + half)
+    b, b_inside = _at(points, seconds, times - half)
+    inside = (a_inside & b_inside).astype(np.float64)
+    square = (inside[:, :, None] @ (a - b) ** 2)[:, :, 0]  # (k, d, s)
+    off = np.sqrt(square / inside.sum(axis=2)[:, :, None])
+    worst = (off / size[:, None]).max(axis=2)
+    best = np.argmin(worst, axis=1)
+    indices = np.arange(len(shifts))
+    return worst[indices, best], shifts[indices, best]
 
 
 def _at(points: Array, seconds: Array | float, times: Array) -> tuple[Array, Signs]:
