@@ -28,10 +28,10 @@ from kinemill.validate.faults import (
     measuring_checks,
     runs,
 )
-from kinemill.validate.measures import Measured
 
 TOO_SHORT = "min_steps"
 Rows = tuple[int, int]
+Measured = dict[str, dict[str, float]]  # of one track: check -> name -> number
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from kinemill.validate import action_responses, table
 from kinemill.validate.action_responses import ActionProducts
 from kinemill.validate.apply_checks import (
     Finding,
+    Measured,
     apply_checks_to_track,
     drop_nonfinite_aux,
     skip_checks,
@@ -33,7 +34,6 @@ from kinemill.validate.apply_checks import (
 from kinemill.validate.duplicates.similarity import Sketch, sketch
 from kinemill.validate.expectations import Bound, bounds_of
 from kinemill.validate.faults import Track
-from kinemill.validate.measures import Measured
 
 STAGE = "validated"
 VERSION = 15

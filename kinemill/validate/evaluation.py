@@ -31,9 +31,9 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import table
 from kinemill.validate.action_responses import ActionProducts
+from kinemill.validate.apply_checks import Measured
 from kinemill.validate.duplicates.index import Sketched
 from kinemill.validate.episodes import STAGE, RecordingResult, validate_recording, validated_inputs
-from kinemill.validate.measures import Measured
 
 NO_ARTIFACT = ArtifactRef("", "")  # of a recording without tracks
 

@@ -3,15 +3,43 @@
 The page is one file that opens offline. Names and texts come from logs, so jinja2 escapes them.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
+from kinemill.ingest.raw import Reason
 from kinemill.reports import templates
 from kinemill.reports.components import style
 from kinemill.task import Task
 from kinemill.validate.check_results import CheckResult
-from kinemill.validate.report_samples import RecordingSample
 
 Json = dict[str, Any]
+
+FAULTY = 100  # listed recordings
+REASONS = 8  # listed reasons of one recording
+
+
+@dataclass(frozen=True)
+class QuarantinedRecording:
+    """A recording without an accepted episode, as `quarantine.json` lists it.
+
+    Attributes:
+        recording: content hash.
+        name: name of the log.
+        reasons: the first reasons.
+        omitted: number of further reasons.
+    """
+
+    recording: str
+    name: str
+    reasons: list[Reason]
+    omitted: int
+
+
+@dataclass(frozen=True)
+class RecordingSample(QuarantinedRecording):
+    """A recording in the report, with the number of its accepted episodes."""
+
+    episodes: int
 
 
 def render(
@@ -23,7 +51,7 @@ def render(
         task: its name, time step and rule on faults.
         summary: the `EpisodesSummary` of the stage.
         checks: all results.
-        samples: recordings with findings (`kinemill.validate.report_samples`).
+        samples: recordings with findings, the first ones by content hash.
     """
     return templates.render(
         "validate/page.html.j2",

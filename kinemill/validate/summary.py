@@ -1,18 +1,21 @@
 """Summary of all episodes of a task: checks, quarantine list, report page, numbers."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from kinemill.catalog import evaluations
 from kinemill.ingest.rows import read_rows
 from kinemill.store import Json, StoredSummary, read_document, to_json_value, write_document
 from kinemill.task import Task
-from kinemill.validate import expectations, measures, report, table
+from kinemill.validate import expectations, report, table
 from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.action_fit import MIN_OTHERS, Array, comparable, find_action_faults
 from kinemill.validate.action_responses import COMPARE
+from kinemill.validate.apply_checks import Measured
 from kinemill.validate.check_results import (
     ACTION_OUTLIERS,
     MAX_LISTED,
@@ -27,7 +30,7 @@ from kinemill.validate.check_results import (
     sound_rows,
 )
 from kinemill.validate.duplicates.registry import DuplicatePairs
-from kinemill.validate.report_samples import (
+from kinemill.validate.report import (
     FAULTY,
     REASONS,
     QuarantinedRecording,
@@ -140,13 +143,33 @@ def _checks(
         nothing = sound_rows(task, table.empty(task))
         failed = [check.name for check in nothing if not check.passed]
         made += [*nothing, *expectations.skipped_checks(task, f"{', '.join(failed)} failed")]
-    measured = measures.summarize(
+    measured = _summarize(
         (track for _, details in sample for track in details.measured), totals.spans
     )
     made += _physics(task, totals, results, measured)
     made += _cross_recording(task, results, sample, duplicates)
     by_name = {check.name: check for check in made}
     return [by_name[name] for name in planned_checks(task)]
+
+
+def _summarize(
+    tracks: Iterable[Measured], spans: Mapping[str, tuple[float, float]]
+) -> dict[str, dict[str, list[float]]]:
+    """Return minimum, median and maximum of each number, by check and name.
+
+    `tracks` is a sample, for the medians; `spans` covers all tracks, by `check/name`.
+    """
+    values: dict[str, dict[str, list[float]]] = {}
+    for track in tracks:
+        for check, numbers in track.items():
+            for name, value in numbers.items():
+                values.setdefault(check, {}).setdefault(name, []).append(value)
+    result: dict[str, dict[str, list[float]]] = {}
+    for key, (least, largest) in sorted(spans.items()):
+        check, _, name = key.partition("/")
+        current = values.get(check, {}).get(name) or [least, largest]
+        result.setdefault(check, {})[name] = [least, float(np.median(current)), largest]
+    return result
 
 
 def _of_episodes(task: Task, totals: Totals, results: Results) -> list[CheckResult]:
