@@ -103,11 +103,12 @@ class Simulation(Plotted):
         Raises:
             BadInput: The file has another ending.
         """
-        from kinemill.verify.simulation import PLOTS, plot, write_table
+        from kinemill.verify.simulation import PLOTS, write_table
 
         path = Path(path)
         if path.suffix in PLOTS:
-            plot(self.frame, self.model.model, self.start, path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.plot().png())
         else:
             write_table(self.frame, path)
 

@@ -191,15 +191,6 @@ def check_ending(path: Path, endings: tuple[str, ...]) -> None:
         raise BadInput(path, f"ends in {path.suffix!r}", expected=" or ".join(endings))
 
 
-def plot(frame: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> None:
-    """Plot every state, action and output as PNG, with measured states if there are any."""
-    from kinemill.verify.plots import draw_simulation  # it imports matplotlib
-
-    check_ending(path, PLOTS)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(draw_simulation(frame, simulator.interface, text).png())
-
-
 def read_actions(path: Path, names: Sequence[str], dt: float) -> Floats:
     """Read the actions (T, A) of a file, in the units of the task; ignore all other columns.
 
