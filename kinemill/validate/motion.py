@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from kinemill.task import Channel, Task
 from kinemill.task.channels import MODELED
-from kinemill.validate.channel_stats import is_finite
 from kinemill.validate.faults import Array, Values, memoize, runs
+from kinemill.validate.signal_stats import is_finite
 
 BLOCK = 25  # rows over which noise is taken as constant
 _QUIET = 0.75  # quantile of a block's errors that estimates its noise

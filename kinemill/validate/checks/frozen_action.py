@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task, in_unit
-from kinemill.validate.channel_stats import finite_extremes, held_values, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly
+from kinemill.validate.signal_stats import finite_extremes, held_values, rounding
 
 # A value that is held so often, for so many rows, is a neutral position.
 NEUTRAL_ROWS = 3

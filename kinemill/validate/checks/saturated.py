@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.channel_stats import extremes, resolution, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import velocity_pairs
+from kinemill.validate.signal_stats import extremes, resolution, rounding
 
 _Ends = list[tuple[int, int, int]]  # start, stop, sign of stretches at an extreme
 

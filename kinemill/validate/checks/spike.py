@@ -11,7 +11,6 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.channel_stats import largest_step, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import (
     half_range,
@@ -20,6 +19,7 @@ from kinemill.validate.motion import (
     slope_error,
     velocity_pairs,
 )
+from kinemill.validate.signal_stats import largest_step, resolution
 
 _REACH = (1, 2)  # rows to each side: for spikes of one and two rows
 _PEAK = 0.7  # fraction of the largest surrounding error: a spike gives its neighbors half its error

@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task, in_unit, rotations
-from kinemill.validate.channel_stats import extremes, held_values, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly
+from kinemill.validate.signal_stats import extremes, held_values, resolution
 
 LEAST_ROWS = 10  # in a slow log two equal values in a row are half a second, and no evidence
 _MIN_MOTION = 0.1  # minimum movement that contradicts a constant value, in the unit of the position
@@ -48,10 +48,10 @@ class Stuck(CheckSettings):
         for name in task.states:
             if name in self.ignore:
                 continue
-            rests = held_values(values, name)
-            for start, stop in rests:
+            stretches = held_values(values, name)
+            for start, stop in stretches:
                 if stop - start - 1 > self._rows(task):
-                    rest = _Rest(name, start, stop, rests, values, task)
+                    rest = _Rest(name, start, stop, stretches, values, task)
                     if proof := self._proof(rest):
                         faults.append(_fault(rest, proof))
         return faults
@@ -127,8 +127,8 @@ class Stuck(CheckSettings):
             return None
         if ends_smoothly(rest.values[rest.name], rest.start, rest.stop, 0.0):
             return None
-        if moving := rest.moving(rest.task.states):
-            return f"{moving[0]} moves, and {rest.name} never rests at another value"
+        if active := rest.active_channels(rest.task.states):
+            return f"{active[0]} moves, and {rest.name} never rests at another value"
         return None
 
     def _longest_by_far(self, rest: "_Rest") -> str | None:
@@ -141,8 +141,8 @@ class Stuck(CheckSettings):
             return None
         if ends_smoothly(channel, rest.start, rest.stop, 0.0):
             return None
-        actions = rest.moving(rest.task.actions)
-        if not actions or not rest.moving(rest.task.states):
+        actions = rest.active_channels(rest.task.actions)
+        if not actions or not rest.active_channels(rest.task.states):
             return None
         return f"{actions[0]} moves, and {rest.name} rests for at most {longest} rows elsewhere"
 
@@ -158,7 +158,7 @@ class _Rest:
     values: Values
     task: Task
 
-    def moving(self, names: Sequence[str]) -> list[str]:
+    def active_channels(self, names: Sequence[str]) -> list[str]:
         """Return the other channels that move in these rows about as much as usual."""
         usual = {name: float(np.std(self.values[name])) for name in names if name != self.name}
         rows = slice(self.start, self.stop)

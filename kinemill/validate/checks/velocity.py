@@ -14,7 +14,6 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Ratio, Task, in_unit
-from kinemill.validate.channel_stats import resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
 from kinemill.validate.motion import (
     noise_of_velocity,
@@ -23,6 +22,7 @@ from kinemill.validate.motion import (
     velocity_pairs,
     windows_of,
 )
+from kinemill.validate.signal_stats import resolution
 from kinemill.validate.time_lag import lag
 
 # Factor on a velocity whose unit differs from the declared one.

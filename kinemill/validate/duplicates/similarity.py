@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from kinemill.runtime import whole_turns
 from kinemill.task import Task
-from kinemill.validate.channel_stats import extremes, mean_and_deviation
 from kinemill.validate.faults import Array, Values
+from kinemill.validate.signal_stats import extremes, mean_and_deviation
 
 POINTS = 128  # points of a sketch, evenly spaced over the whole episode
 BEGIN = 20  # first rows of an episode that are compared number by number

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from kinemill.validate.channel_stats import (
+from kinemill.validate.faults import Track
+from kinemill.validate.signal_stats import (
     extremes,
     is_finite,
     largest_step,
     mean_and_deviation,
     resolution,
 )
-from kinemill.validate.faults import Track
 
 
 def test_statistics_of_known_values_and_of_values_that_are_not_finite():
