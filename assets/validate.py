@@ -20,7 +20,7 @@ from kinemill.validate.partitions import (
     episodes_by_partition,
     validate_partition,
 )
-from kinemill.validate.report_samples import QuarantinedRecording
+from kinemill.validate.report import QuarantinedRecording
 from kinemill.validate.summary import EpisodesSummary, read_quarantine
 from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.stage import ChainSettings, Checks, CheckSpec, Events, emit, stage

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kinemill.dataset import PackedDataset
     from kinemill.dataset.packed import Packed, PackedEpisode
     from kinemill.ingest.report import IngestReport
-    from kinemill.validate.report_samples import QuarantinedRecording
+    from kinemill.validate.report import QuarantinedRecording
 
 Split = Literal["train", "validation", "test"]
 Data = FrameLogs | str | Path | None

@@ -97,7 +97,7 @@ def read_recording(task: "Task", home: Home, which: str) -> "Recording":
     artifact = read_before(task, home, member)
     if artifact is None:
         problem = "was not processed with the current rules of the task"
-        raise BadInput(member.name, problem, fix=f"kinemill data reprocess {task.name}")
+        raise BadInput(member.name, problem, fix=f"kinemill data validate {task.name}")
     made = current_decisions(home, task.name).get(member.hash)
     return as_recording(home, member, artifact, released=bool(made and made.decision == "release"))
 
@@ -114,14 +114,9 @@ def decide_quarantine(
     Raises:
         BadInput: There is no such recording, or the decision does not apply to it.
     """
-    from kinemill.validate import quarantine_decisions as quarantine
+    from kinemill.validate import recording_status
 
-    decide = {
-        "release": quarantine.release,
-        "reject": quarantine.reject,
-        "undo": quarantine.withdraw,
-    }
-    return decide[decision](task, home, recording, because)
+    return recording_status.decide_quarantine(task, home, decision, recording, because)
 
 
 def draw_recording(

@@ -98,16 +98,17 @@ class Simulation(Plotted):
         }
 
     def write(self, path: str | Path) -> None:
-        """Write the trajectory, .csv or .parquet, or the plot, .png or .html.
+        """Write the trajectory, .csv or .parquet, or the plot, .png.
 
         Raises:
             BadInput: The file has another ending.
         """
-        from kinemill.verify.simulation import PLOTS, plot, write_table
+        from kinemill.verify.simulation import PLOTS, write_table
 
         path = Path(path)
         if path.suffix in PLOTS:
-            plot(self.frame, self.model.model, self.start, path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.plot().png())
         else:
             write_table(self.frame, path)
 

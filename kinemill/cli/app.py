@@ -87,7 +87,6 @@ _COMMANDS = {
     "data view": "view.view",
     "data drift": "data.drift",
     "data export": "export.export_data",
-    "data reprocess": "data.reprocess",
     "data forget": "data.forget",
     "data quarantine list": "quarantine.list_held_back",
     "data quarantine release": "quarantine.release",

@@ -1,9 +1,9 @@
-"""Data commands: ingest, check, reprocess and forget logs, and check them for drift."""
+"""Data commands: ingest, check, validate and forget logs, and check them for drift."""
 
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,8 +44,10 @@ def ingest(
     Args:
         paths: Log files or folders; default: the task's drop folder.
     """
-    name, files = _ingest(task, paths, notify_ignored=True)
-    return Output({"files": files}, lambda: show_files(f"logs of {name}", files))
+    reports = _ingest(task, paths)
+    _print_ignored({name: why for report in reports for name, why in report.ignored.items()})
+    files = [file for report in reports for file in report.files]
+    return Output({"files": files}, lambda: show_files(f"logs of {reports[0].task.name}", files))
 
 
 def validate(
@@ -54,21 +56,34 @@ def validate(
 ) -> Output:
     """Read logs and check them, without a dataset or model.
 
-    A task that joins this one uses the accepted episodes.
+    Recordings in the store are processed again where rules of the task changed.
 
     Example: kinemill data validate my_robot path/to/logs
 
     Args:
         paths: Log files or folders; default: the task's drop folder.
     """
-    _ingest(task, paths)
-    return reprocess(task)
+    from kinemill.api.progress import StderrProgress
+    from kinemill.validate import stage
+    from kinemill.validate.summary import EpisodesSummary
+
+    last = _ingest(task, paths)[-1]
+    artifact = stage.run(last.task, last.home, last.artifact.ref, StderrProgress())
+    summary = EpisodesSummary.of(artifact)
+    failed = [check.name for check in summary.checks if check.blocking and not check.passed]
+    if failed:
+        notify(f"blocked by: {', '.join(failed)}")
+    text = (
+        f"{summary.accepted} episodes accepted, {summary.quarantined} of {summary.recordings} "
+        f"recordings in quarantine\nkinemill run {last.task.name} trains a model on them"
+    )
+    counts = {"accepted": summary.accepted, "recordings": summary.recordings}
+    counts |= {"quarantined": summary.quarantined, "failed": failed}
+    return Output({"task": last.task.name} | counts, text, exit_code=int(bool(failed)))
 
 
-def _ingest(
-    task: str, paths: list[Path] | None, *, notify_ignored: bool = False
-) -> tuple[str, list[Json]]:
-    """Read logs, or the drop folder; return the name of the task and the result of each log."""
+def _ingest(task: str, paths: list[Path] | None) -> list[Any]:
+    """Read logs, or the drop folder; return the `IngestReport` of each."""
     from kinemill.api.progress import StderrProgress
     from kinemill.ingest import stage
     from kinemill.ingest.files import require_logs
@@ -79,28 +94,7 @@ def _ingest(
     for folder in folders:
         require_logs(loaded, folder)
     home, progress = Home.resolve(), StderrProgress()
-    reports = [stage.run(loaded, home, folder, progress) for folder in folders or [None]]
-    if notify_ignored:
-        _print_ignored({name: why for report in reports for name, why in report.ignored.items()})
-    return loaded.name, [file for report in reports for file in report.files]
-
-
-def reprocess(task: TaskName) -> Output:
-    """Process recordings again whose rules changed.
-
-    Prints the changed rules and the processed recordings.
-
-    Example: kinemill data reprocess my_robot
-    """
-    from kinemill.api.progress import StderrProgress
-    from kinemill.cli.recording_tables import reprocess_table
-    from kinemill.task import load_task
-    from kinemill.validate.reprocess import reprocess as redo
-
-    report = redo(load_task(task), Home.resolve(), StderrProgress())
-    if report.failed:
-        notify(f"blocked by: {', '.join(report.failed)}")
-    return Output(report, lambda: reprocess_table(report), exit_code=int(bool(report.failed)))
+    return [stage.run(loaded, home, folder, progress) for folder in folders or [None]]
 
 
 def check(

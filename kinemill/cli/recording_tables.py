@@ -1,27 +1,9 @@
-"""Tables of recordings: results of reprocessing and of the drift check."""
+"""Table of the drift check of recordings."""
 
 import typer
 
 from kinemill.cli.output import quantity, table, wrap_text
 from kinemill.validate.drift.documents import DriftReport
-from kinemill.validate.reprocess import ReprocessReport
-
-
-def reprocess_table(report: ReprocessReport) -> None:
-    """Print the changed rules and the number of processed recordings."""
-    if report.changed:
-        rules = [[change.stage, change.rule, change.old, change.new] for change in report.changed]
-        table("rules that changed", ["stage", "rule", "old", "new"], rules)
-    rows = [
-        ["ingest", report.recordings.cached, report.recordings.processed],
-        ["validate", report.episodes.cached, report.episodes.processed],
-    ]
-    table(f"recordings of {report.task}", ["", "cached", "processed"], rows)
-    typer.echo(
-        f"{report.accepted} episodes accepted, {report.quarantined} recordings in quarantine; "
-        f"{report.datasets} dataset versions remain readable\n"
-        f"kinemill run {report.task} creates a new one if episodes changed"
-    )
 
 
 def drift_table(report: DriftReport) -> None:

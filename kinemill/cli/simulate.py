@@ -15,7 +15,7 @@ Initial = Annotated[
     list[str] | None,
     typer.Option("--state", metavar="NAME=VALUE", help="Initial value of a state; repeatable."),
 ]
-Plot = Annotated[Path | None, typer.Option("--plot", help="Plot to write, .png or .html.")]
+Plot = Annotated[Path | None, typer.Option("--plot", help="Plot to write, .png.")]
 
 
 def simulate(

@@ -79,10 +79,6 @@ class _Hashed:
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Read rows, each column in one piece, read-only."""
-    if path.suffix != SUFFIX:
-        named = list(columns) if columns is not None else None
-        # In one piece: each access to a column of several pieces copies it.
-        return pl.read_parquet(path, glob=False, columns=named).rechunk()
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as source:

@@ -36,6 +36,7 @@ from kinemill.runtime import Policy
 from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
 from kinemill.task.promote import RETURN, SUCCESS
+from kinemill.verify.comparison import NRMSE
 from kinemill.verify.errors import Errors
 
 
@@ -93,7 +94,7 @@ class PolicyMeasurements:
         opponent_errors = _action_errors(opponent, logs)
         measured = _errors(errors, logs.packed)
         reference = _errors(opponent_errors, logs.packed)
-        headline = errors.against(opponent_errors, margin=self.task.promote.margin)
+        headline = errors.compare(opponent_errors, self.task.promote.margin)["1"][NRMSE]
         paired = Paired.of(measured.error, reference.error, headline, {})
         return ChampionComparison(measured, reference, paired, left_out=len(trained_episodes))
 

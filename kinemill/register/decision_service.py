@@ -1,5 +1,6 @@
 """Decision about a version: evaluate the gate, publish the decision, then apply it."""
 
+import math
 import tempfile
 from pathlib import Path
 
@@ -30,7 +31,6 @@ from kinemill.register.versions import (
 from kinemill.store import fault_point, open_ref
 from kinemill.task import Task
 from kinemill.tracking import Tracking
-from kinemill.verify.analysis import plain
 from kinemill.verify.document import read_verification
 
 _ATTEMPTS = 3  # evaluations, if another MLflow client moves the champion during each
@@ -113,7 +113,10 @@ def _evaluate(
         previous_champion=previous,
         key=version.require(tags.KEY),
         metrics=verification.metrics,
-        champion_errors=plain(measured.channels if measured else {}),
+        champion_errors={
+            name: error if math.isfinite(error) else None
+            for name, error in (measured.channels.items() if measured else ())
+        },
     )
     return facts, verdicts
 

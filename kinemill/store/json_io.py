@@ -3,10 +3,9 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from kinemill.errors import CorruptArtifact
 from kinemill.store.atomic_write import Move, settle
@@ -79,20 +78,6 @@ def publish_shared(home: Home, path: Path, value: object) -> None:
         settle(moves)
     finally:
         aside.unlink(missing_ok=True)
-
-
-def json_differences(
-    old: object, new: object, key: str = ""
-) -> Iterator[tuple[str, object, object]]:
-    """Yield the dotted keys under which two JSON values differ, with both values; None: missing."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        first = cast("Json", old)
-        second = cast("Json", new)
-        for name in dict.fromkeys([*first, *second]):
-            path = f"{key}.{name}".strip(".")
-            yield from json_differences(first.get(name), second.get(name), path)
-    elif old != new:
-        yield key, old, new
 
 
 def write_json(path: Path, value: object) -> None:

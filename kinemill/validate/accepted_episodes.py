@@ -39,7 +39,14 @@ class AcceptedEpisodes(Sequence[Episode]):
     def of_catalog(cls, home: Home, listed: Iterable[ListedEpisode]) -> "AcceptedEpisodes":
         """Return episodes that the catalog lists."""
         parts = [
-            pl.DataFrame([*map(_row, batch)], _SCHEMA, orient="row")
+            pl.DataFrame(
+                [
+                    (e.id, e.recording, e.name, e.rows, e.file, e.ref.path, e.ref.digest, e.part)
+                    for e in batch
+                ],
+                _SCHEMA,
+                orient="row",
+            )
             for batch in batches(listed, _BATCH)
         ]
         return cls(home, pl.concat([pl.DataFrame(schema=_SCHEMA), *parts]))
@@ -72,17 +79,3 @@ class AcceptedEpisodes(Sequence[Episode]):
         id_, recording, name, rows, file, path, artifact, part = row
         folder = partial(self._open, ArtifactRef(path, artifact))
         return Episode(id_, recording, name, rows, file, folder, artifact, part)
-
-
-def _row(episode: ListedEpisode) -> tuple[str | int, ...]:
-    ref = episode.ref
-    return (
-        episode.id,
-        episode.recording,
-        episode.name,
-        episode.rows,
-        episode.file,
-        ref.path,
-        ref.digest,
-        episode.part,
-    )

@@ -28,10 +28,10 @@ from kinemill.validate.faults import (
     measuring_checks,
     runs,
 )
-from kinemill.validate.measures import Measured
 
 TOO_SHORT = "min_steps"
 Rows = tuple[int, int]
+Measured = dict[str, dict[str, float]]  # of one track: check -> name -> number
 
 
 @dataclass(frozen=True)
@@ -202,11 +202,10 @@ def _find(
             (name, fault) for name, check in checks.items() for fault in check.find(trusted, task)
         ]
     stretches = [
-        (start, trusted if free.all() else Track(_rows(trusted, start, stop)))
-        for start, stop in runs(free)
+        (start, trusted if free.all() else trusted.part(start, stop)) for start, stop in runs(free)
     ]
     return [
-        (name, _shifted(fault, start))
+        (name, replace(fault, start=fault.start + start, stop=fault.stop + start))
         for name, check in checks.items()
         for start, part in stretches
         for fault in check.find(part, task)
@@ -282,14 +281,6 @@ def _masked(values: Track, free: NDArray[np.bool_]) -> Track:
     if free.all():
         return values
     return Track({name: np.where(free, item, np.nan) for name, item in values.items()})
-
-
-def _rows(values: Values, start: int, stop: int) -> Values:
-    return {name: item[start:stop] for name, item in values.items()}
-
-
-def _shifted(fault: Fault, rows: int) -> Fault:
-    return replace(fault, start=fault.start + rows, stop=fault.stop + rows)
 
 
 def _free(findings: list[Finding], rows: int) -> NDArray[np.bool_]:

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from kinemill.store import Json
 from kinemill.task import CHECKS, Task
@@ -143,42 +141,23 @@ def row_expectations(task: Task) -> dict[str, str]:
 
 def sound_rows(task: Task, table: pl.DataFrame) -> list[CheckResult]:
     """Check accepted episodes: enough rows, no nulls, finite values."""
-    least = task.validation.min_steps
-    # numpy, because polars needs 5 ms to plan expressions on a hundred columns.
-    numbers = table.select(pl.exclude("episode"))
-    values = numbers.cast(pl.Float64).to_numpy()
-    empty = np.zeros(values.shape, dtype=np.bool_)
-    for column, series in enumerate(numbers):
-        if series.null_count():
-            empty[:, column] = series.is_null().to_numpy()
-    at = {name: column for column, name in enumerate(numbers.columns)}
-    lost = [at[f"{name}:nonfinite"] for name in task.columns]
-    short = empty[:, at["rows"]] | (values[:, at["rows"]] < least)
-    nameless = table["episode"].is_null().to_numpy()
-    missing = np.column_stack((empty, nameless, values[:, at["nulls"]] != 0.0))
-    wild = ~np.isfinite(values)
-    wild[:, lost] |= values[:, lost] != 0.0
-    wild &= ~empty
-    plans = planned_checks(task)
-    expected = row_expectations(task)
+    lost = pl.col([f"{name}:nonfinite" for name in task.columns]) != 0.0
     failing = {
-        "row_counts": short,
-        "no_nulls": np.logical_or.reduce(missing, axis=1),
-        "finite_values": np.logical_or.reduce(wild, axis=1),
+        "row_counts": pl.col("rows").fill_null(0.0) < task.validation.min_steps,
+        "no_nulls": pl.any_horizontal(pl.all().is_null(), pl.col("nulls") != 0.0),
+        "finite_values": pl.any_horizontal(~pl.exclude("episode").is_finite(), lost),
     }
-    return [_row_check(plans[name], table, rows, expected[name]) for name, rows in failing.items()]
-
-
-def _row_check(
-    plan: PlannedCheck, table: pl.DataFrame, failing: NDArray[np.bool_], expected: str
-) -> CheckResult:
-    episodes = [table["episode"][int(row)] for row in np.flatnonzero(failing)]
-    values = {
-        "episodes": table.height,
-        "expected": expected,
-        "failed": len(episodes),
-        "failing": episodes[:MAX_LISTED],
-    }
-    if table.is_empty():
-        values["error"] = NO_EPISODE
-    return plan.make_result(not episodes and not table.is_empty(), values)
+    plans = planned_checks(task)
+    results = list[CheckResult]()
+    for name, expected in row_expectations(task).items():
+        episodes = table.filter(failing[name])["episode"].to_list()
+        values = {
+            "episodes": table.height,
+            "expected": expected,
+            "failed": len(episodes),
+            "failing": episodes[:MAX_LISTED],
+        }
+        if table.is_empty():
+            values["error"] = NO_EPISODE
+        results.append(plans[name].make_result(not episodes and not table.is_empty(), values))
+    return results

@@ -253,20 +253,13 @@ def _table(task: Task, results: Sequence[NewResult]) -> pl.DataFrame:
     checked = [result for result in results if not result.row.released]
     counts = [max(1, len(evaluated.result.episodes)) for evaluated in checked]
     names = [name for name in planned_checks(task) if name.startswith("physics_")]
-    columns: dict[str, list[str | float | None]] = {
-        RECORDING: [
-            evaluated.row.name
-            for evaluated, rows in zip(checked, counts, strict=True)
-            for _ in range(rows)
-        ]
+    columns: dict[str, Any] = {
+        RECORDING: np.repeat([evaluated.row.name for evaluated in checked], counts)
     }
     for name in names:
         check = name.removeprefix("physics_")
-        columns[name] = [
-            float(evaluated.result.findings.get(check, 0))
-            for evaluated, rows in zip(checked, counts, strict=True)
-            for _ in range(rows)
-        ]
+        findings = [float(evaluated.result.findings.get(check, 0)) for evaluated in checked]
+        columns[name] = np.repeat(findings, counts)
     for name in rows_of(task, []).columns:
         columns[name] = [
             value for evaluated in checked for value in evaluated.result.table.get(name) or [None]

@@ -26,7 +26,7 @@ from kinemill.validate import action_responses, table
 from kinemill.validate.action_responses import ActionProducts
 from kinemill.validate.apply_checks import (
     Finding,
-    Verdict,
+    Measured,
     apply_checks_to_track,
     drop_nonfinite_aux,
     skip_checks,
@@ -34,11 +34,9 @@ from kinemill.validate.apply_checks import (
 from kinemill.validate.duplicates.similarity import Sketch, sketch
 from kinemill.validate.expectations import Bound, bounds_of
 from kinemill.validate.faults import Track
-from kinemill.validate.measures import Measured
-from kinemill.validate.report_samples import FaultSpan, TrackStrip
 
 STAGE = "validated"
-VERSION = 14
+VERSION = 15
 SCHEMA = "schema"  # check of one episode against the bounds of all accepted episodes
 MAX_REASONS = 20  # listed reasons per check and recording; the rest are counted
 
@@ -95,7 +93,6 @@ class RecordingResult(StoredSummary):
         measured: numbers of the checks, by track.
         sketches: sketches by part.
         products: products of actions and accelerations of the longest episode.
-        strip: tracks for the report.
         table: one value per episode for each column of `kinemill.validate.table`.
     """
 
@@ -109,7 +106,6 @@ class RecordingResult(StoredSummary):
     measured: list[Measured] = field(default_factory=list[Measured])
     sketches: list[PartSketch] = field(default_factory=list[PartSketch])
     products: ActionProducts | None = None
-    strip: list[TrackStrip] = field(default_factory=list[TrackStrip])
     table: dict[str, list[str | float | None]] = field(
         default_factory=dict[str, list[str | float | None]]
     )
@@ -179,7 +175,6 @@ class _Results:
     rows: list[table.Row] = field(default_factory=list[table.Row])
     reasons: list[Reason] = field(default_factory=list[Reason])
     dropped: Counter[str] = field(default_factory=Counter[str])
-    strip: list[TrackStrip] = field(default_factory=list[TrackStrip])
     measured: list[Measured] = field(default_factory=list[Measured])
 
 
@@ -202,7 +197,6 @@ def _evaluate_into(task: Task, recording: Recording, folder: Path) -> RecordingR
         measured=results.measured,
         sketches=_sketches(results.episodes, tracks, task),
         products=action_responses.action_products(_longest(tracks), task) if tracks else None,
-        strip=results.strip,
         table=table.columns_from(results.rows, task) if results.rows else {},
     )
 
@@ -218,7 +212,7 @@ def _evaluate_track(
     """Evaluate one track and write its episodes."""
     file = recording.folder / track.file
     frame = read_rows(file)
-    is_stored_form = file.suffix == SUFFIX and frame.columns == ["time_s", *task.recorded]
+    is_stored_form = frame.columns == ["time_s", *task.recorded]
     frame = frame.select("time_s", *task.recorded)
     values = _track_of(frame, task)
     verdict = (
@@ -229,7 +223,6 @@ def _evaluate_track(
     results.reasons += [_reason(finding, frame["time_s"], label) for finding in verdict.findings]
     results.dropped.update(verdict.dropped)
     results.measured.append(verdict.measured)
-    results.strip.append(_strip(verdict, frame["time_s"]))
     frame = frame.with_columns(pl.Series(name, item) for name, item in verdict.repaired.items())
     for start, stop in verdict.pieces:
         number = len(results.episodes)
@@ -347,13 +340,3 @@ def _truncate(reasons: list[Reason]) -> list[Reason]:
             more = {"where": "later rows", "found": f"{count - MAX_REASONS} more findings"}
             listed.append({**last[check], **more, "channel": None})
     return listed
-
-
-def _strip(verdict: Verdict, time_s: pl.Series) -> TrackStrip:
-    """Return the times of a track, its accepted pieces and its findings, s, for the report."""
-    faults = [
-        FaultSpan(item.check, time_s[item.fault.start], time_s[item.fault.stop - 1])
-        for item in verdict.findings[:MAX_REASONS]
-    ]
-    accepted = [(time_s[start], time_s[stop - 1]) for start, stop in verdict.pieces]
-    return TrackStrip(time_s[0], time_s[-1], accepted, faults)

@@ -31,13 +31,11 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import table
 from kinemill.validate.action_responses import ActionProducts
+from kinemill.validate.apply_checks import Measured
 from kinemill.validate.duplicates.index import Sketched
 from kinemill.validate.episodes import STAGE, RecordingResult, validate_recording, validated_inputs
-from kinemill.validate.measures import Measured
-from kinemill.validate.report_samples import TrackStrip
 
 NO_ARTIFACT = ArtifactRef("", "")  # of a recording without tracks
-STORED = ("min", "max", "std")  # statistics of each channel and episode in the document
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,8 @@ class Details:
         dropped: dropped rows by check.
         findings: number of findings by check.
         measured: numbers of the checks, by track.
-        strip: tracks for the report.
         products: products of actions and accelerations.
-        statistics: `STORED` statistics of each channel, one value per episode.
+        statistics: standard deviation of each channel, `<channel>:std`, one value per episode.
         episodes: digest of the set of its episodes.
         broken: checks of accepted episodes that fail.
     """
@@ -75,7 +72,6 @@ class Details:
     dropped: dict[str, int]
     findings: dict[str, int]
     measured: list[Measured]
-    strip: list[TrackStrip]
     products: ActionProducts | None
     statistics: dict[str, list[float | None]]
     episodes: str
@@ -194,7 +190,6 @@ def _describe(
         result.dropped,
         result.findings,
         result.measured,
-        result.strip,
         result.products,
         _statistics(task, result),
         set_digest(bytes.fromhex(digest(asdict(reason))) for reason in listed(row, result)),
@@ -230,7 +225,7 @@ def drop_episodes(task: Task, new: NewResult, failed: Mapping[str, Sequence[Reas
 def _statistics(task: Task, result: RecordingResult) -> dict[str, list[float | None]]:
     if not result.episodes:
         return {}
-    names = [f"{channel}:{what}" for channel in task.columns for what in STORED]
+    names = [f"{channel}:std" for channel in task.columns]
     return {
         name: [value if isinstance(value, float) else None for value in result.table[name]]
         for name in names

@@ -3,7 +3,7 @@
 Symbols: n rows of an episode, k row index, dt time step in s.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast
 
@@ -27,6 +27,10 @@ class Track(dict[str, Array]):
     def __init__(self, values: Values) -> None:
         super().__init__(values)
         self.cache: dict[Hashable, Any] = {}
+
+    def part(self, start: int, stop: int) -> "Track":
+        """Return the rows from `start` to `stop` (not included)."""
+        return Track({name: item[start:stop] for name, item in self.items()})
 
 
 def memoize(values: Values, key: Hashable, compute: Callable[[], T]) -> T:
@@ -130,27 +134,6 @@ def measuring_checks(task: Task) -> dict[str, MeasuringCheck]:
     """Return the checks of a task that report measurements, by name."""
     checks = {name: getattr(task.validation, name) for name in CHECKS}
     return {name: check for name, check in checks.items() if hasattr(type(check), "measure")}
-
-
-# Rows of a block. Intermediate results fit into the CPU cache, and the calls are long enough for
-# threads to run in parallel: with a quarter of the rows, two threads were no faster than one.
-BLOCK = 131_072
-
-
-def blocks(values: Array, beyond: int = 0) -> Iterator[Array]:
-    """Yield (n,) in blocks of rows, each with `beyond` rows of the next one."""
-    for start in range(0, len(values), BLOCK):
-        yield values[start : start + BLOCK + beyond]
-
-
-def changes(values: Array) -> Iterator[Array]:
-    """Yield x[k+1] - x[k] of (n,) block by block, all in one buffer.
-
-    Allocating memory for each block would take three times as long.
-    """
-    buffer = np.empty(min(BLOCK, len(values)))
-    for part in blocks(values, beyond=1):
-        yield np.subtract(part[1:], part[:-1], out=buffer[: len(part) - 1])
 
 
 def runs(faulty: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from kinemill.task import Channel, Task
 from kinemill.task.channels import MODELED
-from kinemill.validate.block_stats import is_finite
 from kinemill.validate.faults import Array, Values, memoize, runs
+from kinemill.validate.signal_stats import is_finite
 
 BLOCK = 25  # rows over which noise is taken as constant
 _QUIET = 0.75  # quantile of a block's errors that estimates its noise
@@ -145,24 +145,16 @@ def windows_of(
 
 
 def integrate_velocity(values: Values, name: str, rows: NDArray[np.intp], dt: float) -> Array:
-    """Integrate a velocity from row 0 to each of ascending rows (m,), in the unit of its position.
+    """Integrate a velocity from row 0 to each of some rows (m,), in the unit of its position.
 
-    It uses the trapezoidal rule; NaN counts as zero. Sums between the given rows take a sixth of
-    the time of a cumulative sum over all rows.
+    It uses the trapezoidal rule; NaN counts as zero.
     """
-    if not len(rows):
-        return np.empty(0)
-    velocity = values[name]
-    if not is_finite(values, name):
-        velocity = np.where(np.isfinite(velocity), velocity, 0.0)
-    edges = rows if rows[0] == 0 else np.concatenate(([0], rows))
-    path = np.zeros(len(edges))
-    if len(edges) > 1:
-        np.cumsum(np.add.reduceat(velocity[: edges[-1]], edges[:-1]), out=path[1:])
-    path = path[len(edges) - len(rows) :]
-    path += 0.5 * (velocity[rows] - velocity[0])
-    path *= dt
-    return path
+
+    def compute() -> Array:
+        velocity = np.where(np.isfinite(values[name]), values[name], 0.0)
+        return np.concatenate(([0.0], np.cumsum(0.5 * dt * (velocity[1:] + velocity[:-1]))))
+
+    return memoize(values, ("path", name), compute)[rows]
 
 
 def sensor_noise(velocity: Array, position: Array, dt: float) -> float:
@@ -173,7 +165,7 @@ def sensor_noise(velocity: Array, position: Array, dt: float) -> float:
     finite = error[np.isfinite(error)]
     if not len(finite):
         return 0.0
-    return _NORMAL * median_of(np.abs(finite - median_of(finite)))
+    return _NORMAL * float(np.median(np.abs(finite - np.median(finite))))
 
 
 def _windows(
@@ -319,12 +311,3 @@ def rms(values: Array) -> float:
     """Return the root mean square of (n,)."""
     # Not a dot product: the threads of BLAS spin on cores that check other logs.
     return float(np.sqrt(np.einsum("i,i", values, values) / len(values)))
-
-
-def median_of(values: Array) -> float:
-    """Return the median of (n,) without NaN; np.median spends most of its time on other checks."""
-    half = len(values) // 2
-    if len(values) % 2:
-        return float(np.partition(values, half)[half])
-    ranked = np.partition(values, (half - 1, half))
-    return 0.5 * float(ranked[half - 1] + ranked[half])

@@ -23,7 +23,7 @@ from kinemill.task import NullReporter, Progress, Task
 from kinemill.validate.episodes import rules
 from kinemill.validate.evaluation import NewResult, evaluate_entries
 from kinemill.validate.published import open_results
-from kinemill.validate.report_samples import QuarantinedRecording
+from kinemill.validate.report import QuarantinedRecording
 from kinemill.validate.summary import QUARANTINE
 
 STAGE = "episodes_partition"

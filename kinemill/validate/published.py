@@ -35,7 +35,7 @@ from kinemill.validate.episodes import rules
 from kinemill.validate.expectations import suite_digest
 
 STAGE = "episodes"
-VERSION = 12
+VERSION = 13
 EPISODES = "episodes.json"
 FORMAT = 3
 

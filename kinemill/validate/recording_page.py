@@ -129,12 +129,11 @@ def _chart(task: Task, stretch: Stretch, name: str, rows: slice) -> str:
         for limit in task.channels[name].limits or ()
         if _is_near(limit, values)
     ]
-    bands = [*_lost(stretch, rows), *_finding_bands(stretch, name, rows)]
     return line_chart(
         [*limits, line],
         labels=("time, s", axis_label(name, task.channels[name].unit)),
         size=(WIDTH, HEIGHT),
-        bands=bands,
+        bands=_bands(stretch, name),
     )
 
 
@@ -147,40 +146,26 @@ def _is_near(limit: float, values: np.ndarray) -> bool:
     return float(finite.min()) - span < limit < float(finite.max()) + span
 
 
-def _lost(stretch: Stretch, rows: slice) -> list[Band]:
-    """Return bands for the stretches that are in no episode."""
-    accepted = np.zeros(stretch.frame.height, dtype=np.bool_)
+def _bands(stretch: Stretch, name: str) -> list[Band]:
+    """Return bands for the stretches that are in no episode, and for the findings of a channel."""
+    seconds = stretch.seconds
+    accepted = np.zeros(len(seconds), dtype=np.bool_)
     for start, stop in stretch.verdict.pieces:
         accepted[start:stop] = True
-    return [
-        band for span in runs(~accepted) for band in _band(stretch, span, rows, "lost", "left out")
+    lost = [
+        Band(float(seconds[start]), float(seconds[stop - 1]), "lost", "left out")
+        for start, stop in runs(~accepted)
     ]
-
-
-def _finding_bands(stretch: Stretch, name: str, rows: slice) -> list[Band]:
-    return [
-        band
-        for item in stretch.verdict.findings
-        if item.fault.channel == name
-        for band in _band(
-            stretch,
-            (item.fault.start, item.fault.stop),
-            rows,
+    return lost + [
+        Band(
+            float(seconds[item.fault.start]),
+            float(seconds[item.fault.stop - 1]),
             "mended" if item.repaired else "found",
             f"{item.check}: {item.fault.actual}; expected {item.fault.expected}",
         )
+        for item in stretch.verdict.findings
+        if item.fault.channel == name
     ]
-
-
-def _band(
-    stretch: Stretch, span: tuple[int, int], rows: slice, style: str, label: str
-) -> list[Band]:
-    first = max(span[0], rows.start)
-    last = min(span[1], rows.stop) - 1
-    if first > last:
-        return []
-    seconds = stretch.seconds
-    return [Band(float(seconds[first]), float(seconds[last]), style, label)]
 
 
 _KEYS = ("check", "channel", "where", "found", "expected", "fix")

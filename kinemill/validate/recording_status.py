@@ -1,14 +1,17 @@
 """Status of each recording of a task: ingest, validation, and manual decisions.
 
-Read-only: recordings that were not processed under the current rules are reported as such.
+Recordings that were not processed under the current rules are reported as such.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from kinemill.catalog import evaluations
 from kinemill.catalog.evaluations import EpisodeRow, Evaluation
-from kinemill.ingest.decisions import Decision, current_decisions
+from kinemill.errors import BadInput
+from kinemill.ingest import inspection
+from kinemill.ingest.decisions import Decision, current_decisions, decide
 from kinemill.ingest.inspection import as_recording, read_before
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.ingest.raw import Reason
@@ -162,3 +165,43 @@ def status_of(task: Task, home: Home, member: Member, decision: Decision | None)
         artifact = peek(home, STAGE, task.name, key)
         result = RecordingResult.of(artifact) if artifact else None
     return RecordingStatus(member, decision, RecordingSummary.of(read) if read else None, result)
+
+
+def decide_quarantine(
+    task: Task,
+    home: Home,
+    decision: Literal["release", "reject", "undo"],
+    which: str,
+    because: str = "",
+) -> Decision:
+    """Release a recording from quarantine, reject it, or withdraw the decision.
+
+    The findings of the checks drop no row of a released recording. No dataset uses a rejected one;
+    its bytes are kept.
+
+    Raises:
+        BadInput: There is no such recording, or the decision does not apply to it.
+    """
+    member = inspection.find_member(task, home, which)
+    earlier = current_decisions(home, task.name).get(member.hash)
+    if earlier:
+        earlier.require_not_merged(task.name)
+    if decision == "undo":
+        if earlier is None:
+            raise BadInput(member.name, "has no decision", fix="there is nothing to undo")
+        return decide(home, task.name, member.hash, member.name, "withdraw", because)
+    if earlier and earlier.decision == decision:
+        raise BadInput(
+            member.name,
+            f"has this decision already: {decision}, by {earlier.who} on {earlier.when}",
+        )
+    read = status_of(task, home, member, None).read if decision == "release" else None
+    if read is not None and not read.tracks:
+        first = read.reasons[0]
+        raise BadInput(
+            member.name,
+            f"cannot be read ({first['check']}: {first['found']})",
+            expected="a recording that a check holds back",
+            fix=str(first["fix"]),
+        )
+    return decide(home, task.name, member.hash, member.name, decision, because)

@@ -113,11 +113,6 @@ class Results:
         """Totals over all rows."""
         return State.of(self.head, self.home.catalog_db).totals
 
-    def first(self, limit: int, where: str) -> list[Item]:
-        """Return the first rows by content hash that fulfill an SQL condition."""
-        rows = evaluations.last_set(self.home, self._task.name)
-        return [*self._items(rows.first(limit, where))]
-
     def find(self, hashes: Sequence[str]) -> list[Item]:
         """Return the rows of some recordings, in the given order."""
         rows = evaluations.last_set(self.home, self._task.name).find(hashes)

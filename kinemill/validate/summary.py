@@ -1,20 +1,21 @@
 """Summary of all episodes of a task: checks, quarantine list, report page, numbers."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import polars as pl
+import numpy as np
 
 from kinemill.catalog import evaluations
 from kinemill.ingest.rows import read_rows
 from kinemill.store import Json, StoredSummary, read_document, to_json_value, write_document
 from kinemill.task import Task
-from kinemill.validate import expectations, measures, report, table
+from kinemill.validate import expectations, report, table
 from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.action_fit import MIN_OTHERS, Array, comparable, find_action_faults
 from kinemill.validate.action_responses import COMPARE
+from kinemill.validate.apply_checks import Measured
 from kinemill.validate.check_results import (
     ACTION_OUTLIERS,
     MAX_LISTED,
@@ -29,12 +30,11 @@ from kinemill.validate.check_results import (
     sound_rows,
 )
 from kinemill.validate.duplicates.registry import DuplicatePairs
-from kinemill.validate.report_samples import (
+from kinemill.validate.report import (
     FAULTY,
-    SOUND,
+    REASONS,
     QuarantinedRecording,
     RecordingSample,
-    shortened,
 )
 from kinemill.validate.results import Results
 from kinemill.validate.totals import Item, Totals
@@ -43,7 +43,6 @@ CHECKS = "checks.json"
 QUARANTINE = "quarantine.json"
 PAGE = "page.html"
 COMPARED = 64  # recordings whose longest episodes are read to compare their actions
-SOUND_ROWS = "evaluated.faulty = 0 AND evaluated.removed IS NULL"
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,6 @@ def describe(
     """
     totals = results.totals
     faulty = [_sample_of(item) for item in results.faulty(limit=FAULTY)]
-    sound = [_sample_of(item) for item in results.first(SOUND, SOUND_ROWS)]
     checks = _checks(task, results, totals, sample, duplicates)
     checks = [_with_fix(task, check, faulty) for check in checks]
     write_document(folder / CHECKS, checks)
@@ -124,27 +122,14 @@ def describe(
         dropped_rows=sum(totals.dropped.values()),
         checks=[CheckState(check.name, check.passed, check.blocking) for check in checks],
     )
-    bars = report.ranges(_statistics(task, sample), task)
-    page = report.render(task, summary, checks, bars, [*faulty, *sound], totals.spans)
-    (folder / PAGE).write_text(page)
+    (folder / PAGE).write_text(report.render(task, summary, checks, faulty))
     return summary
 
 
 def _sample_of(item: Item) -> RecordingSample:
     row, details = item
-    return shortened(
-        RecordingSample(row.hash, row.name, details.reasons, 0, row.episodes, details.strip)
-    )
-
-
-def _statistics(task: Task, sample: Sequence[Item]) -> pl.DataFrame:
-    """Return the smallest and largest value of each channel and episode of the sample."""
-    names = [f"{channel}:{what}" for channel in task.columns for what in ("min", "max")]
-    values = {
-        name: [value for _, details in sample for value in details.statistics.get(name, [])]
-        for name in names
-    }
-    return pl.DataFrame(values, schema=dict.fromkeys(names, pl.Float64))
+    omitted = max(0, len(details.reasons) - REASONS)
+    return RecordingSample(row.hash, row.name, details.reasons[:REASONS], omitted, row.episodes)
 
 
 def _checks(
@@ -158,13 +143,33 @@ def _checks(
         nothing = sound_rows(task, table.empty(task))
         failed = [check.name for check in nothing if not check.passed]
         made += [*nothing, *expectations.skipped_checks(task, f"{', '.join(failed)} failed")]
-    measured = measures.summarize(
+    measured = _summarize(
         (track for _, details in sample for track in details.measured), totals.spans
     )
     made += _physics(task, totals, results, measured)
     made += _cross_recording(task, results, sample, duplicates)
     by_name = {check.name: check for check in made}
     return [by_name[name] for name in planned_checks(task)]
+
+
+def _summarize(
+    tracks: Iterable[Measured], spans: Mapping[str, tuple[float, float]]
+) -> dict[str, dict[str, list[float]]]:
+    """Return minimum, median and maximum of each number, by check and name.
+
+    `tracks` is a sample, for the medians; `spans` covers all tracks, by `check/name`.
+    """
+    values: dict[str, dict[str, list[float]]] = {}
+    for track in tracks:
+        for check, numbers in track.items():
+            for name, value in numbers.items():
+                values.setdefault(check, {}).setdefault(name, []).append(value)
+    result: dict[str, dict[str, list[float]]] = {}
+    for key, (least, largest) in sorted(spans.items()):
+        check, _, name = key.partition("/")
+        current = values.get(check, {}).get(name) or [least, largest]
+        result.setdefault(check, {})[name] = [least, float(np.median(current)), largest]
+    return result
 
 
 def _of_episodes(task: Task, totals: Totals, results: Results) -> list[CheckResult]:

@@ -9,8 +9,8 @@ import polars as pl
 
 from kinemill.task import Task
 from kinemill.task.expectation import episode_columns
-from kinemill.validate.block_stats import extremes, is_finite, largest_step, mean_and_deviation
 from kinemill.validate.faults import Array, Values, steps
+from kinemill.validate.signal_stats import extremes, is_finite, largest_step, mean_and_deviation
 
 Row = dict[str, str | float | None]
 

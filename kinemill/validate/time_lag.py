@@ -3,30 +3,23 @@
 Symbols: n rows, m shifts in rows, dt time step in s.
 """
 
-from typing import cast
-
 import numpy as np
 
 from kinemill.validate.faults import Array, runs
 
-_DIRECT = 200_000  # products from which a Fourier transform is faster than sums one by one
 _STRETCHES = 20
 _STRETCH = 4096  # blocks of a longer log that are searched for a lag, and rows of each
 _LARGEST = 1e100  # of numbers whose squares, summed over a log, are finite
 
 
-def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) -> float:
+def lag(velocity: Array, position: Array, dt: float) -> float:
     """Return by how many s a velocity (n,) comes after the position's slope; 0 where unclear.
 
     The shift of the slope that leaves the smallest rest, to a part of a row by the parabola through
     the best three. Both are averaged over five rows, for the encoder's sake. Within 0.25 s.
-    Pass `finite` if all rows are known to be finite.
     """
-    first = 0
-    last = len(velocity)
-    if not finite:
-        is_finite = np.isfinite(velocity) & np.isfinite(position)
-        first, last = max(runs(is_finite), key=lambda run: run[1] - run[0], default=(0, 0))
+    is_finite = np.isfinite(velocity) & np.isfinite(position)
+    first, last = max(runs(is_finite), key=lambda run: run[1] - run[0], default=(0, 0))
     most = min(round(0.25 / dt), (last - first) // 6)
     if most < 2:
         return 0.0
@@ -85,19 +78,7 @@ def _stretches(values: Array, least: int) -> Array:
 
 
 def _correlation(long: Array, short: Array) -> Array:
-    """Return sum over i, k of long[i, j + k] short[i, k], (i, n) and (i, m) -> (n - m + 1,).
-
-    Of long logs by Fourier transform: sums one by one take a second for a log of an hour.
-    """
-    rows = short.shape[1]
-    shifts = long.shape[1] - short.shape[1] + 1
-    if rows * shifts < _DIRECT:
-        products = (
-            np.correlate(first, second, "valid") for first, second in zip(long, short, strict=True)
-        )
-        return np.sum(list(products), axis=0)
-    from scipy.fft import next_fast_len
-
-    size = cast("int", next_fast_len(long.shape[1], real=True))
+    """Return sum over i, k of long[i, j + k] short[i, k], (i, n) and (i, m) -> (n - m + 1,)."""
+    size = 1 << long.shape[1].bit_length()  # lengths that are powers of two transform fast
     spectra = np.fft.rfft(long, size) * np.conj(np.fft.rfft(short, size))
-    return np.fft.irfft(spectra.sum(axis=0), size)[:shifts]
+    return np.fft.irfft(spectra.sum(axis=0), size)[: long.shape[1] - short.shape[1] + 1]

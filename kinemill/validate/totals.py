@@ -29,7 +29,7 @@ class Totals:
             `rows`; accepted episodes that no user released (`checked`); `sketches`.
         dropped: dropped rows by check.
         checks: number of findings, of dropped rows and of recordings by check.
-        spans: smallest and largest number by `check/name`, and value by `/channel`.
+        spans: smallest and largest number by `check/name`.
         episodes: digest of the set of episodes.
         is_exact: whether `spans` are those of the present recordings.
     """
@@ -61,11 +61,12 @@ class Totals:
                     counter = checks.setdefault(check, Counter())
                     _add(counter, {0: count, 1: lost, 2: 1}, sign)
                 digests[sign].append(bytes.fromhex(details.episodes))
-                for name, values in spans_of(details):
+                for name, value in _measured(details):
+                    low, high = spans.get(name, (value, value))
                     if sign > 0:
-                        spans[name] = _union(spans.get(name), values)
+                        spans[name] = (min(low, value), max(high, value))
                     else:
-                        is_exact &= not _touches(spans.get(name), values)
+                        is_exact &= low < value < high
         return Totals(
             _positive(counts),
             _positive(dropped),
@@ -93,18 +94,12 @@ def _counts_of(row: Evaluation) -> dict[str, int]:
     }
 
 
-def spans_of(details: Details) -> Iterator[tuple[str, Span]]:
-    """Yield the smallest and largest numbers of a recording, by the name of `Totals.spans`."""
+def _measured(details: Details) -> Iterator[tuple[str, float]]:
+    """Yield the numbers that checks measured in a recording, by the name of `Totals.spans`."""
     for track in details.measured:
         for check, numbers in track.items():
             for name, value in numbers.items():
-                yield f"{check}/{name}", (value, value)
-    for column, values in details.statistics.items():
-        channel, _, what = column.rpartition(":")
-        lows = [value for value in values if value is not None]
-        if what == "min" and lows:
-            highs = [high for high in details.statistics[f"{channel}:max"] if high is not None]
-            yield f"/{channel}", (min(lows), max(highs, default=min(lows)))
+                yield f"{check}/{name}", value
 
 
 def _add(to: "Counter[K]", values: Mapping[K, int], sign: int) -> None:
@@ -114,11 +109,3 @@ def _add(to: "Counter[K]", values: Mapping[K, int], sign: int) -> None:
 
 def _positive(counter: Counter[str]) -> dict[str, int]:
     return {key: value for key, value in sorted(counter.items()) if value}
-
-
-def _union(first: Span | None, second: Span) -> Span:
-    return (min(first[0], second[0]), max(first[1], second[1])) if first else second
-
-
-def _touches(total: Span | None, span: Span) -> bool:
-    return total is None or span[0] <= total[0] or span[1] >= total[1]

@@ -17,7 +17,8 @@ from kinemill.dataset.scale import training_scale
 from kinemill.dataset.windows import batches, episodes_of, gather, is_angle, window_starts
 from kinemill.errors import BadInput
 from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, deviations
-from kinemill.verify.errors import Errors, horizons_of
+from kinemill.verify.comparison import horizons_of
+from kinemill.verify.errors import Errors
 
 CHUNK = 1024  # windows in one batch, which bounds memory
 

@@ -3,10 +3,8 @@
 Verification uses the test split of a dataset, `kinemill model evaluate` any logs.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -17,8 +15,8 @@ from kinemill.runtime import Floats, Predictor, Simulator
 from kinemill.runtime.window_metrics import is_moving
 from kinemill.verify.accuracy import Residuals, evaluate, residuals_of, whiteness
 from kinemill.verify.calibration import calibrate
-from kinemill.verify.comparison import FREE_RUN, MARGIN, Comparisons
-from kinemill.verify.errors import Errors, horizons_of
+from kinemill.verify.comparison import FREE_RUN, MARGIN, Comparisons, horizons_of
+from kinemill.verify.errors import Errors
 from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.results import (
     Accuracy,
@@ -308,17 +306,6 @@ def _residuals(analysis: Analysis) -> ResidualStatistics:
             for index, name in enumerate(model.channels)
         },
     )
-
-
-def plain(value: object) -> Any:
-    """Return a JSON value in which numbers that are not finite are null."""
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def stated_scale(accuracy: Mapping[str, Accuracy], states: Sequence[str]) -> Scale | None:

@@ -60,6 +60,11 @@ class Comparison:
 Comparisons = dict[str, dict[str, Comparison]]
 
 
+def horizons_of(steps: int) -> tuple[int, ...]:
+    """Return the steps at which models are compared: 1, the root of T, and T = `steps`."""
+    return tuple(sorted({1, round(math.sqrt(steps)), steps}))
+
+
 def final(comparisons: Comparisons) -> Comparison | None:
     """Return the comparison of nRMSE at the longest horizon; None if there is none."""
     last = max((key for key in comparisons if key != FREE_RUN), key=int, default="")

@@ -3,7 +3,6 @@
 Symbols: W windows, T horizon, S states.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -158,13 +157,6 @@ class Errors:
             for steps, off in self.by_horizon.items()
         }
 
-    @QUIETLY
-    def against(self, reference: "Errors", margin: float = MARGIN) -> Comparison:
-        """Compare with a reference at the last step by nRMSE."""
-        squares = (self.errors**2, reference.errors**2)
-        overlap = self.overlap(self.horizon)
-        return compare_squares(squares, self.scale, self.episode, overlap, margin)[0]
-
 
 def named(
     channels: tuple[str, ...], comparisons: list[Comparison], scale: Scale
@@ -181,8 +173,3 @@ def _about(value: float, sure: Interval) -> tuple[float, float]:
     with np.errstate(all="ignore"):
         factor = float(np.exp(sure.half)) if np.isfinite(value) else np.nan
     return value / factor, value * factor
-
-
-def horizons_of(steps: int) -> tuple[int, ...]:
-    """Return the steps at which models are compared: 1, the root of T, and T = `steps`."""
-    return tuple(sorted({1, round(math.sqrt(steps)), steps}))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from kinemill.task.promote import FREE_RUN, REFERENCES, TRIVIAL, Promote
-from kinemill.verify.comparison import NRMSE, Comparison
+from kinemill.verify.comparison import NRMSE, Comparison, horizons_of
 
 # By horizon (steps as text, or "free_run"), then by channel (a state, or "nrmse" for their mean).
 Horizons = Mapping[str, Mapping[str, Comparison]]
@@ -86,8 +86,7 @@ def counted_horizons(promote: Promote, horizon: int) -> tuple[str, ...]:
         horizon: `verify.horizon`, T.
     """
     if promote.horizons is None:
-        steps = {1, round(math.sqrt(horizon)), horizon}
-        return (*map(str, sorted(steps)), FREE_RUN)
+        return (*map(str, horizons_of(horizon)), FREE_RUN)
     steps = {int(steps_text) for steps_text in promote.horizons if steps_text != FREE_RUN}
     whole = (FREE_RUN,) if FREE_RUN in promote.horizons else ()
     return (*map(str, sorted(steps)), *whole)

@@ -14,14 +14,11 @@ import polars as pl
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
-from kinemill.reports.charts import Line, axis_label, line_chart
-from kinemill.reports.components import html_page
-from kinemill.reports.templates import render
 from kinemill.runtime import Floats, Interface, Simulator, wrapped
 from kinemill.runtime.input_checks import Array
 
 TABLES = (".csv", ".parquet")
-PLOTS = (".png", ".html")
+PLOTS = (".png",)
 _BATCH = 4096  # most trajectories in one batch
 
 _TIME = ("time_s", "time", "t")  # columns that may hold the time, s
@@ -192,42 +189,6 @@ def check_ending(path: Path, endings: tuple[str, ...]) -> None:
     """
     if path.suffix not in endings:
         raise BadInput(path, f"ends in {path.suffix!r}", expected=" or ".join(endings))
-
-
-def plot(frame: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> None:
-    """Plot every state, action and output, with measured states if there are any."""
-    check_ending(path, PLOTS)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".html":
-        path.write_text(_page(frame, simulator.interface, text), encoding="utf-8")
-    else:
-        from kinemill.verify.plots import draw_simulation  # it imports matplotlib
-
-        path.write_bytes(draw_simulation(frame, simulator.interface, text).png())
-
-
-def _page(frame: pl.DataFrame, interface: Interface, text: str) -> str:
-    time = frame["time_s"].to_numpy()
-    charts = dict[str, str]()
-    for name in (*interface.states, *interface.actions, *interface.outputs):
-        is_action = name in interface.actions
-        values = frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        lines = [Line(name, "action" if is_action else "model", time, values, is_action)]
-        if f"{name}_measured" in frame.columns:
-            measured = frame[f"{name}_measured"].to_numpy()
-            lines.append(Line("measured", "truth", time, measured))
-        labels = ("time, s", axis_label(name, interface.units[name]))
-        charts[name] = line_chart(lines, labels=labels, size=(1080, 242))
-    is_measured = any(name.endswith("_measured") for name in frame.columns)
-    body = render(
-        "verify/simulation.html.j2",
-        interface=interface,
-        charts=charts,
-        styles={"model": "simulated"} | ({"truth": "measured"} if is_measured else {}),
-        steps=len(time) - 1,
-        text=text,
-    )
-    return html_page(f"{interface.task}: simulation", [body])
 
 
 def read_actions(path: Path, names: Sequence[str], dt: float) -> Floats:

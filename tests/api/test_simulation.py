@@ -36,7 +36,7 @@ def test_actions_come_from_arrays_and_frames(in_rod_home, training, kind):
 
 def test_a_simulation_is_written_as_table_and_plot(in_rod_home, training, tmp_path):
     simulation = km.simulate(training, actions={"torque": np.zeros(3)})
-    for name in ("a.csv", "a.parquet", "a.png", "a.html"):
+    for name in ("a.csv", "a.parquet", "a.png"):
         simulation.write(tmp_path / name)
     assert pl.read_parquet(tmp_path / "a.parquet").equals(simulation.frame)
     with pytest.raises(BadInput, match=r"\.csv or \.parquet"):

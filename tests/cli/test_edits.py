@@ -124,13 +124,9 @@ def test_a_merged_recording_is_shown_as_such_and_cannot_be_decided_on(
     assert len(rows) == 1  # the artifact with the rows of both is deleted as well
 
 
-def test_reprocess_keeps_edits_and_reports_no_rule_change(three, kinemill, evaluated, swing):
+def test_validate_keeps_edits(three, kinemill, evaluated, swing):
     kinemill("data", "edit", "swing", "a.csv", "--split", 1.0)
-    report = kinemill("data", "reprocess", "swing", "--json")
-    assert report["changed"] == []
-    assert report["recordings"] == {"cached": 2, "processed": 1}
-    again = kinemill("data", "reprocess", "swing", "--json")
-    assert again["recordings"] == {"cached": 3, "processed": 0}
+    assert kinemill("data", "validate", "swing", str(three), "--json")["recordings"] == 3
     assert (
         kinemill("data", "check", three / "a.csv", "--task", "swing", "--json")["files"][0][
             "episodes"

@@ -93,9 +93,9 @@ def test_an_episode_that_does_not_exist_is_bad_input(observed, kinemill):
         kinemill("data", "view", "swing", f"{spiky.recording[:16]}-0009")
 
 
-def test_rules_that_changed_ask_for_a_reprocess(observed, swing, kinemill):
+def test_rules_that_changed_ask_for_a_validation(observed, swing, kinemill):
     swing("dt: 0.01", "dt: 0.02")
-    with pytest.raises(BadInput, match="kinemill data reprocess swing"):
+    with pytest.raises(BadInput, match="kinemill data validate swing"):
         kinemill("data", "view", "swing", "b.csv")
 
 

@@ -15,6 +15,7 @@ from kinemill.catalog.history import Head, head_of, set_digest, set_head
 from kinemill.catalog.tables import evaluated
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.dataset import stage as dataset_stage
+from kinemill.ingest.rows import write_rows
 from kinemill.store import get_or_build, to_json_value, write_document
 from kinemill.task import Task
 from kinemill.validate.evaluation import Details
@@ -95,8 +96,8 @@ def _entry(content, ref):
         faulty=False,
         held_back=False,
     )
-    episode = EpisodeRow(content.id, content.rows, 0.0, "episode-0000.parquet", "")
-    details = Details([], {}, {}, [], [], None, {}, set_digest([]))
+    episode = EpisodeRow(content.id, content.rows, 0.0, "episode-0000.arrow", "")
+    details = Details([], {}, {}, [], None, {}, set_digest([]))
     return NewEvaluation(row, json.dumps(to_json_value(details)), [episode], {})
 
 
@@ -119,7 +120,7 @@ def publish(home, contents, quarantine=(), task="arm"):
     for content in contents:
 
         def build(folder, content=content):
-            content.read().write_parquet(folder / "episode-0000.parquet")
+            write_rows(content.read(), folder / "episode-0000.arrow")
             return {"hash": content.recording}
 
         one = get_or_build(

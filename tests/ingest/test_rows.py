@@ -15,15 +15,9 @@ def frame():
     return pl.concat([parts.head(7), parts.slice(7)], rechunk=False)
 
 
-@pytest.mark.parametrize("name", ["track-0000.arrow", "track-0000.parquet"])
-def test_rows_come_back_as_they_were_in_one_piece_in_this_form_and_the_one_before(
-    frame, tmp_path, name
-):
-    path = tmp_path / name
-    if path.suffix == ".parquet":
-        frame.write_parquet(path)
-    else:
-        write_rows(frame, path)
+def test_rows_come_back_as_they_were_in_one_piece(frame, tmp_path):
+    path = tmp_path / "track-0000.arrow"
+    write_rows(frame, path)
     rows = read_rows(path)
     assert rows.equals(frame)
     assert rows.schema == frame.schema

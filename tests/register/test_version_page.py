@@ -9,7 +9,7 @@ from kinemill.register.version_page import Link, provenance_of, rejected, versio
 from kinemill.register.versions import find_version, versions_of
 from kinemill.store import write_document
 from kinemill.validate.check_results import CheckResult
-from kinemill.validate.report_samples import QuarantinedRecording
+from kinemill.validate.report import QuarantinedRecording
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "rect", "line", "path", "circle"}
 

@@ -14,8 +14,7 @@ from kinemill.search.tags import add_tag
 from kinemill.search.view import open_view
 from kinemill.task import load_task
 from kinemill.validate import stage as validate
-from kinemill.validate.quarantine_decisions import reject, release
-from kinemill.validate.recording_status import recording_statuses
+from kinemill.validate.recording_status import decide_quarantine, recording_statuses
 
 
 @pytest.fixture
@@ -121,8 +120,8 @@ def test_splits_and_versions_are_those_of_their_listings(five, names, task, home
 
 
 def test_decisions_change_the_status(five, names, task, home):
-    release(task, home, "c.csv", "as planned")
-    reject(task, home, "a.csv", "wrong robot")
+    decide_quarantine(task, home, "release", "c.csv", "as planned")
+    decide_quarantine(task, home, "reject", "a.csv", "wrong robot")
     assert names("status = 'rejected'") == ["a.csv"]
     # Released, and not validated again yet.
     recordings = ingest.publish_members(task, home).ref

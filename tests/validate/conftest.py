@@ -17,6 +17,7 @@ from kinemill.store import ArtifactRef, digest, get_or_build
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.validate import table
+from kinemill.validate.faults import checks_of
 from tests.conftest import EXAMPLES, learning_task
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +52,12 @@ def make_task(**validate: Any) -> Task:
 @pytest.fixture
 def pendulum() -> Callable[..., Task]:
     return make_task
+
+
+def locations(task: Task, check: str, values) -> list[tuple[int, int, str | None]]:
+    """Start, stop and channel of each fault that a check of the task finds."""
+    faults = checks_of(task)[check].find(values, task)
+    return [(fault.start, fault.stop, fault.channel) for fault in faults]
 
 
 def make_swing(rows: int = 1000, phase: float = 0.0) -> dict[str, np.ndarray]:

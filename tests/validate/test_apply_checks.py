@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.errors import TaskError
-from kinemill.task import CHECKS, load_task
+from kinemill.task import load_task
 from kinemill.validate.apply_checks import apply_checks_to_track
 
 
@@ -35,11 +35,6 @@ def test_the_rule_says_what_is_kept_of_a_damaged_track(pendulum, swing, rule, pi
     assert verdict.dropped == dropped
     if rule != "split":
         assert [item.check for item in verdict.findings] == ["nonfinite", "limits", "limits"]
-
-
-def test_a_sound_track_is_one_piece_under_every_rule(pendulum, swing):
-    for rule in ("split", "cut", "quarantine"):
-        assert apply_checks_to_track(swing(), pendulum(on_fault=rule)).pieces == [(0, 1000)]
 
 
 def test_a_wrong_velocity_condemns_the_whole_track_even_in_pieces(pendulum, swing):
@@ -124,13 +119,6 @@ def test_bounds_of_jumps_stand_beside_what_is_done_about_them(pendulum):
     assert task.validation.max_jump.bounds == {"angle": 0.3}
     assert task.validation.max_jump.on_fault == "warn"
     assert task.part("validate")["validate"]["max_jump"] == {"angle": 0.3, "on_fault": "warn"}
-
-
-@pytest.mark.parametrize("name", list(CHECKS))
-def test_every_check_can_be_told_what_to_do(pendulum, name):
-    task = pendulum(**{name: {"on_fault": "warn", "repair_rows": 2}})
-    check = getattr(task.validation, name)
-    assert (check.on_fault, check.repair_rows) == ("warn", 2)
 
 
 def test_an_unknown_rule_is_reported_at_its_line_with_those_there_are(tmp_path):

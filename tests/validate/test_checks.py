@@ -8,12 +8,7 @@ from kinemill.task import CHECKS, load_task
 from kinemill.validate import nonfinite
 from kinemill.validate.faults import PHASES, checks_of, runs, steps
 from tests.conftest import load_task_in
-from tests.validate.conftest import make_task
-
-
-def find(task, check, values):
-    faults = getattr(task.validation, check).find(values, task)
-    return [(fault.start, fault.stop, fault.channel) for fault in faults]
+from tests.validate.conftest import locations, make_task
 
 
 @pytest.mark.parametrize("name", list(CHECKS))
@@ -64,8 +59,8 @@ def test_a_spike_is_one_fault_with_its_two_neighbors(pendulum, swing):
     values = swing()
     values["angle"][400] += 1.0
     task = pendulum(max_jump={"angle": 0.3})
-    assert find(task, "max_jump", values) == [(399, 402, "angle")]
-    assert find(pendulum(), "max_jump", values) == []  # no bound
+    assert locations(task, "max_jump", values) == [(399, 402, "angle")]
+    assert locations(pendulum(), "max_jump", values) == []  # no bound
 
 
 def test_a_jump_of_a_whole_turn_is_none_for_an_angle_but_is_for_a_velocity(pendulum, swing):
@@ -73,7 +68,7 @@ def test_a_jump_of_a_whole_turn_is_none_for_an_angle_but_is_for_a_velocity(pendu
     values["angle"][500:] += 2 * np.pi
     values["velocity"][500:] += 2 * np.pi
     task = pendulum(max_jump={"angle": 0.3, "velocity": 2.0})
-    assert find(task, "max_jump", values) == [(499, 501, "velocity")]
+    assert locations(task, "max_jump", values) == [(499, 501, "velocity")]
 
 
 TASK = """task: pendulum
@@ -133,22 +128,22 @@ def test_rest_with_a_noisy_and_biased_velocity_is_not_stuck(pendulum, swing):
     values = swing()
     values["angle"][300:800] = values["angle"][300]
     values["velocity"][300:800] = 0.03 + 0.08 * random.standard_normal(500)
-    assert find(pendulum(), "stuck", values) == []
+    assert locations(pendulum(), "stuck", values) == []
 
 
 def test_turning_at_constant_speed_is_not_stuck(pendulum, swing):
     values = swing()
     values["velocity"][:] = 3.0
     values["angle"][:] = 0.03 * np.arange(1000)
-    assert find(pendulum(), "stuck", values) == []
+    assert locations(pendulum(), "stuck", values) == []
 
 
 def test_stillness_up_to_the_allowed_time_is_not_stuck(pendulum, swing):
     values = swing()
     values["angle"][300:351] = values["angle"][300]  # 0.50 s
-    assert find(pendulum(), "stuck", values) == []
+    assert locations(pendulum(), "stuck", values) == []
     values["angle"][300:353] = values["angle"][300]  # 0.52 s
-    assert find(pendulum(), "stuck", values) == [(300, 354, "angle")]
+    assert locations(pendulum(), "stuck", values) == [(300, 354, "angle")]
 
 
 def two_positions():
@@ -164,13 +159,13 @@ def test_without_a_velocity_a_trembling_sensor_that_freezes_is_found():
     time = 0.01 * np.arange(1000)
     values = {"a": np.sin(3 * time), "b": np.cos(2 * time)}
     values["a"][200:300] = values["a"][200]
-    assert find(two_positions(), "stuck", values) == [(200, 301, "a")]
+    assert locations(two_positions(), "stuck", values) == [(200, 301, "a")]
 
 
 def test_without_a_velocity_a_gripper_that_often_rests_is_left_alone():
     time = 0.01 * np.arange(1000)
     values = {"a": np.round(2 * np.sin(time)) / 2, "b": np.cos(2 * time)}
-    assert find(two_positions(), "stuck", values) == []
+    assert locations(two_positions(), "stuck", values) == []
 
 
 def slow(rows=2000):
@@ -182,7 +177,7 @@ def slow(rows=2000):
 
 def test_equal_values_in_a_slow_log_of_a_coarse_sensor_are_not_stuck():
     task = two_positions().model_copy(update={"dt": 1.0})
-    assert find(task, "stuck", slow()) == []
+    assert locations(task, "stuck", slow()) == []
 
 
 def valve(rows=1000):
@@ -196,23 +191,23 @@ def valve(rows=1000):
 
 def test_coarse_sensor_without_a_velocity_that_freezes_is_found():
     values = valve()
-    assert find(two_positions_and_torque(), "stuck", values) == []
+    assert locations(two_positions_and_torque(), "stuck", values) == []
     values["a"][300:500] = values["a"][300]
-    assert find(two_positions_and_torque(), "stuck", values) == [(300, 501, "a")]
+    assert locations(two_positions_and_torque(), "stuck", values) == [(300, 501, "a")]
     values |= {name: values[name].copy() for name in ("b", "torque")}
     for name in ("b", "torque"):  # the whole plant rests
         values[name][300:500] = values[name][300]
     values["b"][300:500] += 0.001 * np.random.default_rng(0).standard_normal(200)
-    assert find(two_positions_and_torque(), "stuck", values) == []
+    assert locations(two_positions_and_torque(), "stuck", values) == []
 
 
 def test_spike_of_a_state_without_a_velocity_is_found():
     values = valve()
-    assert find(two_positions_and_torque(), "spike", values) == []
+    assert locations(two_positions_and_torque(), "spike", values) == []
     values["a"][333] += 1.0
-    assert find(two_positions_and_torque(), "spike", values) == [(333, 334, "a")]
+    assert locations(two_positions_and_torque(), "spike", values) == [(333, 334, "a")]
     values["b"][333:] += 20.0  # an impact that other channels show as well
-    assert find(two_positions_and_torque(), "spike", values) == []
+    assert locations(two_positions_and_torque(), "spike", values) == []
 
 
 def test_step_response_of_a_velocity_is_no_spike():
@@ -221,7 +216,7 @@ def test_step_response_of_a_velocity_is_no_spike():
     moved = 0.06 * np.array([1.2, 1.7, 2.5, 2.6, 2.8])  # the first row moves late
     angle = np.cumsum(np.concatenate([np.zeros(500), moved, np.full(495, 0.06 * 2.737)]))
     values = {"angle": angle, "velocity": velocity, "torque": np.zeros(1000)}
-    assert find(make_task(), "spike", values) == []
+    assert locations(make_task(), "spike", values) == []
 
 
 def two_positions_and_torque():
@@ -234,7 +229,7 @@ def test_a_sensor_of_a_slow_log_that_freezes_is_found():
     task, values = two_positions().model_copy(update={"dt": 1.0}), slow()
     values["a"] += 0.01 * np.random.default_rng(1).standard_normal(len(values["a"]))  # is fine
     values["a"][500:560] = values["a"][500]
-    assert find(task, "stuck", values) == [(500, 561, "a")]
+    assert locations(task, "stuck", values) == [(500, 561, "a")]
 
 
 @pytest.mark.parametrize(
@@ -263,11 +258,11 @@ def test_a_velocity_is_judged_without_the_rows_already_found_faulty(pendulum, sw
     values = swing()
     values["angle"][500:520] = np.nan
     values["velocity"][100:110] = np.nan
-    assert find(pendulum(), "velocity", values) == []
+    assert locations(pendulum(), "velocity", values) == []
     values["velocity"] *= 1.2
-    assert find(pendulum(), "velocity", values) == [(0, 1000, "velocity")]
+    assert locations(pendulum(), "velocity", values) == [(0, 1000, "velocity")]
 
 
 def test_nothing_but_faulty_rows_is_no_velocity_to_judge(pendulum, swing):
     values = {name: np.full(100, np.nan) for name in swing()}
-    assert find(pendulum(), "velocity", values) == []
+    assert locations(pendulum(), "velocity", values) == []

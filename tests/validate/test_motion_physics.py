@@ -13,7 +13,7 @@ from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.dry_run import dry_run
 from kinemill.validate.faults import checks_of
 from tests.conftest import learning_task
-from tests.validate.conftest import ROOT
+from tests.validate.conftest import ROOT, locations
 
 TURNING = ["qx", "qy", "qz", "qw"]
 
@@ -37,11 +37,6 @@ def turning(rows: int = 500) -> dict[str, np.ndarray]:
         "qw": np.cos(roll / 2) * np.cos(yaw / 2),
         "hip": 0.5 * np.sin(2 * np.pi * 5 * time),
     }
-
-
-def result(task: Task, check: str, values) -> list[tuple[int, int, str | None]]:
-    faults = checks_of(task)[check].find(values, task)
-    return [(fault.start, fault.stop, fault.channel) for fault in faults]
 
 
 def test_a_sound_rotation_passes_every_check():
@@ -75,10 +70,10 @@ def test_a_rotation_that_is_frozen_as_a_whole_is_found():
     for name in TURNING:
         values[name] += 1e-6 * np.random.default_rng(0).standard_normal(500)
         values[name][200:260] = values[name][200]
-    assert {channel for _, _, channel in result(trunk_task(), "stuck", values)} == set(TURNING)
+    assert {channel for _, _, channel in locations(trunk_task(), "stuck", values)} == set(TURNING)
     values = turning()
     values["qx"][200:260] = values["qx"][200]
-    assert result(trunk_task(), "stuck", values) == []  # `quaternion` finds its length
+    assert locations(trunk_task(), "stuck", values) == []  # `quaternion` finds its length
 
 
 def test_changes_of_sign_are_corrected_without_losing_a_row():
@@ -113,10 +108,10 @@ def test_what_interpolation_takes_off_the_length_is_no_fault():
     values = turning()
     for name in TURNING:  # 10 rad/s at 30 Hz: half-way between two rows, 1 - cos(10 / 30 / 4)
         values[name] *= 1.0 - 0.0035
-    assert result(trunk_task(), "quaternion", values) == []
+    assert locations(trunk_task(), "quaternion", values) == []
     for name in TURNING:
         values[name] *= 1.02
-    assert result(trunk_task(), "quaternion", values) == [(0, 500, "qx")]
+    assert locations(trunk_task(), "quaternion", values) == [(0, 500, "qx")]
 
 
 def test_lengths_all_over_the_place_are_no_noise():
@@ -124,7 +119,7 @@ def test_lengths_all_over_the_place_are_no_noise():
     swell = 0.5 + 0.45 * np.sin(0.05 * np.arange(500))
     for name in TURNING:
         values[name] *= swell
-    rows = sum(stop - start for start, stop, _ in result(trunk_task(), "quaternion", values))
+    rows = sum(stop - start for start, stop, _ in locations(trunk_task(), "quaternion", values))
     # Of a noise no wider than 0.1 about the length 1, 0.95 at most reaches 0.9 for a seventh.
     assert rows > 400
 
@@ -134,7 +129,7 @@ def test_lost_rows_do_not_hide_a_change_of_sign():
     for name in TURNING:
         values[name][200:] *= -1.0
         values[name][198:204] = np.nan
-    assert [row for row, _, _ in result(trunk_task(), "quaternion", values)] == [204]
+    assert [row for row, _, _ in locations(trunk_task(), "quaternion", values)] == [204]
 
 
 def test_three_elements_are_no_rotation(tmp_path):
@@ -151,7 +146,7 @@ def test_three_elements_are_no_rotation(tmp_path):
 def test_a_motion_that_wraps_is_only_warned_about_where_it_does_not_close():
     task = trunk_task(loop_closure={"channels": ["hip"]})
     whole = turning(500)  # 10 s are 50 periods: row 500 would be row 0
-    assert result(task, "loop_closure", whole) == []
+    assert locations(task, "loop_closure", whole) == []
     short = turning(495)
     verdict = apply_checks_to_track(short, task)
     (finding,) = verdict.findings
@@ -165,7 +160,7 @@ def test_a_motion_that_wraps_is_only_warned_about_where_it_does_not_close():
 def test_a_loop_is_not_asked_of_where_an_end_is_lost():
     values = turning(495)
     values["hip"][0] = np.nan
-    assert result(trunk_task(loop_closure={"channels": ["hip"]}), "loop_closure", values) == []
+    assert locations(trunk_task(loop_closure={"channels": ["hip"]}), "loop_closure", values) == []
 
 
 def late_arm(rows: int = 300):
@@ -212,8 +207,8 @@ def test_a_leap_out_of_zero_is_a_placeholder_of_one_joint_too():
     time = 0.02 * np.arange(300)
     values = {"j0": 2.0 * np.sin(time), "j0_velocity": 2.0 * np.cos(time)}
     values["j0_velocity"][:2] = 0.0
-    assert result(arm_task(1), "placeholder", values) == [(0, 2, "j0_velocity")]
-    assert result(arm_task(1), "placeholder", {**values, "j0": np.ones(300)}) == []
+    assert locations(arm_task(1), "placeholder", values) == [(0, 2, "j0_velocity")]
+    assert locations(arm_task(1), "placeholder", {**values, "j0": np.ones(300)}) == []
 
 
 def test_states_that_wait_for_their_first_message_are_placeholders():
@@ -221,7 +216,7 @@ def test_states_that_wait_for_their_first_message_are_placeholders():
     values = {"j0": 1.0 + 0.5 * np.sin(time), "j0_velocity": 0.5 * np.cos(time)}
     for column in values.values():
         column[:3] = 0.0
-    assert result(arm_task(1), "placeholder", values) == [(0, 3, "j0")]
+    assert locations(arm_task(1), "placeholder", values) == [(0, 3, "j0")]
 
 
 @pytest.mark.parametrize("speed", [0.5, 3.0, 20.0])
@@ -234,7 +229,7 @@ def test_a_start_from_rest_is_no_placeholder(speed):
         name: np.concatenate((column[:1].repeat(50), column)) for name, column in pushed.items()
     }
     for values in (swings, pushed, locked):
-        assert result(arm_task(1), "placeholder", values) == []
+        assert locations(arm_task(1), "placeholder", values) == []
 
 
 # What the data's README knows of the clips, and what was read off them with numpy alone.

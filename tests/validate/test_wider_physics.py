@@ -11,15 +11,11 @@ from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.faults import checks_of, measuring_checks
 from kinemill.validate.motion import local_noise, slope_and_offset
 from tests.conftest import learning_task
-from tests.validate.conftest import make_task
+from tests.validate.conftest import locations, make_task
 
 
 def faults(task, check, values):
     return checks_of(task)[check].find(values, task)
-
-
-def locations(task, check, values):
-    return [(fault.start, fault.stop, fault.channel) for fault in faults(task, check, values)]
 
 
 def make_arm(rows: int = 1000):

@@ -7,6 +7,7 @@ from kinemill.errors import BadInput
 from kinemill.runtime import wrapped
 from kinemill.selection.references import Persistence
 from kinemill.verify.accuracy import Series, evaluate, ljung_box, residuals_of, whiteness
+from kinemill.verify.comparison import final
 from kinemill.verify.free_run import free_run
 from tests.verify.conftest import DT, pack, swing
 
@@ -68,7 +69,7 @@ def test_intervals_count_independent_episodes_or_blocks(pendulum):
         assert (by_channel[:, 0] < errors.rmse).all()
         assert (errors.rmse < by_channel[:, 1]).all()
         assert whole[0] < errors.nrmse < whole[1]
-        same = errors.against(errors)
+        same = final(errors.compare(errors))
         assert (same.ratio, same.low, same.high) == (1.0, 1.0, 1.0)  # windows are paired
 
 
@@ -77,7 +78,7 @@ def test_two_horizons_of_one_episode_have_no_interval_rather_than_a_narrow_one()
     errors = evaluate(Persistence(), lone, "test", 100)
     assert errors.effective_n <= 2.0
     assert np.isnan(errors.intervals()[0]).all()
-    assert np.isnan(errors.against(errors).low)
+    assert np.isnan(final(errors.compare(errors)).low)
 
 
 def test_an_interval_covers_the_truth_nineteen_times_in_twenty():
@@ -135,10 +136,10 @@ def test_a_predictor_that_runs_away_is_infinitely_off_and_no_warning(pendulum):
     assert np.isinf(errors.nrmse)
     steady = evaluate(Persistence(), pendulum, "test", horizon=5)
     assert np.isnan(errors.intervals()[0]).all()
-    runaway = errors.against(steady)
+    runaway = final(errors.compare(steady))
     assert (runaway.error, runaway.ratio) == (np.inf, np.inf)
     assert np.isnan([runaway.low, runaway.high, runaway.p_worse]).all()
-    assert np.isnan(steady.against(errors).ratio)
+    assert np.isnan(final(steady.compare(errors)).ratio)
 
 
 def series(errors, actions=None):

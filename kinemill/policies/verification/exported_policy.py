@@ -22,11 +22,9 @@ from kinemill.runtime.policy_self_test import parity, play, read_cases
 from kinemill.runtime.self_test import CASES
 from kinemill.verify.checklist import Gate, gate, try_check
 from kinemill.verify.contract_checks import (
-    Refusal,
     beyond_limits,
     rejects_invalid_inputs,
     repeatable,
-    try_invalid,
 )
 from kinemill.verify.files import read_model
 from kinemill.verify.latency import Call as TimedCall
@@ -186,7 +184,7 @@ def check_contract(policy: Policy, strict: Policy, probes: Sequence[Probe]) -> l
         repeatable(lambda: play(policy, first.inputs), "the same actions for the same episode"),
         _reset(policy, first),
         rejects_invalid_inputs(
-            refusals(strict, first),
+            invalid_calls(strict, first),
             "a clear error for NaN, text, other shapes, and values outside limits",
         ),
     ]
@@ -251,8 +249,8 @@ def _reset(policy: Policy, probe: Probe) -> Gate:
     return Gate("reset", same, text, "the same first action after every reset")
 
 
-def refusals(policy: Policy, probe: Probe) -> list[Refusal]:
-    """Call a policy with invalid inputs, one at a time."""
+def invalid_calls(policy: Policy, probe: Probe) -> dict[str, Callable[[], object]]:
+    """Return calls of a policy with one invalid input each, by name."""
     inputs = probe.first(2).start()
     carry = policy.initial_carry(2)
     calls: dict[str, Callable[[], object]] = {
@@ -278,4 +276,4 @@ def refusals(policy: Policy, probe: Probe) -> list[Refusal]:
     for name in policy.interface.layout.images:
         scaled = {**inputs, name: inputs[name] / np.float32(255.0)}
         calls[f"{name} from 0 to 1"] = lambda scaled=scaled: policy.step(scaled, carry)
-    return [try_invalid(name, call) for name, call in calls.items()]
+    return calls

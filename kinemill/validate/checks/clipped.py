@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, runs
 from kinemill.validate.motion import velocity_pairs
+from kinemill.validate.signal_stats import rounding
 
 _ROWS = 3  # minimum number of consecutive equal rows
 # Distance by which the slopes lead beyond the flat top, as a fraction of the channel's span.

@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task, in_unit
-from kinemill.validate.block_stats import finite_extremes, held_values, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly
+from kinemill.validate.signal_stats import finite_extremes, held_values, rounding
 
 # A value that is held so often, for so many rows, is a neutral position.
 NEUTRAL_ROWS = 3
@@ -69,7 +69,7 @@ class FrozenAction(CheckSettings):
         span = high - low
         tolerance = rounding(low, high)
         least = max(_ROWS, round(self.seconds / dt))
-        still = held_values(values, name, least) if span > 0.0 else []
+        still = held_values(values, name) if span > 0.0 else []
         long = [(start, stop) for start, stop in still if stop - start > least]
         inside = sum(stop - start - 1 for start, stop in long)
         outside = sum(stop - start - 1 for start, stop in still) - inside

@@ -5,7 +5,6 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import extremes
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs
 
 
@@ -20,15 +19,9 @@ class Limits(CheckSettings):
         return [
             fault
             for name, channel in task.channels.items()
-            if channel.limits and not _within(values, name, channel.limits)
+            if channel.limits
             for fault in _outside(name, values[name], channel.limits, channel.unit)
         ]
-
-
-def _within(values: Values, name: str, limits: tuple[float, float]) -> bool:
-    """Return whether a channel has no NaN and no value outside its limits."""
-    low, high = extremes(values, name)
-    return limits[0] <= low and high <= limits[1]
 
 
 def _outside(name: str, values: np.ndarray, limits: tuple[float, float], unit: str) -> list[Fault]:

@@ -10,8 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import extremes
-from kinemill.validate.faults import CheckSettings, Fault, Rule, Values
+from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
 
 
 @CHECKS.register("observed_range")
@@ -27,19 +26,16 @@ class ObservedRange(CheckSettings):
             fault
             for name, channel in task.channels.items()
             if channel.observed_range
-            and (fault := _outside(name, values, channel.observed_range, channel.unit))
+            and (fault := _outside(name, values[name], channel.observed_range, channel.unit))
         ]
 
 
-def _outside(name: str, values: Values, ends: tuple[float, float], unit: str) -> Fault | None:
-    lowest, highest = extremes(values, name)
+def _outside(name: str, values: Array, ends: tuple[float, float], unit: str) -> Fault | None:
     low, high = ends
-    if low <= lowest and highest <= high:
-        return None
-    rows = np.flatnonzero((values[name] < low) | (values[name] > high))
+    rows = np.flatnonzero((values < low) | (values > high))
     if not len(rows):
-        return None  # NaN alone
-    outside = values[name][rows]
+        return None
+    outside = values[rows]
     reached = float(outside[np.argmax(np.maximum(low - outside, outside - high))])
     return Fault(
         int(rows[0]),

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, PositiveQuantity, Task, in_unit
-from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
+from kinemill.validate.signal_stats import largest_step
 
 # Shortest time in which a velocity can cross its limits, s: the bound of velocities not in
 # `bounds`; real joints need 0.08 or more.

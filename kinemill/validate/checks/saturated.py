@@ -8,12 +8,11 @@ position.
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import block_stats, extremes, resolution, rounding
-from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import velocity_pairs
+from kinemill.validate.signal_stats import extremes, resolution, rounding
 
 _Ends = list[tuple[int, int, int]]  # start, stop, sign of stretches at an extreme
 
@@ -77,18 +76,14 @@ class Saturated(CheckSettings):
 
     def _at_an_end(self, values: Values, name: str) -> _Ends:
         """Return (start, stop, sign) of repeated extremes of a channel."""
-        series, stats, (low, high) = values[name], block_stats(values, name), extremes(values, name)
+        low, high = extremes(values, name)
         tolerance = rounding(low, high)
-        most = high - tolerance
-        least = low + tolerance
-        parts = list(blocks(series))
-        above = sum(np.count_nonzero(parts[k] >= most) for k in _where(stats.highs >= most))
-        below = sum(np.count_nonzero(parts[k] <= least) for k in _where(stats.lows <= least))
-        ends = [(series >= most, 1)] if above >= _ROWS else []
-        ends += [(series <= least, -1)] if below >= _ROWS else []
         return [
             (start, stop, sign)
-            for there, sign in ends
+            for there, sign in (
+                (values[name] >= high - tolerance, 1),
+                (values[name] <= low + tolerance, -1),
+            )
             for start, stop in runs(there)
             if stop - start >= _ROWS
         ]
@@ -106,10 +101,6 @@ class Saturated(CheckSettings):
             expected="a sensor range that covers all motions of the robot",
             fix="widen the range of the sensor or driver, or exclude such runs",
         )
-
-
-def _where(near: NDArray[np.bool_]) -> list[int]:
-    return np.flatnonzero(near).tolist()
 
 
 def _uncertain(v: Array, x: Array, dt: float) -> float:

@@ -9,9 +9,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import largest_step, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import half_range, local_noise, noise_of_velocity, velocity_pairs
+from kinemill.validate.signal_stats import largest_step, resolution
 
 _NOISE = 20.0  # minimum step, as a multiple of the surrounding noise; clean logs stay below 13
 _SHARE = 0.04  # minimum step, as a fraction of the channel's range (limits, or its span)

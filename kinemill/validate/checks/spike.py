@@ -11,7 +11,6 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import largest_step, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import (
     half_range,
@@ -20,6 +19,7 @@ from kinemill.validate.motion import (
     slope_error,
     velocity_pairs,
 )
+from kinemill.validate.signal_stats import largest_step, resolution
 
 _REACH = (1, 2)  # rows to each side: for spikes of one and two rows
 _PEAK = 0.7  # fraction of the largest surrounding error: a spike gives its neighbors half its error
@@ -78,15 +78,12 @@ class Spike(CheckSettings):
         usual = float(np.partition(height, -spike_rows - 1)[-spike_rows - 1])
         unit = in_unit(task.channels[name].unit)
         return [
-            Fault(
-                start,
-                stop,
+            _fault(
                 name,
-                actual=f"{float(height[start:stop].max()):.3g}{unit} off its neighbors, where "
-                f"other rows are at most {usual:.2g}",
-                expected=f"less than {_FAR:g} times that, or {floor:.3g}{unit}",
-                fix="check for a bad timestamp or a disturbed bus; `on_fault: repair` interpolates",
-                repairable=True,
+                (start, stop),
+                f"{float(height[start:stop].max()):.3g}{unit} off its neighbors, where other rows "
+                f"are at most {usual:.2g}",
+                f"less than {_FAR:g} times that, or {floor:.3g}{unit}",
             )
             for start, stop in runs(height > max(_FAR * usual, floor))
             if not any(_steps(values[other], start, stop) for other in values if other != name)
@@ -101,7 +98,7 @@ class Spike(CheckSettings):
 
     def _find(self, name: str, errors: list[Array], floor: float, task: Task) -> list[Fault]:
         """Return where the largest of `errors`, each (n,), is more than noise and `floor`."""
-        channel = task.channels[name]
+        unit = in_unit(task.channels[name].unit)
         error = np.fmax(*errors)
         over = error > floor
         if not over.any():
@@ -110,20 +107,20 @@ class Spike(CheckSettings):
         out = [error > _NOISE * size for error, size in zip(errors, sizes, strict=True)]
         over &= np.logical_or(*out) & (error > _PEAK * _around(error))
         return [
-            Fault(
-                start,
-                stop,
+            _fault(
                 name,
-                actual=f"{float(error[start:stop].max()):.3g}{in_unit(channel.unit)} off its "
-                "neighbors, "
-                f"where noise is {float(sizes[0][start]):.2g}",
-                expected=f"less than {_NOISE:g} times the noise, or "
-                f"{floor:.3g}{in_unit(channel.unit)}",
-                fix="check for a bad timestamp or a disturbed bus; `on_fault: repair` interpolates",
-                repairable=True,
+                (start, stop),
+                f"{float(error[start:stop].max()):.3g}{unit} off its neighbors, where noise is "
+                f"{float(sizes[0][start]):.2g}",
+                f"less than {_NOISE:g} times the noise, or {floor:.3g}{unit}",
             )
             for start, stop in runs(over)
         ]
+
+
+def _fault(name: str, rows: tuple[int, int], actual: str, expected: str) -> Fault:
+    fix = "check for a bad timestamp or a disturbed bus; `on_fault: repair` interpolates"
+    return Fault(*rows, name, actual, expected, fix, repairable=True)
 
 
 def _peak(values: Array, reach: int) -> Array:

@@ -5,14 +5,16 @@ s), so a constant value alone is not a fault. Another signal must contradict it:
 derivative, the channel it is the derivative of, or, without either, the channel's usual behavior.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task, in_unit, rotations
-from kinemill.validate.block_stats import extremes, held_values, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly
+from kinemill.validate.signal_stats import extremes, held_values, resolution
 
 LEAST_ROWS = 10  # in a slow log two equal values in a row are half a second, and no evidence
 _MIN_MOTION = 0.1  # minimum movement that contradicts a constant value, in the unit of the position
@@ -46,33 +48,29 @@ class Stuck(CheckSettings):
         for name in task.states:
             if name in self.ignore:
                 continue
-            still = held_values(values, name, self._rows(task) + 1)
-            for start, stop in still:
-                if stop - start - 1 <= self._rows(task):
-                    continue
-                if proof := self._proof(name, (start, stop), still, values, task):
-                    faults.append(_fault(name, (start, stop), proof, values, task))
+            stretches = held_values(values, name)
+            for start, stop in stretches:
+                if stop - start - 1 > self._rows(task):
+                    rest = _Rest(name, start, stop, stretches, values, task)
+                    if proof := self._proof(rest):
+                        faults.append(_fault(rest, proof))
         return faults
 
     def _rows(self, task: Task) -> int:
         """Return the most steps in which a state may keep one value."""
         return max(int(self.seconds / task.dt + 1e-9), LEAST_ROWS)
 
-    def _proof(
-        self,
-        name: str,
-        where: tuple[int, int],
-        still: list[tuple[int, int]],
-        values: Values,
-        task: Task,
-    ) -> str | None:
-        """Describe what contradicts the constant value of `name` in `where`, or return None."""
+    def _proof(self, rest: "_Rest") -> str | None:
+        """Describe what contradicts the constant value, or return None."""
+        name = rest.name
+        values = rest.values
+        task = rest.task
         element = task.channels[name].kind == "quaternion"
-        if element and not _rotation_rests(name, where, values, task):
+        if element and not _rotation_rests(rest):
             return None  # a rotation about another axis keeps this element constant
         children = [key for key in values if task.channels[key].derivative_of == name]
-        rows = slice(*where)
-        seconds = (where[1] - where[0]) * task.dt
+        rows = slice(rest.start, rest.stop)
+        seconds = (rest.stop - rest.start) * task.dt
         for child in children:
             distance = self._traveled(values[child][rows], task.dt)
             least = _MIN_MOTION + seconds * resolution(values, child)
@@ -84,7 +82,7 @@ class Stuck(CheckSettings):
         parent = task.channels[name].derivative_of
         if parent:
             path = values[parent][rows]
-            line = path[0] + values[name][where[0]] * task.dt * np.arange(len(path))
+            line = path[0] + values[name][rest.start] * task.dt * np.arange(len(path))
             remaining = self._unbiased(path - line, task.dt)
             low, high = extremes(values, name)
             error = max(resolution(values, name), _SHARE * (high - low))
@@ -95,7 +93,7 @@ class Stuck(CheckSettings):
                 return f"{parent} moved {distance:.3g}{in_unit(unit)} away from that velocity"
         if children or parent:
             return None
-        return self._habit(name, where, still, values, task)
+        return self._habit(rest)
 
     def _traveled(self, velocity: Array, dt: float) -> float:
         """Return the distance that (n,) unit/s covers, in unit; 0 if it is within its noise."""
@@ -111,14 +109,7 @@ class Stuck(CheckSettings):
         drift = (path[-1] - path[0]) / max(float(seconds[-1]), dt)
         return path - np.clip(drift, -_BIAS, _BIAS) * seconds
 
-    def _habit(
-        self,
-        name: str,
-        where: tuple[int, int],
-        still: list[tuple[int, int]],
-        values: Values,
-        task: Task,
-    ) -> str | None:
+    def _habit(self, rest: "_Rest") -> str | None:
         """Distinguish a frozen sensor from a resting joint by the channel's other rows.
 
         A sensor is frozen if it is noisy in all other rows, and constant in a long stretch in
@@ -127,53 +118,61 @@ class Stuck(CheckSettings):
         A coarse sensor repeats values in many rows; it is frozen if it does so many times longer
         than ever else, between its ends, while an action moves as usual.
         """
-        if proof := self._longest_by_far(name, where, still, values, task):
+        if proof := self._longest_by_far(rest):
             return proof
-        most = self._rows(task)
-        long = [stop - start for start, stop in still if stop - start > most]
-        middling = [stop - start > most / 5 for start, stop in still]
-        if sum(long) > len(values[name]) / 2 or sum(middling) > len(long):
+        most = self._rows(rest.task)
+        long = [stop - start for start, stop in rest.all_rests if stop - start > most]
+        middling = [stop - start > most / 5 for start, stop in rest.all_rests]
+        if sum(long) > len(rest.values[rest.name]) / 2 or sum(middling) > len(long):
             return None
-        if ends_smoothly(values[name], *where, 0.0):
+        if ends_smoothly(rest.values[rest.name], rest.start, rest.stop, 0.0):
             return None
-        for state in task.states:
-            usual = np.std(values[state])
-            here = np.std(values[state][slice(*where)])
-            if state != name and usual > 0 and here > usual / 4:
-                return f"{state} moves, and {name} never rests at another value"
+        if active := rest.active_channels(rest.task.states):
+            return f"{active[0]} moves, and {rest.name} never rests at another value"
         return None
 
-    def _longest_by_far(
-        self,
-        name: str,
-        where: tuple[int, int],
-        still: list[tuple[int, int]],
-        values: Values,
-        task: Task,
-    ) -> str | None:
-        start, stop = where
-        low, high = extremes(values, name)
-        longest = max((last - first for first, last in still if (first, last) != where), default=0)
-        is_end = min(abs(values[name][start] - end) for end in (low, high)) <= _END * (high - low)
-        if start == 0 or is_end or stop - start <= _FAR * max(longest, 1):
+    def _longest_by_far(self, rest: "_Rest") -> str | None:
+        channel = rest.values[rest.name]
+        low, high = extremes(rest.values, rest.name)
+        others = [stop - start for start, stop in rest.all_rests if start != rest.start]
+        longest = max(others, default=0)
+        is_end = min(abs(channel[rest.start] - end) for end in (low, high)) <= _END * (high - low)
+        if rest.start == 0 or is_end or rest.stop - rest.start <= _FAR * max(longest, 1):
             return None
-        if ends_smoothly(values[name], start, stop, 0.0):
+        if ends_smoothly(channel, rest.start, rest.stop, 0.0):
             return None
-        active = [
-            other
-            for other in (*task.actions, *task.states)
-            if other != name and np.std(values[other][start:stop]) > np.std(values[other]) / 4 > 0.0
-        ]
-        if not set(active) & set(task.actions) or not set(active) & set(task.states):
+        actions = rest.active_channels(rest.task.actions)
+        if not actions or not rest.active_channels(rest.task.states):
             return None
-        return f"{active[0]} moves, and {name} rests for at most {longest} rows elsewhere"
+        return f"{actions[0]} moves, and {rest.name} rests for at most {longest} rows elsewhere"
 
 
-def _rotation_rests(name: str, where: tuple[int, int], values: Values, task: Task) -> bool:
-    """Return whether every element of the quaternion that `name` is part of keeps its value."""
-    (elements,) = [rotation for rotation in rotations(task.channels) if name in rotation]
+@dataclass(frozen=True)
+class _Rest:
+    """A stretch of rows, `start` to `stop` (not included), in which a state keeps one value."""
+
+    name: str
+    start: int
+    stop: int
+    all_rests: list[tuple[int, int]]
+    values: Values
+    task: Task
+
+    def active_channels(self, names: Sequence[str]) -> list[str]:
+        """Return the other channels that move in these rows about as much as usual."""
+        usual = {name: float(np.std(self.values[name])) for name in names if name != self.name}
+        rows = slice(self.start, self.stop)
+        return [n for n, std in usual.items() if np.std(self.values[n][rows]) > std / 4 > 0.0]
+
+
+def _rotation_rests(rest: _Rest) -> bool:
+    """Return whether every element of the quaternion that a state is part of keeps its value."""
+    (elements,) = [names for names in rotations(rest.task.channels) if rest.name in names]
     return all(
-        any(start <= where[0] and where[1] <= stop for start, stop in held_values(values, element))
+        any(
+            start <= rest.start and rest.stop <= stop
+            for start, stop in held_values(rest.values, element)
+        )
         for element in elements
     )
 
@@ -185,15 +184,15 @@ def _moved(path: Array) -> float:
     return float(np.ptp(np.cumsum(change)))
 
 
-def _fault(name: str, where: tuple[int, int], proof: str, values: Values, task: Task) -> Fault:
-    start, stop = where
+def _fault(rest: _Rest, proof: str) -> Fault:
+    channel = rest.values[rest.name]
     return Fault(
-        start,
+        rest.start,
         # Resampling mixed the last frozen sample into the row after it.
-        min(stop + 1, len(values[name])),
-        name,
-        actual=f"{values[name][start]:.6g}{in_unit(task.channels[name].unit)} for "
-        f"{(stop - start - 1) * task.dt:.3g} s while {proof}",
+        min(rest.stop + 1, len(channel)),
+        rest.name,
+        actual=f"{channel[rest.start]:.6g}{in_unit(rest.task.channels[rest.name].unit)} for "
+        f"{(rest.stop - rest.start - 1) * rest.task.dt:.3g} s while {proof}",
         expected="a value that changes when the robot moves",
         fix="check the sensor and its cable; or name it in validate.stuck.ignore",
     )

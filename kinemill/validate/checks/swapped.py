@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task
-from kinemill.validate.block_stats import is_finite
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
 from kinemill.validate.motion import MAX_WINDOWS, integrate_velocity, velocity_pairs
 
@@ -67,8 +66,6 @@ class Swapped(CheckSettings):
         moved = [x[rows:-1][sample] - x[: -rows - 1][sample] for x in positions]
         units = [task.channels[velocity].unit for velocity, _ in channel_pairs]
         names = [name for pair in channel_pairs for name in pair]
-        if all(is_finite(values, name) for name in names):
-            return np.stack(integrals), np.stack(moved), units
         finite = np.logical_and.reduce([np.isfinite(values[name]) for name in names], axis=0)
         lost = np.concatenate(([0], np.cumsum(~finite)))
         clean = (lost[rows + 1 : -1] == lost[: -rows - 2])[sample]

@@ -14,7 +14,6 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Ratio, Task, in_unit
-from kinemill.validate.block_stats import is_finite, resolution
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
 from kinemill.validate.motion import (
     noise_of_velocity,
@@ -23,6 +22,7 @@ from kinemill.validate.motion import (
     velocity_pairs,
     windows_of,
 )
+from kinemill.validate.signal_stats import resolution
 from kinemill.validate.time_lag import lag
 
 # Factor on a velocity whose unit differs from the declared one.
@@ -87,17 +87,12 @@ class Velocity(CheckSettings):
         if rows * task.dt < 2.0 * _HALF * _WINDOW:
             return []
         # An offset that appears within a log is lost in the scatter of all its windows.
-        halves = [(0, rows // 2), (rows // 2, rows)]
-        parts = [
-            (start, {key: values[key][start:stop] for key in (name, position)})
-            for start, stop in halves
-        ]
-        faults = [
-            (start, self._check_velocity(name, position, part, task)) for start, part in parts
-        ]
-        return [
-            replace(fault, start=start, stop=start + fault.stop) for start, fault in faults if fault
-        ]
+        faults = list[Fault]()
+        for start, stop in ((0, rows // 2), (rows // 2, rows)):
+            half = {key: values[key][start:stop] for key in (name, position)}
+            if fault := self._check_velocity(name, position, half, task):
+                faults.append(replace(fault, start=start, stop=stop))
+        return faults
 
     def _check_velocity(self, name: str, position: str, values: Values, task: Task) -> Fault | None:
         fit = fit_of(values, name, position, _WINDOW, task.dt)
@@ -228,12 +223,10 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
     if scale > 0.0 or error > 0.3 * rms(
         integral
     ):  # an inverted velocity also looks half a period late
-        finite = is_finite(values, name) and is_finite(values, position)
-        late = lag(velocity, path, dt, finite=finite)
+        late = lag(velocity, path, dt)
     if late and error > 0.02 * rms(moved):
         integral, moved, length, apart = windows_of(values, name, position, window, dt, late)
         scale, offset, error = _line(integral, moved, length)
-    finite_velocity = velocity if is_finite(values, name) else velocity[np.isfinite(velocity)]
     is_short = apart * len(integral) < _MIN_WINDOWS * length
     return Fit(
         integral,
@@ -246,7 +239,7 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
         late,
         error=error,
         noise=noise_of_velocity(values, name, position, dt),
-        speed=rms(finite_velocity),
+        speed=rms(velocity[np.isfinite(velocity)]),
         span=min(_range(velocity), _range(np.diff(path)) / dt) if is_short else 0.0,
         rounding=resolution(values, position)
         + length * max(resolution(values, name), _FINE * _range(velocity)),

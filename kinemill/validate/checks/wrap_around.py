@@ -10,8 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task, in_unit
-from kinemill.validate.block_stats import extremes
-from kinemill.validate.faults import BLOCK, Array, CheckSettings, Fault, Values, blocks, runs
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import velocity_pairs
 
 _MIN_ROWS = 3  # minimum number of rows; a spike lacks an arbitrary amount once
@@ -33,35 +32,18 @@ class WrapAround(CheckSettings):
             x = values[position]
             if len(v) < 5:
                 continue
-            if not self._follows(v, x, self._least(*extremes(values, velocity)), task.dt):
-                faults += self._velocity(velocity, v, _gradient(x, task.dt), task)
+            faults += self._velocity(velocity, v, np.gradient(x, task.dt), task)
             if task.channels[position].kind != "angle":  # angles are unwrapped during ingest
                 faults += self._position(position, v, x, task)
         return faults
-
-    def _least(self, low: float, high: float) -> float:
-        """Return the minimum missing amount of a velocity between two extremes."""
-        # The range is at least twice the fastest value that still fits into it.
-        return 2.0 * _SHARE * max(high, -low)
-
-    def _follows(self, v: Array, x: Array, most: float, dt: float) -> bool:
-        """Return whether v (n,) is always within `most` of the slope of x, except next to NaN."""
-        buffer = np.empty(min(BLOCK + 2, len(x)))
-        for far, near in zip(blocks(x, beyond=2), blocks(v, beyond=2), strict=True):
-            if len(far) > 1:
-                off = _gradient(far, dt, buffer[: len(far)])
-                off -= near
-                if not float(np.abs(off, out=off).max()) <= most:
-                    return False
-        return True
 
     def _velocity(self, name: str, v: Array, slope: Array, task: Task) -> list[Fault]:
         missing = slope - v
         finite = np.isfinite(missing)
         if not finite.any():
             return []
-        fits = v if finite.all() else v[finite]
-        overflowed = np.abs(missing) > self._least(float(fits.min()), float(fits.max()))
+        # The range is at least twice the fastest value that still fits into it.
+        overflowed = np.abs(missing) > 2.0 * _SHARE * np.abs(v[finite]).max()
         if not overflowed.any():
             return []
         overflowed &= v * slope < 0.0
@@ -126,12 +108,3 @@ class WrapAround(CheckSettings):
         """Return whether the missing amounts (m,) are one range."""
         middle = float(np.median(missing))
         return float(np.median(np.abs(missing - middle))) <= _RTOL * middle
-
-
-def _gradient(x: Array, dt: float, out: Array | None = None) -> Array:
-    """Return the slope of (n,) unit around each row, one-sided at the ends, (n,) unit/s."""
-    slope = np.empty(len(x)) if out is None else out
-    np.subtract(x[2:], x[:-2], out=slope[1:-1])
-    slope[0], slope[-1] = 2.0 * (x[1] - x[0]), 2.0 * (x[-1] - x[-2])
-    slope /= 2.0 * dt
-    return slope

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from kinemill.runtime import whole_turns
 from kinemill.task import Task
-from kinemill.validate.block_stats import extremes, mean_and_deviation
 from kinemill.validate.faults import Array, Values
+from kinemill.validate.signal_stats import extremes, mean_and_deviation
 
 POINTS = 128  # points of a sketch, evenly spaced over the whole episode
 BEGIN = 20  # first rows of an episode that are compared number by number
@@ -41,8 +41,6 @@ SHIFT = 0.03  # of its duration by which one log may start earlier or later than
 RESOLVED = 0.5  # of a state's deviation that its course must have
 COARSE = 4
 FAR = 3.0  # stride of the coarse distance, and the factor on `ALIKE` above which it rejects
-STRETCHES = 20
-STRETCH = 1000  # blocks in which the noise of a long log is estimated, and rows of each
 STEP = 0.5
 FINER = 5  # stride of the shifts of the coarse search, and number of shifts that are refined
 
@@ -111,47 +109,28 @@ def _points(piece: Values, name: str) -> Array:
     """
     values = piece[name]
     rows = len(values)
-    part = len(values) / POINTS
+    part = rows / POINTS
     middles: Array = part * (np.arange(POINTS, dtype=np.float64) + 0.5)
     first = np.maximum(middles - part, 0.0)
     last = np.minimum(middles + part, rows)
-    sum_before, sum_after = _sums(values, np.stack((first, last)))
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    sum_before, sum_after = np.interp(np.stack((first, last)), np.arange(rows + 1), sums)
     means = (sum_after - sum_before) / (last - first)
     if means.std() > RESOLVED * mean_and_deviation(piece, name)[1]:
         return means
-    return _between(values, np.clip(middles - 0.5, 0.0, rows - 1))
-
-
-def _sums(values: Array, at: Array) -> Array:
-    """Return the cumulative sums of (n,) at fractional rows (...) from 0 to n."""
-    row = at.astype(np.intp)
-    edges = np.unique(np.append(row[row < len(values)], 0))
-    sums = np.concatenate(([0.0], np.cumsum(np.add.reduceat(values, edges))))
-    return sums[np.searchsorted(edges, row)] + (at - row) * values[np.minimum(row, len(values) - 1)]
-
-
-def _between(values: Array, at: Array) -> Array:
-    """Interpolate (n,) linearly at fractional rows (p,) from 0 to n - 1."""
-    row = np.clip(at.astype(np.intp), 0, max(len(values) - 2, 0))
-    after = values[np.minimum(row + 1, len(values) - 1)]
-    return values[row] + (at - row) * (after - values[row])
+    return np.interp(middles - 0.5, np.arange(rows), values)
 
 
 def _noise(piece: Values, name: str) -> float:
     """Return the noise of a channel: its median second difference, which slow motion does not have.
 
     Second differences of white noise have sqrt(6) times its standard deviation. For a quantized
-    signal that rests most of the time the median is zero; its smallest steps are the noise. Of a
-    long log, evenly spaced stretches are evaluated.
+    signal that rests most of the time the median is zero; its smallest steps are the noise.
     """
-    values, (low, high) = piece[name], extremes(piece, name)
-    stretches = values[None]
-    if len(values) > STRETCHES * STRETCH:
-        firsts = np.linspace(0, len(values) - STRETCH, STRETCHES).astype(np.intp)
-        stretches = values[firsts[:, None] + np.arange(STRETCH)]
-    change = np.diff(stretches)
-    bend = np.abs(np.diff(change)).ravel()
-    change = np.abs(change).ravel()
+    low, high = extremes(piece, name)
+    change = np.diff(piece[name])
+    bend = np.abs(np.diff(change))
+    change = np.abs(change)
     change = change[change > 1e-9 * max(high - low, 1e-300)]
     step = float(np.quantile(change, 0.05)) if len(change) else 0.0
     usual = 1.4826 * float(np.median(bend)) / np.sqrt(6.0) if len(bend) else 0.0
@@ -251,48 +230,41 @@ def distances(course: Course, neighbors: Sequence[Course]) -> Array:
     shorter = shorter[at]
     longer = longer[at]
     size = size[at]
-    stack = _CourseStack(course, [neighbors[k] for k in at.tolist()], size)
     step = STEP * shorter / POINTS
     counts = np.ceil((SHIFT * longer + (longer - shorter)) / step)
     moves = np.arange(-counts.max(), counts.max() + 1.0)
     coarse = np.clip(moves, -counts[:, None], counts[:, None]) * step[:, None]
-    result[at], shifts = stack.moved_by(coarse, COARSE)
+    near_courses = [neighbors[k] for k in at.tolist()]
+    result[at], shifts = _shifted_distances(course, near_courses, size, coarse, COARSE)
     close = np.flatnonzero(result[at] <= FAR * MAX_DISTANCE)  # most comparisons end here
     if len(close):
-        stack = _CourseStack(course, [neighbors[k] for k in at[close].tolist()], size[close])
+        near_courses = [neighbors[k] for k in at[close].tolist()]
         finer = np.linspace(-1.0, 1.0, 2 * FINER + 1, dtype=np.float64)
         fine: Array = shifts[close, None] + step[close, None] * finer
-        result[at[close]] = stack.moved_by(fine)[0]
+        result[at[close]], _ = _shifted_distances(course, near_courses, size[close], fine)
     return result
 
 
-class _CourseStack:
-    """A course and k neighbors, each with the deviation (k, s) that scales its distance."""
+def _shifted_distances(
+    course: Course, neighbors: Sequence[Course], size: Array, shifts: Array, step: int = 1
+) -> tuple[Array, Array]:
+    """Return the smallest distances to k neighbors over shifts (k, d) s, and their shifts s, (k,).
 
-    def __init__(self, course: Course, neighbors: Sequence[Course], size: Array) -> None:
-        self._course = course
-        self._size = size
-        self._points = np.stack([neighbor.points for neighbor in neighbors])
-        self._seconds = np.array([neighbor.seconds for neighbor in neighbors])
-
-    def moved_by(self, shifts: Array, step: int = 1) -> tuple[Array, Array]:
-        """Return the smallest distances over shifts (k, d) s, (k,), and their shifts, (k,) s."""
-        seconds = self._seconds[:, None, None]
-        times = (
-            np.minimum(self._course.seconds, seconds) / POINTS * (np.arange(0, POINTS, step) + 0.5)
-        )
-        half = 0.5 * shifts[:, :, None]
-        a, a_inside = _at(self._course.points[None], self._course.seconds, times + half)
-        b, b_inside = _at(self._points, seconds, times - half)
-        inside = (a_inside & b_inside).astype(np.float64)
-        a -= b
-        a *= a
-        square = (inside[:, :, None] @ a)[:, :, 0]  # (k, d, s)
-        off = np.sqrt(square / inside.sum(axis=2)[:, :, None])
-        worst = (off / self._size[:, None]).max(axis=2)
-        best = np.argmin(worst, axis=1)
-        indices = np.arange(len(shifts))
-        return worst[indices, best], shifts[indices, best]
+    The deviations `size` (k, s) scale them; `step` is the stride over the points.
+    """
+    points = np.stack([neighbor.points for neighbor in neighbors])
+    seconds = np.array([neighbor.seconds for neighbor in neighbors])[:, None, None]
+    times = np.minimum(course.seconds, seconds) / POINTS * (np.arange(0, POINTS, step) + 0.5)
+    half = 0.5 * shifts[:, :, None]
+    a, a_inside = _at(course.points[None], course.seconds, times + half)
+    b, b_inside = _at(points, seconds, times - half)
+    inside = (a_inside & b_inside).astype(np.float64)
+    square = (inside[:, :, None] @ (a - b) ** 2)[:, :, 0]  # (k, d, s)
+    off = np.sqrt(square / inside.sum(axis=2)[:, :, None])
+    worst = (off / size[:, None]).max(axis=2)
+    best = np.argmin(worst, axis=1)
+    indices = np.arange(len(shifts))
+    return worst[indices, best], shifts[indices, best]
 
 
 def _at(points: Array, seconds: Array | float, times: Array) -> tuple[Array, Signs]:
