@@ -95,7 +95,12 @@ class PolicyMeasurements:
         reference = _errors(opponent_errors, logs.packed)
         headline = errors.against(opponent_errors, margin=self.task.promote.margin)
         paired = Paired.of(measured.error, reference.error, headline, {})
-        return ChampionComparison(measured, reference, paired, left_out=len(trained_episodes))
+        return ChampionComparison(
+            challenger=measured,
+            measured=reference,
+            paired=paired,
+            left_out=len(trained_episodes),
+        )
 
     def compare_versions(
         self, a: Loaded, b: Loaded, compared: Compared
@@ -145,7 +150,8 @@ class PolicyMeasurements:
         # Paired by start: the variance between starts cancels in the differences.
         apart = np.subtract(_values(challenger, name), _values(champion, name)).tolist()
         interval = bootstrap(apart) if apart else (math.nan, math.nan)
-        return ChampionComparison(new, old, Paired(new.error, old.error, interval=interval))
+        paired = Paired(new.error, old.error, interval=interval)
+        return ChampionComparison(challenger=new, measured=old, paired=paired)
 
     @cached_property
     def _logs(self) -> Any:

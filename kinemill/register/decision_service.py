@@ -10,13 +10,12 @@ from kinemill.register.audit_log import Event, read_events
 from kinemill.register.decision import DECISION_FILE, DecisionFacts
 from kinemill.register.gate import decision_document
 from kinemill.register.gate.evaluation import (
-    Challenger,
     approval_of,
     conclude,
     evaluate,
     make_gate_inputs,
 )
-from kinemill.register.gate.inputs import Measurements, Serve
+from kinemill.register.gate.inputs import GateInputs, Measurements, Serve
 from kinemill.register.gate.rules import Verdict
 from kinemill.register.robot_trials import trials_of
 from kinemill.register.versions import (
@@ -90,15 +89,15 @@ def _evaluate(
     opponent = None if is_champion else champion
     folder = bundle_folder(home, version)
     verification = read_verification(folder)
-    challenger = Challenger(
-        folder,
+    known = GateInputs(
+        task,
         verification,
-        serves(tracking, version, evidence.serve),
-        approval_of(version, events),
-        trials_of(version.number, events),
-        trials_of(opponent.number, events) if opponent else None,
+        served=serves(tracking, version, evidence.serve),
+        approval=approval_of(version, events),
+        trials=trials_of(version.number, events),
+        champion_trials=trials_of(opponent.number, events) if opponent else None,
     )
-    inputs = make_gate_inputs(task, challenger, opponent, evidence)
+    inputs = make_gate_inputs(known, folder, opponent, evidence)
     verdicts = evaluate(inputs)
     conclusion = conclude(inputs, verdicts)
     measured = inputs.champion.measured if inputs.champion else None

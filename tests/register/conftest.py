@@ -177,11 +177,8 @@ class Claims:
     def compare(self, challenger, champion, trained_on=None):
         theirs = Measured(self.champion, self._channels, self.windows, 2, self.history)
         fields = {"effective_n": self.blocks, "unit": self._unit}
-        return ChampionComparison(
-            self._measured(),
-            theirs,
-            paired(self.challenger, self.champion, self.interval, **fields),
-        )
+        pair = paired(self.challenger, self.champion, self.interval, **fields)
+        return ChampionComparison(challenger=self._measured(), measured=theirs, paired=pair)
 
     def serve(self, folder):
         assert (folder / "rollout.onnx").is_file()

@@ -115,10 +115,6 @@ class DynamicsMeasurements:
         history = self._history(*models)
         promote = self.task.promote
         challenger_run, reference_run = (self._roll_out(model, history) for model in models)
-        challenger_errors, champion_errors = (
-            measured_of(item.errors, self._rows, promote.channel)
-            for item in (challenger_run, reference_run)
-        )
         # A loss within `promote.max_channel_loss` does not count against the challenger.
         margin = max(promote.margin, promote.max_channel_loss or 0.0)
         paired = _pair(challenger_run, reference_run, promote.channel, margin)
@@ -127,7 +123,9 @@ class DynamicsMeasurements:
         )
         horizons = {key: {**item, **outputs.get(key, {})} for key, item in paired.horizons.items()}
         return ChampionComparison(
-            challenger_errors, champion_errors, replace(paired, horizons=horizons)
+            challenger=measured_of(challenger_run.errors, self._rows, promote.channel),
+            measured=measured_of(reference_run.errors, self._rows, promote.channel),
+            paired=replace(paired, horizons=horizons),
         )
 
     def compare_versions(self, a: Loaded, b: Loaded, compared: Compared) -> DynamicsComparison:

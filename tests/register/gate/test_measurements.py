@@ -98,7 +98,7 @@ def test_both_are_measured_on_the_same_windows_with_a_paired_interval(
     comparison = test.compare(*models)
     # Off by gain * n N in episode n: RMSE gain * sqrt(mean of n squared) = gain * sqrt(91 / 6).
     assert comparison.challenger.channels["position"] == pytest.approx(0.25 * math.sqrt(91 / 6))
-    assert comparison.champion.error == pytest.approx(0.5 * math.sqrt(91 / 6))
+    assert comparison.measured.error == pytest.approx(0.5 * math.sqrt(91 / 6))
     assert (comparison.challenger.windows, comparison.challenger.episodes) == (30, 6)
     # In every episode the errors are as 1 to 2, so whichever is left out, the ratio is 1/2, though
     # the error of each by itself is anything between 1 and 6 times its gain.
@@ -122,7 +122,7 @@ def test_a_longer_history_of_either_sets_where_both_begin(
     test = DynamicsMeasurements(task, tracked_home, six_episodes)
     comparison = test.compare(runtime.load(bundle(0.25)), runtime.load(folder / "rollout.onnx"))
     assert (
-        comparison.challenger.windows == comparison.champion.windows == 24
+        comparison.challenger.windows == comparison.measured.windows == 24
     )  # (30 - 15) / 5 + 1, six times
     assert comparison.challenger.history == 11
     own = test.measure(runtime.load(bundle(0.3))).measured
@@ -161,7 +161,7 @@ def test_the_metric_of_one_channel_is_its_rmse_and_its_own_interval(
         gains(0.9, 0.25), gains(0.1, 0.5)
     )  # worse on average, better in velocity
     assert comparison.challenger.error == pytest.approx(0.25 * math.sqrt(91 / 6))
-    assert comparison.champion.error == pytest.approx(0.5 * math.sqrt(91 / 6))
+    assert comparison.measured.error == pytest.approx(0.5 * math.sqrt(91 / 6))
     assert comparison.paired.interval == pytest.approx((0.5, 0.5))
     runs_away = test.measure(gains(math.inf, 0.0)).measured
     assert runs_away.error == math.inf  # velocity is exact, and it diverges all the same
