@@ -7,9 +7,8 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.register.audit_log import read_events
-from kinemill.register.lookup import VersionLine
 from kinemill.register.robot_trials import RobotTrials, trials_of, worse_p
-from kinemill.register.versions import Version
+from kinemill.register.versions import Version, VersionLine
 from kinemill.store.numbers import Interval, Number
 from kinemill.verify.analysis import accuracy, window_counts
 from kinemill.verify.comparison import NRMSE, Comparisons
