@@ -15,7 +15,6 @@ from kinemill.register.champion_change import ChampionChange
 from kinemill.register.decision_service import decide, serves
 from kinemill.register.gate.evaluation import differences, make_measurements
 from kinemill.register.gate.inputs import Measurements
-from kinemill.register.gate.smoke_test import serve_zero_window
 from kinemill.register.robot_trials import check_counts, trials_of
 from kinemill.register.saved_task import task_of
 from kinemill.register.versions import (
@@ -28,6 +27,7 @@ from kinemill.register.versions import (
     versions_of,
 )
 from kinemill.runtime import load
+from kinemill.runtime.download import run_stored_cases
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.tracking import Tracking, open_tracking
@@ -241,7 +241,7 @@ def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Cha
     """Smoke-test the version, then move the alias if the champion is still the expected one."""
     if CHAMPION in version.aliases:
         raise BadInput(version.name, "is champion already")
-    is_served, text = serves(tracking, version, serve_zero_window)
+    is_served, text = serves(tracking, version, run_stored_cases)
     if not is_served:
         raise Blocked(
             version.name,

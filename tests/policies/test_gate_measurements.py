@@ -25,7 +25,7 @@ from kinemill.register.gate.evaluation import evaluate
 from kinemill.register.gate.inputs import ChampionComparison, Findings
 from kinemill.register.gate.metric import claims
 from kinemill.register.gate.rules import Champion, GateInputs, Measured, Paired, RowOverlap
-from kinemill.register.gate.smoke_test import serve_zero_window
+from kinemill.register.gate.smoke_test import serve_policy
 from kinemill.register.lookup import list_versions, show
 from kinemill.register.model_version import save
 from kinemill.register.run_summary import RunDocument
@@ -412,11 +412,11 @@ def test_a_version_made_with_other_trials_is_approved_by_those_it_was_made_with(
 
 
 def test_a_policy_serves_in_a_process_of_its_own_or_does_not(by_gain, tmp_path):
-    assert serve_zero_window(by_gain[HOLDS]) == (True, "acted for 25 steps")
+    assert serve_policy(by_gain[HOLDS]) == (True, "acted for 25 steps")
     shutil.copytree(by_gain[HOLDS], tmp_path / "broken")
     (tmp_path / "broken" / "policy.onnx").write_bytes(b"\0")
     with pytest.raises(CorruptArtifact, match="its bytes differ from what was published"):
-        serve_zero_window(tmp_path / "broken")
+        serve_policy(tmp_path / "broken")
 
 
 def test_two_versions_are_compared_from_the_same_starts_and_rolled_back(with_champion):

@@ -14,7 +14,7 @@ from kinemill.register import promotion
 @pytest.fixture
 def kinemill(with_champion, monkeypatch):
     chain = with_champion(2)
-    monkeypatch.setattr(promotion, "serve_zero_window", lambda folder: (True, "answered"))
+    monkeypatch.setattr(promotion, "run_stored_cases", lambda folder: (True, "answered"))
     chain.register(0.26, gain=0.7)
 
     def run(*args, code=0):

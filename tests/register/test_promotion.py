@@ -26,7 +26,7 @@ from tests.register.registrations import facts
 
 @pytest.fixture(autouse=True)
 def _served_here(monkeypatch):
-    monkeypatch.setattr(promotion, "serve_zero_window", lambda folder: (True, "answered"))
+    monkeypatch.setattr(promotion, "run_stored_cases", lambda folder: (True, "answered"))
 
 
 def champion(chain):
@@ -119,9 +119,7 @@ def test_rollback_to_a_refused_version_that_was_never_champion_is_refused(with_c
 
 def test_what_does_not_load_and_answer_becomes_champion_by_nobodys_word(with_champion, monkeypatch):
     chain = with_champion(3)
-    monkeypatch.setattr(
-        promotion, "serve_zero_window", lambda folder: (False, "ended with code -8")
-    )
+    monkeypatch.setattr(promotion, "run_stored_cases", lambda folder: (False, "ended with code -8"))
     with pytest.raises(Blocked, match="ended with code -8; the champion stays"):
         promotion.rollback(chain.task, chain.home)
     assert champion(chain) == [3]

@@ -32,8 +32,9 @@ from kinemill.register.gate.inputs import (
     RowOverlap,
 )
 from kinemill.register.gate.seen_episodes import seen_episodes, without_episodes
-from kinemill.register.gate.smoke_test import serve, serve_zero_window
+from kinemill.register.gate.smoke_test import serve
 from kinemill.runtime import QUIETLY, Floats, Predictor, Simulator, load
+from kinemill.runtime.download import run_stored_cases
 from kinemill.runtime.window_metrics import in_std
 from kinemill.selection.divergence import free_runs
 from kinemill.store import ArtifactRef, Home
@@ -147,7 +148,7 @@ class DynamicsMeasurements:
             rows = simulator.history + settings.horizon
             starts = window_starts(self._rows, _SPLIT, rows, settings.stride)[:1]
         except BadInput:
-            return serve_zero_window(folder)  # no test episode is long enough for a window
+            return run_stored_cases(folder)  # no test episode is long enough for a window
         return serve(folder, gather(self._rows, starts, simulator.history, settings.horizon))
 
     def age(self) -> float:

@@ -14,7 +14,6 @@ from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.window_metrics import Windows
 
 TIMEOUT = 60.0  # s for a model to load and predict
-_STEPS = 25  # default number of predicted steps
 _TOLERANCE = 1e-5  # relative to the largest output; the same arithmetic in two processes
 _ROLL_OUT = """
 import sys
@@ -79,23 +78,6 @@ def serve_policy(folder: Path) -> tuple[bool, str]:
     expected = np.array(acts, dtype=float).reshape(len(actions), -1)
     fault = _fault(actions, expected)
     return not fault, fault or f"acted for {len(actions)} steps"
-
-
-def serve_zero_window(folder: Path) -> tuple[bool, str]:
-    """Load a bundle in a new process and predict from zeros, which needs no data."""
-    if (folder / POLICY).is_file():
-        return serve_policy(folder)
-    simulator = load(folder)
-    history = simulator.history
-    states = len(simulator.states)
-    actions = len(simulator.actions)
-    still = Windows(
-        states=np.zeros((1, history, states)),
-        past_actions=np.zeros((1, history - 1, actions)),
-        actions=np.zeros((1, _STEPS, actions)),
-        truth=np.zeros((1, _STEPS, states)),
-    )
-    return serve(folder, still)
 
 
 def serve(folder: Path, windows: Windows) -> tuple[bool, str]:

@@ -13,8 +13,9 @@ from kinemill import runtime
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.bundle import write_interface
 from kinemill.register.gate.measurements import DynamicsMeasurements, output_comparisons
-from kinemill.register.gate.smoke_test import serve_zero_window
+from kinemill.register.gate.smoke_test import serve
 from kinemill.runtime import Simulator
+from kinemill.runtime.window_metrics import Windows
 from kinemill.selection.references import Persistence
 from kinemill.store import get_or_build
 from kinemill.task import load_task
@@ -39,12 +40,17 @@ def bundle(tmp_path):
     return make
 
 
+STILL = Windows(
+    np.zeros((1, 3, 2)), np.zeros((1, 2, 1)), np.zeros((1, 25, 1)), np.zeros((1, 25, 2))
+)
+
+
 def test_a_model_that_loads_and_answers_serves(bundle):
-    assert serve_zero_window(bundle(0.5)) == (True, "predicted 25 steps")
+    assert serve(bundle(0.5), STILL) == (True, "predicted 25 steps")
 
 
 def test_a_model_that_answers_nan_does_not_serve(bundle):
-    assert serve_zero_window(bundle(math.nan)) == (False, "returns non-finite values")
+    assert serve(bundle(math.nan), STILL) == (False, "returns non-finite values")
 
 
 def test_the_process_that_dies_of_a_model_is_told_and_nothing_else_dies(bundle, monkeypatch):
@@ -52,10 +58,10 @@ def test_the_process_that_dies_of_a_model_is_told_and_nothing_else_dies(bundle, 
 
     dying = "import os, signal; os.kill(os.getpid(), signal.SIGFPE)"
     monkeypatch.setattr(smoke_test, "_ROLL_OUT", dying)
-    assert serve_zero_window(bundle(0.5)) == (False, "ended with code -8: it printed nothing")
+    assert serve(bundle(0.5), STILL) == (False, "ended with code -8: it printed nothing")
     monkeypatch.setattr(smoke_test, "_ROLL_OUT", "import time; time.sleep(60)")
     monkeypatch.setattr(smoke_test, "TIMEOUT", 0.2)
-    assert serve_zero_window(bundle(0.5)) == (False, "did not respond within 0.2 s")
+    assert serve(bundle(0.5), STILL) == (False, "did not respond within 0.2 s")
 
 
 @pytest.fixture
@@ -177,7 +183,7 @@ def test_the_registered_copy_is_what_has_to_serve(chain):
 
     tracking = open_tracking(chain.home)
     good, message = serves(
-        tracking, find_version(tracking.home, "cart", ":1"), promotion.serve_zero_window
+        tracking, find_version(tracking.home, "cart", ":1"), promotion.run_stored_cases
     )
     assert not good
     assert message.startswith("the registered copy is damaged:")
