@@ -31,8 +31,8 @@ from kinemill.register.gate.inputs import (
 from kinemill.register.gate.measurements import age_of, overlap_of
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.seen_episodes import seen_episodes, without_episodes
-from kinemill.register.gate.smoke_test import serve_policy
 from kinemill.runtime import Policy
+from kinemill.runtime.download import run_stored_cases
 from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
 from kinemill.task.promote import RETURN, SUCCESS
@@ -116,8 +116,8 @@ class PolicyMeasurements:
         return compare_errors(a_errors, b_errors, horizons, compared)
 
     def serve(self, folder: Path) -> tuple[bool, str]:
-        """Load the policy in a fresh process and run it."""
-        return serve_policy(folder)
+        """Run the stored cases of the bundle in a separate process."""
+        return run_stored_cases(folder)
 
     def age(self) -> float:
         """Return the age of the dataset version in the catalog, s."""

@@ -225,7 +225,7 @@ class Measurements(Protocol):
         ...
 
     def serve(self, folder: Path) -> tuple[bool, str]:
-        """Return whether the bundle in `folder` predicts in a new process, and a message."""
+        """Return whether the bundle in `folder` runs in a new process, and a message."""
         ...
 
     def age(self) -> float:

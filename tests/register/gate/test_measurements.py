@@ -13,9 +13,7 @@ from kinemill import runtime
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.bundle import write_interface
 from kinemill.register.gate.measurements import DynamicsMeasurements, output_comparisons
-from kinemill.register.gate.smoke_test import serve
 from kinemill.runtime import Simulator
-from kinemill.runtime.window_metrics import Windows
 from kinemill.selection.references import Persistence
 from kinemill.store import get_or_build
 from kinemill.task import load_task
@@ -38,30 +36,6 @@ def bundle(tmp_path):
         return folder
 
     return make
-
-
-STILL = Windows(
-    np.zeros((1, 3, 2)), np.zeros((1, 2, 1)), np.zeros((1, 25, 1)), np.zeros((1, 25, 2))
-)
-
-
-def test_a_model_that_loads_and_answers_serves(bundle):
-    assert serve(bundle(0.5), STILL) == (True, "predicted 25 steps")
-
-
-def test_a_model_that_answers_nan_does_not_serve(bundle):
-    assert serve(bundle(math.nan), STILL) == (False, "returns non-finite values")
-
-
-def test_the_process_that_dies_of_a_model_is_told_and_nothing_else_dies(bundle, monkeypatch):
-    from kinemill.register.gate import smoke_test
-
-    dying = "import os, signal; os.kill(os.getpid(), signal.SIGFPE)"
-    monkeypatch.setattr(smoke_test, "_ROLL_OUT", dying)
-    assert serve(bundle(0.5), STILL) == (False, "ended with code -8: it printed nothing")
-    monkeypatch.setattr(smoke_test, "_ROLL_OUT", "import time; time.sleep(60)")
-    monkeypatch.setattr(smoke_test, "TIMEOUT", 0.2)
-    assert serve(bundle(0.5), STILL) == (False, "did not respond within 0.2 s")
 
 
 @pytest.fixture
