@@ -144,15 +144,9 @@ def _publish_decision(
         client.log_model_artifact(version.logged_model, str(folder / name), "decision")
     in_run = decision_document.report_folder(version.number)
     client.log_artifact(version.run_id, str(folder / "report.html"), in_run)
-    passed_by_rule = {item.rule: item.passed for item in verdicts}
-    better = bool(facts.provisional) or all(
-        passed for rule, passed in passed_by_rule.items() if rule != "serves"
-    )
     stamped = {
         tags.REPORT: f"{published.ref.path}/report.html",
-        tags.BETTER: "yes" if better else "no",
         tags.PROVISIONAL: facts.provisional or tags.NO,
-        tags.SERVES: "yes" if passed_by_rule.get("serves") else "no",
     }
     for name, value in stamped.items():
         client.set_model_version_tag(version.task, str(version.number), name, value)

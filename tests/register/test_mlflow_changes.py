@@ -164,9 +164,9 @@ def test_move_in_mlflow_is_explained(three):
     three.register(0.31, gain=0.9)
     client_of(three).set_registered_model_alias("cart", "champion", "4")
     text = why(three.home, "cart", ":4")["explanation"]
-    assert text.startswith("refused by")
-    assert "; made champion in MLflow by user unknown, noticed 20" in text
-    assert "; replaced as champion in MLflow" in why(three.home, "cart", ":3")["explanation"]
+    assert text.startswith("made champion in MLflow by user unknown, noticed 20")
+    text = why(three.home, "cart", ":3")["explanation"]
+    assert text.startswith("replaced as champion in MLflow")
 
 
 def test_user_who_moved_the_champion_is_recorded_if_known(three):
