@@ -155,7 +155,8 @@ class DynamicsMeasurements:
 
     @cached_property
     def _references(self) -> Any:
-        from kinemill.selection.references import load_references, stage  # import torch
+        from kinemill.selection.references import stage
+        from kinemill.selection.references.published import load_references  # import torch
 
         built = stage.run(self.task, self.home, self.dataset)
         return load_references(self.home, built.ref)

@@ -14,7 +14,7 @@ from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.bundle import write_interface
 from kinemill.register.gate.measurements import DynamicsMeasurements, output_comparisons
 from kinemill.runtime import Simulator
-from kinemill.selection.references import Persistence
+from kinemill.selection.references.baselines import Persistence
 from kinemill.store import get_or_build
 from kinemill.task import load_task
 from kinemill.verify.accuracy import evaluate
