@@ -89,7 +89,7 @@ def _evaluate(
     opponent = None if is_champion else champion
     folder = bundle_folder(home, version)
     verification = read_verification(folder)
-    known = GateInputs(
+    initial = GateInputs(
         task,
         verification,
         served=serves(tracking, version, evidence.serve),
@@ -97,7 +97,7 @@ def _evaluate(
         trials=trials_of(version.number, events),
         champion_trials=trials_of(opponent.number, events) if opponent else None,
     )
-    inputs = make_gate_inputs(known, folder, opponent, evidence)
+    inputs = make_gate_inputs(initial, folder, opponent, evidence)
     verdicts = evaluate(inputs)
     conclusion = conclude(inputs, verdicts)
     measured = inputs.champion.measured if inputs.champion else None

@@ -104,9 +104,10 @@ def unused(home: Home) -> Generator[None]:
 
 def holder(path: Path) -> str:
     """Return a message on the holder of the lock file `path`, if known."""
-    if (by := _read(path.name, path)) is None:
+    if (item := _read(path.name, path)) is None:
         return "held by another process"
-    return f"held by {by.who}, process {by.pid} on {by.host} ({by.command}) since {by.since}"
+    process = f"process {item.pid} on {item.host} ({item.command})"
+    return f"held by {item.who}, {process} since {item.since}"
 
 
 def current_user() -> str:
@@ -172,8 +173,10 @@ def holders(home: Home) -> list[Holder]:
     A process of another machine counts as alive.
     """
     folder = home.root / ".locks"
-    found = [_read(path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*"))]
-    return [by for by in found if by and (by.host != platform.node() or _is_alive(by))]
+    listed = [
+        _read(path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*"))
+    ]
+    return [item for item in listed if item and _is_alive(item)]
 
 
 def _read(name: str, path: Path) -> Holder | None:
@@ -187,5 +190,7 @@ def _read(name: str, path: Path) -> Holder | None:
 
 def _is_alive(holder: Holder) -> bool:
     """Return whether the process that signed still runs; its pid may have been reused."""
+    if holder.host != platform.node():
+        return True
     signed = datetime.fromisoformat(holder.since).timestamp()
     return process_of(holder.pid, signed, tolerance=2.0) is not None

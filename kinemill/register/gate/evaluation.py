@@ -100,27 +100,27 @@ def _spell_value(value: Value) -> str:
 
 
 def make_gate_inputs(
-    known: GateInputs, folder: Path, current: Version | None, evidence: Measurements
+    initial: GateInputs, folder: Path, current: Version | None, evidence: Measurements
 ) -> GateInputs:
     """Measure a challenger and the champion, and return the inputs of all rules.
 
     Args:
-        known: what is known before the measurements, with the result of the smoke test.
+        initial: what is known before the measurements, with the result of the smoke test.
         folder: files of the challenger.
         current: the champion.
         evidence: the measurements.
     """
     # Load it only if it passed the smoke test in a separate process: it could crash this one.
     model = None
-    findings = Findings(problem=known.served[1])
-    if known.served[0]:
+    findings = Findings(problem=initial.served[1])
+    if initial.served[0]:
         model, findings = _measure_challenger(folder, evidence)
     references = findings.references
-    if known.task.learn.gives == "policy":
-        claimed = claims(known.task, known.verification)
+    if initial.task.learn.gives == "policy":
+        claimed = claims(initial.task, initial.verification)
         references = {name: pair for name, pair in claimed.items() if name not in findings.absent}
     return replace(
-        known,
+        initial,
         champion=_champion(current, folder, model, evidence) if current else None,
         size=sum((folder / name).stat().st_size for name in model_files(folder)),
         age=evidence.age(),
