@@ -17,7 +17,7 @@ from benchmarks import _proof
 from kinemill import runtime
 from kinemill.api.dataset import make_dataset
 from kinemill.dataset import PackedDataset, PackedEpisode
-from kinemill.selection.references import fit_references
+from kinemill.selection.references.fit import fit_references
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.verify.accuracy import evaluate

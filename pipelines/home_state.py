@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kinemill.register.audit_log import Event, read_events
-from kinemill.register.lookup import VersionLine, VersionList
+from kinemill.register.lookup import VersionList
 from kinemill.register.version_page import version_page
-from kinemill.register.versions import CHAMPION, Version, versions_of
+from kinemill.register.versions import CHAMPION, Version, VersionLine, versions_of
 from kinemill.store.database import tracking_server
 from kinemill.store.home import Home
 from kinemill.store.versioned_cache import VersionedCache, database_version, file_version

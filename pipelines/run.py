@@ -19,9 +19,9 @@ from kinemill.errors import BadInput, Blocked, KinemillError
 from kinemill.failures import quiet_threads
 from kinemill.ingest.files import drop_folder, require_logs
 from kinemill.interrupts import Interrupted
-from kinemill.register.run_summary import RunDocument, RunFacts, run_document
+from kinemill.register.run_summary import EpisodeCounts, RunDocument
 from kinemill.register.stage import Registration
-from kinemill.register.versions import bundle_folder, find_version
+from kinemill.register.versions import SHORT, bundle_folder, find_version
 from kinemill.registry import nearest
 from kinemill.store import ArtifactRef, Json, from_json_value, to_json_value
 from kinemill.store.home import Home
@@ -262,20 +262,21 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
     )
     selection = read_note(home, run_id, task.name, "selection")
     dataset = refs["dataset"]
-    episodes = refs["episodes"]
-    facts = RunFacts(
-        task=task.name,
-        cached=read_note(home, run_id, task.name, "cached") or 0,
-        episodes=EpisodesSummary.read(home, episodes) if episodes else None,
-        dataset=dataset.digest if dataset else None,
-        verification=_verification(home, refs["verification"]),
+    episodes = EpisodesSummary.read(home, refs["episodes"]) if refs["episodes"] else None
+    document = RunDocument(
+        task.name,
+        episodes=EpisodeCounts(
+            episodes.accepted if episodes else 0,
+            episodes.quarantined if episodes else 0,
+            read_note(home, run_id, task.name, "cached") or 0,
+        ),
+        dataset=dataset.digest[:SHORT] if dataset else None,
         selection=from_json_value(selection, Selection, Path("selection")) if selection else None,
-        registration=registration,
         report=str(home.root / registration.report) if registration else None,
-        seconds=seconds(instance, run_id),
+        seconds={stage: round(time, 3) for stage, time in seconds(instance, run_id).items()},
         warnings=list(DatasetSummary.read(home, dataset).warnings) if dataset else [],
     )
-    return run_document(facts)
+    return document.with_results(_verification(home, refs["verification"]), registration)
 
 
 def _verification(home: Home, ref: ArtifactRef | None) -> Verification | None:

@@ -73,7 +73,7 @@ def tune_task(
         start = start_of(effective, home)
         search = begin(effective, home, dataset, overrides, start)
         count = request.trials or effective.tune.trials
-        progress.log_message(f"{search.name}: {count} trials, report and study in {search.folder}")
+        progress.log_message(f"{search.name}: {count} trials, study in {search.folder}")
         until = began + request.timeout if request.timeout else None
         trials = search_elsewhere(search, Bounds(count, until), request.workers, progress)
         document = describe(search, trials)

@@ -19,7 +19,6 @@ from kinemill.selection.tune import (
     tracked,
     write_best,
     write_job,
-    write_report,
 )
 from kinemill.store.database import database
 from kinemill.store.disk_space import DiskFull, full_system
@@ -142,7 +141,7 @@ def search_elsewhere(
 ) -> list[TrialRecord]:
     """Run the trials of a search in `workers` processes; return all trials, including earlier.
 
-    The report and the file with the best settings are always written. The calling thread starts the
+    The file with the best settings is always written. The calling thread starts the
     processes and waits for them, as PR_SET_PDEATHSIG requires.
 
     Raises:
@@ -159,7 +158,6 @@ def search_elsewhere(
         try:
             _work(search, text, workers, progress)
         finally:
-            write_report(search)
             write_best(search)
     trials = list_trials(search)
     if all(line.error is None for line in trials):

@@ -219,7 +219,7 @@ def compared_models(loaded: LoadedModel[Simulator], logs: "Logs", horizon: int) 
         horizon: steps ahead at which errors are compared.
     """
     from kinemill.dataset.scale import training_scale
-    from kinemill.selection.references import Persistence
+    from kinemill.selection.references.baselines import Persistence
     from kinemill.verify.evaluation import references_for
 
     notes = list[str]()

@@ -54,9 +54,9 @@ class TuneResult(Summarized):
         return self.document["own"]
 
     @property
-    def report(self) -> Path:
-        """The report, a page that works offline."""
-        return Path(self.document["report"])
+    def folder(self) -> Path:
+        """Folder of the search, with Optuna's study and the file of the best settings."""
+        return Path(self.document["folder"])
 
     @property
     def version(self) -> int | None:
@@ -99,7 +99,7 @@ class TuneResult(Summarized):
             "with the task's own settings": self.task_error,
             "settings": self.settings,
             "version": self.version,
-            "report": self.report,
+            "folder": self.folder,
         }
         return f"Search of {self.task.name}", facts
 
@@ -148,5 +148,5 @@ def tune(
         path, changed, request, reporter(progress), show_progress=False
     )
     if document["best"] is None:
-        raise BadInput(resolved.name, "no trial has a result", fix="see the report of the search")
+        raise BadInput(resolved.name, "no trial has a result", fix="raise timeout or trials")
     return TuneResult(resolved, document)

@@ -57,7 +57,7 @@ def why(
     return Output(
         report,
         wrap_text(report["headline"]),
-        wrap_text(f"{version}  {report['explanation']}"),
+        *([wrap_text(f"{version}  {text}")] if (text := report["explanation"]) else []),
         lambda: print_causes(report["causes"], version),
         *map(wrap_text, texts),
         lambda: candidates_table(candidates, report["untested"]),

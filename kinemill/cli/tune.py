@@ -96,6 +96,6 @@ def _output(summary: Json) -> Output:
         f"{summary['failed']} failed",
         f"best: trial {best['number']}, {value}{against}",
         *parts,
-        f"report  {summary['report']}",
+        f"study  {summary['folder']}",
         exit_code=_REFUSED if summary.get("status") == "refused" else 0,
     )

@@ -141,8 +141,8 @@ def _candidates(
     old = time.time() - limits.logs * DAY
     lists = (
         _pieces(home, min(look.began, time.time() - DAY)),
-        _drafts(home, time.time() - DAY),
-        _damaged(home, old),
+        _old(home, "draft", home.drafts, time.time() - DAY, "no task was created from it"),
+        _old(home, "damaged artifact", home.store / ".corrupt", old, "damaged; rebuilt if needed"),
         deleted_in_mlflow(home),
         _training_logs(home, old, look.required.keys() - look.weak),
         _run_logs(home, orchestrator, old),
@@ -234,18 +234,11 @@ def _pieces(home: Home, cutoff: float) -> Iterator[_Item]:
             yield _item(home, "piece", path, why)
 
 
-def _drafts(home: Home, cutoff: float) -> Iterator[_Item]:
-    """Yield drafts of new tasks that were last changed before a time."""
-    for path in home.drafts.glob("*"):
+def _old(home: Home, kind: str, folder: Path, cutoff: float, why: str) -> Iterator[_Item]:
+    """Yield what is in a folder and was last changed before a time, s since the epoch."""
+    for path in folder.glob("*"):
         if _last_change(path) < cutoff:
-            yield _item(home, "draft", path, "no task was created from it")
-
-
-def _damaged(home: Home, cutoff: float) -> Iterator[_Item]:
-    """Yield damaged artifacts that were quarantined before a time."""
-    for path in (home.store / ".corrupt").glob("*"):
-        if _last_change(path) < cutoff:
-            yield _item(home, "damaged artifact", path, "damaged; rebuilt if needed")
+            yield _item(home, kind, path, why)
 
 
 def _training_logs(home: Home, cutoff: float, required: Collection[str]) -> Iterator[_Item]:

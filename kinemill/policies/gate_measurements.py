@@ -31,8 +31,8 @@ from kinemill.register.gate.inputs import (
 from kinemill.register.gate.measurements import age_of, overlap_of
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.seen_episodes import seen_episodes, without_episodes
-from kinemill.register.gate.smoke_test import serve_policy
 from kinemill.runtime import Policy
+from kinemill.runtime.download import run_stored_cases
 from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
 from kinemill.task.promote import RETURN, SUCCESS
@@ -96,7 +96,12 @@ class PolicyMeasurements:
         reference = _errors(opponent_errors, logs.packed)
         headline = errors.compare(opponent_errors, self.task.promote.margin)["1"][NRMSE]
         paired = Paired.of(measured.error, reference.error, headline, {})
-        return ChampionComparison(measured, reference, paired, left_out=len(trained_episodes))
+        return ChampionComparison(
+            challenger=measured,
+            measured=reference,
+            paired=paired,
+            left_out=len(trained_episodes),
+        )
 
     def compare_versions(
         self, a: Loaded, b: Loaded, compared: Compared
@@ -112,8 +117,8 @@ class PolicyMeasurements:
         return compare_errors(a_errors, b_errors, horizons, compared)
 
     def serve(self, folder: Path) -> tuple[bool, str]:
-        """Load the policy in a fresh process and run it."""
-        return serve_policy(folder)
+        """Run the stored cases of the bundle in a separate process."""
+        return run_stored_cases(folder)
 
     def age(self) -> float:
         """Return the age of the dataset version in the catalog, s."""
@@ -146,7 +151,8 @@ class PolicyMeasurements:
         # Paired by start: the variance between starts cancels in the differences.
         apart = np.subtract(_values(challenger, name), _values(champion, name)).tolist()
         interval = bootstrap(apart) if apart else (math.nan, math.nan)
-        return ChampionComparison(new, old, Paired(new.error, old.error, interval=interval))
+        paired = Paired(new.error, old.error, interval=interval)
+        return ChampionComparison(challenger=new, measured=old, paired=paired)
 
     @cached_property
     def _logs(self) -> Any:

@@ -17,7 +17,6 @@ from typing import Any
 _MODULES = {
     "Produced": "stage",
     "Registration": "stage",
-    "RunFacts": "run_summary",
     "approve": "promotion",
     "audit": "alias_switch",
     "compare": "version_comparison",
@@ -27,7 +26,6 @@ _MODULES = {
     "recordings_of": "lineage",
     "promote": "promotion",
     "rollback": "promotion",
-    "run_document": "run_summary",
     "show": "lookup",
     "start_of": "warm_start",
     "why": "gate.report",

@@ -6,11 +6,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.register import tags
 from kinemill.register.audit_log import read_events
 from kinemill.register.robot_trials import RobotTrials, trials_of, worse_p
-from kinemill.register.verdict import Verdict
-from kinemill.register.versions import Version
+from kinemill.register.versions import Version, VersionLine
 from kinemill.store.numbers import Interval, Number
 from kinemill.verify.analysis import accuracy, window_counts
 from kinemill.verify.comparison import NRMSE, Comparisons
@@ -21,33 +19,17 @@ Side = Literal["a", "b"]
 
 
 @dataclass(frozen=True)
-class ComparedVersion:
-    """One of the two versions: its status, the decision of the gate, and trials on a robot."""
+class ComparedVersion(VersionLine):
+    """One of the two versions: a line of the list, with its decision and trials on a robot."""
 
-    version: int
-    aliases: list[str]
-    status: str
-    provisional: str
-    created: str
     decision: str | None
-    gate: list[Verdict]
-    dataset: str | None
     trials: RobotTrials | None
 
     @classmethod
-    def of(cls, version: Version) -> "ComparedVersion":
+    def of(cls, item: Version) -> "ComparedVersion":
         """Return a version as it is registered."""
-        return cls(
-            version=version.number,
-            aliases=list(version.aliases),
-            status=version.status,
-            provisional=version.provisional,
-            created=version.created,
-            decision=version.decision,
-            gate=version.gate,
-            dataset=version.tags.get(tags.DATASET),
-            trials=trials_of(version.number, read_events(version.home, version.task)),
-        )
+        trials = trials_of(item.number, read_events(item.home, item.task))
+        return cls(**vars(VersionLine.of(item)), decision=item.decision, trials=trials)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,12 @@ from kinemill.register.audit_log import Event, read_events
 from kinemill.register.decision import DECISION_FILE, DecisionFacts
 from kinemill.register.gate import decision_document
 from kinemill.register.gate.evaluation import (
-    Challenger,
     approval_of,
     conclude,
     evaluate,
     make_gate_inputs,
 )
-from kinemill.register.gate.inputs import Measurements, Serve
+from kinemill.register.gate.inputs import GateInputs, Measurements, Serve
 from kinemill.register.gate.rules import Verdict
 from kinemill.register.robot_trials import trials_of
 from kinemill.register.versions import (
@@ -90,15 +89,15 @@ def _evaluate(
     opponent = None if is_champion else champion
     folder = bundle_folder(home, version)
     verification = read_verification(folder)
-    challenger = Challenger(
-        folder,
+    initial = GateInputs(
+        task,
         verification,
-        serves(tracking, version, evidence.serve),
-        approval_of(version, events),
-        trials_of(version.number, events),
-        trials_of(opponent.number, events) if opponent else None,
+        served=serves(tracking, version, evidence.serve),
+        approval=approval_of(version, events),
+        trials=trials_of(version.number, events),
+        champion_trials=trials_of(opponent.number, events) if opponent else None,
     )
-    inputs = make_gate_inputs(task, challenger, opponent, evidence)
+    inputs = make_gate_inputs(initial, folder, opponent, evidence)
     verdicts = evaluate(inputs)
     conclusion = conclude(inputs, verdicts)
     measured = inputs.champion.measured if inputs.champion else None
@@ -148,15 +147,9 @@ def _publish_decision(
         client.log_model_artifact(version.logged_model, str(folder / name), "decision")
     in_run = decision_document.report_folder(version.number)
     client.log_artifact(version.run_id, str(folder / "report.html"), in_run)
-    passed_by_rule = {item.rule: item.passed for item in verdicts}
-    better = bool(facts.provisional) or all(
-        passed for rule, passed in passed_by_rule.items() if rule != "serves"
-    )
     stamped = {
         tags.REPORT: f"{published.ref.path}/report.html",
-        tags.BETTER: "yes" if better else "no",
         tags.PROVISIONAL: facts.provisional or tags.NO,
-        tags.SERVES: "yes" if passed_by_rule.get("serves") else "no",
     }
     for name, value in stamped.items():
         client.set_model_version_tag(version.task, str(version.number), name, value)

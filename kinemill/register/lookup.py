@@ -7,10 +7,8 @@ from kinemill.register import tags
 from kinemill.register.audit_log import read_events
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.robot_trials import RobotTrials, trials_of
-from kinemill.register.verdict import Verdict
 from kinemill.register.versions import (
-    SHORT,
-    Version,
+    VersionLine,
     bundle_folder,
     find_version,
     parse_address,
@@ -20,45 +18,6 @@ from kinemill.runtime.integrity import read_sums
 from kinemill.runtime.loader import STORES
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring
-from kinemill.verify.results import Metrics
-
-
-@dataclass(frozen=True)
-class VersionLine:
-    """A version in a list.
-
-    Attributes:
-        aliases: such as `champion`.
-        status: what it is in words; a refused version is no challenger.
-        provisional: why the champion is provisional; "" if it is not.
-        created: ISO 8601, UTC.
-        dataset: short digest of its dataset.
-        metrics: errors, or for policies outcomes, from its verification.
-        gate: verdicts of the gate.
-    """
-
-    version: int
-    aliases: list[str]
-    status: str
-    provisional: str
-    created: str
-    dataset: str
-    metrics: Metrics
-    gate: list[Verdict]
-
-    @classmethod
-    def of(cls, item: Version) -> "VersionLine":
-        """Return the line of a version."""
-        return cls(
-            version=item.number,
-            aliases=list(item.aliases),
-            status=item.status,
-            provisional=item.provisional,
-            created=item.created,
-            dataset=item.tags.get(tags.DATASET, "")[:SHORT],
-            metrics=item.metrics,
-            gate=item.gate,
-        )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from kinemill.register.champion_change import ChampionChange
 from kinemill.register.decision_service import decide, serves
 from kinemill.register.gate.evaluation import differences, make_measurements
 from kinemill.register.gate.inputs import Measurements
-from kinemill.register.gate.smoke_test import serve_zero_window
 from kinemill.register.robot_trials import check_counts, trials_of
 from kinemill.register.saved_task import task_of
 from kinemill.register.versions import (
@@ -28,6 +27,7 @@ from kinemill.register.versions import (
     versions_of,
 )
 from kinemill.runtime import load
+from kinemill.runtime.download import run_stored_cases
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.tracking import Tracking, open_tracking
@@ -66,15 +66,10 @@ def approve(
         version = find_version(home, task.name, which)
         if version.decision == CHAMPION:
             raise BadInput(version.name, "passed the gate before", fix="no approval is needed")
-        version.require(tags.BUNDLE)
-        tracking = open_tracking(home)
-        number = version.number
         champion = aliases_of(home, task.name).get(CHAMPION)
         what = "approved as breaking" if breaking else "approved"
-        apply_decision(tracking, task.name, Event.of(what, number, champion, why))
-        made_with = task_of(home, task, version)
-        decide(tracking, made_with, version, evidence or _evidence(made_with, home, version))
-        return ChampionChange.of(find_version(home, task.name, f":{number}"), champion)
+        event = Event.of(what, version.number, champion, why)
+        return _decide_again(task, home, version, event, evidence)
 
 
 def record_trials(
@@ -108,20 +103,27 @@ def record_trials(
     check_counts(successes, of)
     with guarded(home, task.name):
         version = find_version(home, task.name, which)
-        version.require(tags.BUNDLE)
-        tracking = open_tracking(home)
-        number = version.number
         champion = aliases_of(home, task.name).get(CHAMPION)
-        event = Event.of(TRIALS, number, champion, note)
-        apply_decision(tracking, task.name, replace(event, successes=successes, trials=of))
-        made_with = task_of(home, task, version)
-        opponent = None if champion == number else champion
-        is_counted = made_with.promote.min_success is not None or trials_of(
-            opponent, read_events(home, task.name)
-        )
-        if version.aliases and is_counted:
-            decide(tracking, made_with, version, evidence or _evidence(made_with, home, version))
-        return ChampionChange.of(find_version(home, task.name, f":{number}"), opponent)
+        event = Event.of(TRIALS, version.number, champion, note)
+        event = replace(event, successes=successes, trials=of)
+        return _decide_again(task, home, version, event, evidence)
+
+
+def _decide_again(
+    task: Task, home: Home, version: Version, event: Event, evidence: Measurements | None
+) -> ChampionChange:
+    """Record an approval or trials of a version, and evaluate the gate again if they count."""
+    version.require(tags.BUNDLE)
+    tracking = open_tracking(home)
+    apply_decision(tracking, task.name, event)
+    made_with = task_of(home, task, version)
+    opponent = None if event.previous == version.number else event.previous
+    compares_trials = made_with.promote.min_success is not None or trials_of(
+        opponent, read_events(home, task.name)
+    )
+    if event.what != TRIALS or (version.aliases and compares_trials):
+        decide(tracking, made_with, version, evidence or _evidence(made_with, home, version))
+    return ChampionChange.of(find_version(home, task.name, f":{version.number}"), opponent)
 
 
 def promote(
@@ -239,7 +241,7 @@ def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Cha
     """Smoke-test the version, then move the alias if the champion is still the expected one."""
     if CHAMPION in version.aliases:
         raise BadInput(version.name, "is champion already")
-    is_served, text = serves(tracking, version, serve_zero_window)
+    is_served, text = serves(tracking, version, run_stored_cases)
     if not is_served:
         raise Blocked(
             version.name,

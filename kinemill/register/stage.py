@@ -34,7 +34,7 @@ from kinemill.train.summary import ModelSummary
 from kinemill.verify.document import read_verification
 from kinemill.verify.headline import performance
 
-VERSION = 6
+VERSION = 7
 CURVES = "loss.png"  # of the trained model
 Status = Literal["done", "refused", "unchanged"]
 

@@ -17,8 +17,6 @@ BUNDLE_DIGEST = "kinemill.bundle_digest"  # digest of the bundle
 SUMS = "kinemill.sums"  # sha256 of `sha256sums`
 REPORT = "kinemill.report"  # file relative to the home, next to `decision.json`
 DECISION = "kinemill.decision"  # champion, waiting or refused; written last
-BETTER = "kinemill.blessing.better"  # yes or no: every rule but `serves` holds
-SERVES = "kinemill.blessing.serves"  # yes or no: loads and predicts in the serving runtime
 PROVISIONAL = "kinemill.provisional"  # no, or why the champion is provisional
 NO = "no"  # MLflow shows an empty tag as missing
 TRIALS = "kinemill.trials"  # counted trials on a robot, such as 17 of 20
@@ -26,4 +24,4 @@ PERFORMANCE = "kinemill.performance"  # the sentence about errors and the best r
 VERSION = "kinemill.version"  # on the run: its version
 NOTE = "mlflow.note.content"  # on the run: the description that MLflow shows
 
-OF_DECISION = frozenset({BETTER, DECISION, PROVISIONAL, REPORT, SERVES})  # set by the gate
+OF_DECISION = frozenset({DECISION, PROVISIONAL, REPORT})  # set by the gate

@@ -1,7 +1,7 @@
 """Report page of a task: its champion, and the errors of its versions."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def task_page(task: str, versions: Sequence[Version], address: Callable[[int], s
 
     The versions are newest first; `address` returns the URL of a version's page.
     """
-    champion = _champion(versions)
+    champion = next((version for version in versions if CHAMPION in version.aliases), None)
     lead_version = champion or next(iter(versions), None)
     headline = headline_of(champion) if champion else None
     is_bad = headline is not None and headline.tone == "bad"
@@ -47,19 +47,6 @@ def task_page(task: str, versions: Sequence[Version], address: Callable[[int], s
         made_of=_made,
     )
     return html_page(f"{task}: versions", [body])
-
-
-def tasks_page(tasks: Mapping[str, Sequence[Version]], address: Callable[[str], str]) -> str:
-    """Return the page that lists the tasks with their champions."""
-    rows = [(task, _champion(versions), len(versions)) for task, versions in tasks.items()]
-    body = render(
-        "register/tasks.html.j2", tasks=rows, address=address, error_of=_error, made_of=_made
-    )
-    return html_page("Tasks", [body])
-
-
-def _champion(versions: Sequence[Version]) -> Version | None:
-    return next((version for version in versions if CHAMPION in version.aliases), None)
 
 
 def _made(version: Version | None) -> str:

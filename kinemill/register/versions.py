@@ -134,6 +134,44 @@ class Version:
         return f"models:/{self.task}/{self.number}"
 
 
+@dataclass(frozen=True)
+class VersionLine:
+    """A version in a list.
+
+    Attributes:
+        aliases: such as `champion`.
+        status: what it is in words; a refused version is no challenger.
+        provisional: why the champion is provisional; "" if it is not.
+        created: ISO 8601, UTC.
+        dataset: short digest of its dataset.
+        metrics: errors, or for policies outcomes, from its verification.
+        gate: verdicts of the gate.
+    """
+
+    version: int
+    aliases: list[str]
+    status: str
+    provisional: str
+    created: str
+    dataset: str
+    metrics: Metrics
+    gate: list[Verdict]
+
+    @classmethod
+    def of(cls, item: Version) -> "VersionLine":
+        """Return the line of a version."""
+        return cls(
+            version=item.number,
+            aliases=list(item.aliases),
+            status=item.status,
+            provisional=item.provisional,
+            created=item.created,
+            dataset=item.tags.get(tags.DATASET, "")[:SHORT],
+            metrics=item.metrics,
+            gate=item.gate,
+        )
+
+
 def aliases_of(home: Home, task: str) -> dict[str, int]:
     """Return version by alias; empty if the task has no version.
 

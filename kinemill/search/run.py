@@ -72,23 +72,12 @@ def search(
         QueryError: The query is wrong.
         BadInput: A column is unknown.
     """
-    return search_view(open_view(task, home), home, query, page, versions)
-
-
-def search_view(
-    view: View,
-    home: Home,
-    query: str = "",
-    page: Page | None = None,
-    versions: VersionReader | None = None,
-) -> SearchResult:
-    """Return the rows of a view that match a query; see `search`."""
+    view = open_view(task, home)
     page = page or Page()
     keys = view.metadata_keys()
-    vocabulary = Vocabulary(units_of(view.task), factor, keys, versions=versions is not None)
-    parsed = parse(query, vocabulary) if query.strip() else None
-    stored = {name: _column(name, view.task, keys) for name in page.columns}
-    by = _column(page.sort, view.task, keys)
+    parsed = _parse(query, task, keys, versions=versions is not None)
+    stored = {name: _column(name, task, keys) for name in page.columns}
+    by = _column(page.sort, task, keys)
     frame = _matching(view, home, parsed, {*stored.values(), KEY, NAME, by}, versions).collect()
     total = frame.height
     order = [NAME, KEY]
@@ -111,9 +100,7 @@ def matching_recordings(view: View, home: Home, query: str) -> pl.Series:
     Raises:
         QueryError: The query is wrong.
     """
-    keys = view.metadata_keys()
-    units = units_of(view.task)
-    vocabulary = Vocabulary(units, factor, keys, versions=False)
+    vocabulary = Vocabulary(units_of(view.task), factor, view.metadata_keys(), versions=False)
     return _matching(view, home, parse(query, vocabulary), {KEY}, None).collect()[KEY]
 
 
@@ -123,12 +110,16 @@ def usual_columns(task: Task, home: Home, query: str) -> list[str]:
     Raises:
         QueryError: The query is wrong.
     """
-    named = set[str]()
-    if query.strip():
-        keys = open_view(task, home).metadata_keys()
-        read = parse(query, Vocabulary(units_of(task), factor, keys)).columns.values()
-        named = {column.removeprefix(META) for column in read} - {"version"}
+    parsed = _parse(query, task, open_view(task, home).metadata_keys())
+    read = parsed.columns.values() if parsed else ()
+    named = {column.removeprefix(META) for column in read} - {"version"}
     return [*dict.fromkeys([*COLUMNS, *sorted(named)])]
+
+
+def _parse(query: str, task: Task, keys: Sequence[str], *, versions: bool = True) -> Query | None:
+    """Return a query with the names of a task, of which `keys` are metadata; None if empty."""
+    vocabulary = Vocabulary(units_of(task), factor, keys, versions=versions)
+    return parse(query, vocabulary) if query.strip() else None
 
 
 def _column(name: str, task: Task, keys: Sequence[str]) -> str:

@@ -107,7 +107,7 @@ def select_model(
 def _select(
     task: Task, home: Home, trained: ArtifactRef, dataset: ArtifactRef, references: ArtifactRef
 ) -> Selection:
-    from kinemill.selection.references import load_references
+    from kinemill.selection.references.published import load_references
 
     rows = load_dataset(home, dataset)
     folder = open_ref(home, trained)
@@ -188,7 +188,7 @@ def _publish(
     """Publish a reference as a trained model, with its name in the description."""
 
     def build(folder: Path) -> Json:
-        from kinemill.selection.references import load_references
+        from kinemill.selection.references.published import load_references
 
         member = load_references(home, references).items[selected.selected]
         source = member.folder

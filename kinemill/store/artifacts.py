@@ -25,7 +25,7 @@ from kinemill.store.documents import from_json_value, read_document
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.json_io import Json, digest, parse_json, read_json
-from kinemill.store.manifest import FORMAT, MANIFEST, check_folder, manifest_of, read_checked
+from kinemill.store.manifest import MANIFEST, check_folder, manifest_of, read_checked
 from kinemill.store.remote_sync import bring, send
 from kinemill.store.staging import staging_path
 
@@ -159,11 +159,8 @@ def _is_whole(folder: Path, stage: str, task: str, key: str) -> bool:
         text = (folder / MANIFEST).read_text()
         manifest = json.loads(text)
         identity = {"stage": stage, "task": task, "inputs": manifest["inputs"]}
-        names = list(manifest["files"])
-        form = 1 if manifest["format"] == 1 else FORMAT
-        return digest(manifest["inputs"]) == key and text == manifest_of(
-            folder, identity, names, form
-        )
+        is_same = text == manifest_of(folder, identity, list(manifest["files"]))
+        return digest(manifest["inputs"]) == key and is_same
     except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return False  # no manifest, or a damaged one
 

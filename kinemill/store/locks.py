@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from uuid import uuid4
 
 from kinemill.errors import BadInput
@@ -104,15 +104,10 @@ def unused(home: Home) -> Generator[None]:
 
 def holder(path: Path) -> str:
     """Return a message on the holder of the lock file `path`, if known."""
-    try:
-        who = json.loads(path.read_text())
-        return (
-            f"held by {who['who']}, process {who['pid']} on {who['host']} "
-            f"({who['command']}) since {who['since']}"
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        # The file is briefly empty between acquiring the lock and writing the holder.
+    if (item := _read(path.name, path)) is None:
         return "held by another process"
+    process = f"process {item.pid} on {item.host} ({item.command})"
+    return f"held by {item.who}, {process} since {item.since}"
 
 
 def current_user() -> str:
@@ -152,24 +147,20 @@ def file_timestamp() -> str:
 
 def _sign(file: IO[str]) -> None:
     """Write the holder of the lock into its file."""
-    mine = {
-        "who": current_user(),
-        "pid": os.getpid(),
-        "host": platform.node(),
-        "command": Path(sys.argv[0]).name or "python",
-        "since": now(),
-    }
+    command = Path(sys.argv[0]).name or "python"
+    mine = Holder("", current_user(), os.getpid(), platform.node(), command, now())
     file.seek(0)
     file.truncate()
-    file.write(json.dumps(mine) + "\n")
+    file.write(json.dumps(vars(mine)) + "\n")
     file.flush()
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Holder of a lock: its name, the process, and the start (ISO 8601, UTC)."""
+    """Holder of a lock: its name, the user, the process, and the start (ISO 8601, UTC)."""
 
     lock: str
+    who: str
     pid: int
     host: str
     command: str
@@ -182,23 +173,24 @@ def holders(home: Home) -> list[Holder]:
     A process of another machine counts as alive.
     """
     folder = home.root / ".locks"
-    result: list[Holder] = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and (holder := _holder(path.relative_to(folder).as_posix(), path)):
-            result.append(holder)
-    return result
+    listed = [
+        _read(path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*"))
+    ]
+    return [item for item in listed if item and _is_alive(item)]
 
 
-def _holder(name: str, path: Path) -> Holder | None:
+def _read(name: str, path: Path) -> Holder | None:
+    """Return the holder of a lock from its file; None if it is not held, or not signed yet."""
     try:
-        who = json.loads(path.read_text())
-        holder = Holder(name, int(who["pid"]), who["host"], who["command"], who["since"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # not held, or not signed yet
-    return holder if holder.host != platform.node() or _is_alive(holder) else None
+        signed: Any = json.loads(path.read_text())
+        return Holder(**(signed | {"lock": name}))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _is_alive(holder: Holder) -> bool:
     """Return whether the process that signed still runs; its pid may have been reused."""
+    if holder.host != platform.node():
+        return True
     signed = datetime.fromisoformat(holder.since).timestamp()
     return process_of(holder.pid, signed, tolerance=2.0) is not None

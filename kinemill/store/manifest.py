@@ -9,8 +9,7 @@ from kinemill.store.digests import own_digest
 from kinemill.store.formats import Format
 from kinemill.store.json_io import Json, parse_json
 
-FORMAT = 2
-_MANIFEST = Format("manifest", FORMAT)  # format 1 differs only by indentation
+_MANIFEST = Format("manifest", 2)
 MANIFEST = "MANIFEST.json"
 
 
@@ -69,11 +68,10 @@ def _changed_error(path: Path, entry: Json) -> CorruptArtifact:
     )
 
 
-def manifest_of(folder: Path, identity: Json, names: list[str], number: int = FORMAT) -> str:
-    """Return the manifest of a folder with its current files; format 1 was indented."""
+def manifest_of(folder: Path, identity: Json, names: list[str]) -> str:
+    """Return the manifest of a folder with its current files."""
     files = {
         name: {"sha256": own_digest(folder / name), "bytes": (folder / name).stat().st_size}
         for name in names
     }
-    content = {"format": number, **identity, "files": files}
-    return json.dumps(content, indent=1 if number == 1 else None)
+    return json.dumps(_MANIFEST.stamp({**identity, "files": files}))

@@ -25,7 +25,8 @@ from kinemill.dataset.scale import training_scale
 from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Floats, Interface, Simulator, wrapped
 from kinemill.runtime.window_metrics import QUIETLY
-from kinemill.selection.references import Persistence, References
+from kinemill.selection.references.baselines import Persistence
+from kinemill.selection.references.family import References
 from kinemill.task.units import in_unit
 from kinemill.task.verify import Verify
 from kinemill.train.step import Step

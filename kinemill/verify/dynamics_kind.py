@@ -25,7 +25,7 @@ class DynamicsKind:
         from kinemill.dataset import load_dataset
         from kinemill.export.interface import describe
         from kinemill.export.summary import ExportSummary
-        from kinemill.selection.references import load_references
+        from kinemill.selection.references.published import load_references
         from kinemill.train import load_model
         from kinemill.train.warm_start import described, kind_of
         from kinemill.verify.document import ModelKind

@@ -10,7 +10,10 @@ from kinemill.reports.components import html_page
 from kinemill.reports.templates import render
 from kinemill.runtime import Predictor, Simulator
 from kinemill.selection.facts import histories_of
-from kinemill.selection.references import References, fit_references, load_references, stage
+from kinemill.selection.references import stage
+from kinemill.selection.references.family import References
+from kinemill.selection.references.fit import fit_references
+from kinemill.selection.references.published import load_references
 from kinemill.store import ArtifactRef, Home, publish_document, publish_file
 from kinemill.task.document import Task
 from kinemill.verify.analysis import (

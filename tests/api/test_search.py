@@ -18,4 +18,4 @@ def test_the_result_of_a_search_has_a_table_a_picture_and_the_best_settings(sear
     assert list(axis.lines[1].get_ydata())[-1] == result.best
     assert "best, error" in result._repr_html_()
     assert result.task_error == errors[0]
-    assert result.report.name == "report.html"
+    assert result.folder == searched.folder

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kinemill.dataset.scale import noise_of, training_scale
-from kinemill.selection.references import Persistence
+from kinemill.selection.references.baselines import Persistence
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.analysis import accuracy, stated_scale
 from tests.verify.conftest import pack, swing

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,23 +124,11 @@ def test_what_is_found_known_while_it_goes_is_put_back(home, made, monkeypatch):
     assert open_ref(home, ref).is_dir()
 
 
-def test_pieces_of_dead_processes_go_and_those_of_whoever_is_at_work_stay(home, made):
-    old, new = home.store / ".staging" / "model-cart-1", home.store / ".staging" / "model-cart-2"
-    aside = home.store / "members" / "cart" / ".aside-1"
-    for path in (old, new, aside.parent):
-        path.mkdir(parents=True)
-    aside.write_bytes(b"x")
-    for path in (old, aside):
-        os.utime(path, (time.time() - 3 * DAY,) * 2)
-    with lock(home, "ingest-cart"):
-        assert {Path(name).name for name in names(gc(home))} == {old.name, aside.name}
-    assert new.is_dir()
-
-
 WRITTEN_ASIDE = [
     ".aside-1", ".mlflow-1", ".locks/use/run-1", "store/raw/ab/.aside-1", "store/.aside-1",
     "store/registry/cart/.aside-1", "runs/cart/k/.aside-1", "tune/cart/.aside-1",
-    "dagster/refs/runs/r/.aside-1", "alerts/.aside-1",
+    "dagster/refs/runs/r/.aside-1", "alerts/.aside-1", "store/.staging/model-cart-1",
+    "store/members/cart/.aside-1",
 ]  # fmt: skip
 
 
@@ -152,7 +139,8 @@ def test_what_a_dead_process_wrote_aside_goes_wherever_it_is(home, made, locatio
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     os.utime(old, (time.time() - 3 * DAY,) * 2)
-    assert names(gc(home)) == [location]
+    with lock(home, "ingest-cart"):  # a process at work, which may write the new one
+        assert names(gc(home)) == [location]
     assert new.exists()
 
 
@@ -218,32 +206,6 @@ def test_the_newest_snapshots_stay_with_what_is_in_quarantine_though_nothing_nam
     assert names(gc(home)) == [older.path]
     assert open_ref(home, newer).is_dir()
     assert open_ref(home, locked).is_dir()
-
-
-def test_beside_a_run_that_finds_old_outcomes_known_none_of_those_goes(home, made):
-    """One works on twenty old outcomes, one after the other, while another makes room."""
-    for n in range(20):
-        made("model", days=40, n=n)
-    made("model", days=40, n="unused")
-    done, deleted = threading.Event(), []
-
-    def make_room():
-        while not done.is_set():
-            deleted.extend(names(gc(home, unused=1.0)))
-
-    keeper = threading.Thread(target=make_room)
-    with lock(home, "train/cart/x"):
-        refs = [find(home, "model", "cart", digest({"n": n})).ref for n in range(20)]
-        keeper.start()
-        try:
-            for _ in range(20):
-                for ref in refs:
-                    open_ref(home, ref)
-        finally:
-            done.set()
-            keeper.join()
-    assert len(deleted) == 1
-    assert not set(deleted) & {ref.path for ref in refs}
 
 
 def test_without_its_registry_a_home_with_models_is_left_alone(home, made):

@@ -115,7 +115,7 @@ def pages_of(served):
     console += [f"compare/{TASK}", f"recordings/{TASK}", f"runs/{run_of(served)}"]
     recording = next(iter(members(home, TASK)))
     console.append(f"recordings/{TASK}/{recording}")
-    pages = ["/", "/kinemill/tasks", f"/kinemill/tasks/{TASK}", f"/kinemill/tasks/{TASK}/1"]
+    pages = ["/", f"/kinemill/tasks/{TASK}", f"/kinemill/tasks/{TASK}/1"]
     return [*pages, *(f"{CONSOLE}/{path}" for path in console), *decided]
 
 

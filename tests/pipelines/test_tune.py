@@ -1,13 +1,12 @@
 """The search of `kinemill model tune`, with the runs of its pipeline."""
 
-from pathlib import Path
-
 import pytest
 
 from kinemill.errors import BadInput, TaskError
 from kinemill.register import list_versions
 from kinemill.selection.tune import list_trials
 from kinemill.selection.tune.search import folder_of, read_search
+from kinemill.selection.tune.study import open_study
 from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
 from kinemill_dagster.pipelines.tune import TuneRequest, tune_task
@@ -28,9 +27,10 @@ def test_search_begins_with_the_registered_model(copy):
     assert "version" not in actual
     search = read_search(folder_of(copy.home, actual["study"]))
     (line,) = list_trials(search)
-    assert line.facts["cached"]
+    (trial,) = open_study(search, search.task()).trials
+    assert trial.user_attrs["facts"]["cached"]
     assert line.error == actual["best"]["value"]
-    assert Path(actual["report"]).is_file()
+    assert actual["folder"] == str(search.folder)
 
 
 @pytest.mark.slow
@@ -42,8 +42,9 @@ def test_best_trial_becomes_a_version_with_its_model(copy):
     assert (actual["trials"], actual["failed"]) == (2, 0)
     assert (len(versions), versions[0].version) == (previous + 1, actual["version"])
     version = open_tracking(copy.home).client.get_model_version(TASK, str(actual["version"]))
-    trials = list_trials(read_search(folder_of(copy.home, actual["study"])))
-    assert version.run_id in {line.run for line in trials}
+    search = read_search(folder_of(copy.home, actual["study"]))
+    trials = open_study(search, search.task()).trials
+    assert version.run_id in {trial.user_attrs["run"] for trial in trials}
     again = search_for(changed, trials=2, register=False)
     assert (again["study"], again["best"]) == (actual["study"], actual["best"])
     assert "version" not in again

@@ -162,7 +162,7 @@ class Claims:
     episodes: int = EPISODES
     history: int = HISTORY
     days: float = 1.0
-    served: tuple[bool, str] = (True, "predicted 25 steps")
+    served: tuple[bool, str] = (True, "answered")
     references: dict[str, float] = field(default_factory=lambda: BASELINES)
     blocks: float = 12.0  # independent ones of each comparison
 
@@ -177,11 +177,8 @@ class Claims:
     def compare(self, challenger, champion, trained_on=None):
         theirs = Measured(self.champion, self._channels, self.windows, 2, self.history)
         fields = {"effective_n": self.blocks, "unit": self._unit}
-        return ChampionComparison(
-            self._measured(),
-            theirs,
-            paired(self.challenger, self.champion, self.interval, **fields),
-        )
+        pair = paired(self.challenger, self.champion, self.interval, **fields)
+        return ChampionComparison(challenger=self._measured(), measured=theirs, paired=pair)
 
     def serve(self, folder):
         assert (folder / "rollout.onnx").is_file()

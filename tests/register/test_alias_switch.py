@@ -20,7 +20,7 @@ WHY = "because of test"
 
 @pytest.fixture(autouse=True)
 def _served_here(monkeypatch):
-    monkeypatch.setattr(promotion, "serve_zero_window", lambda folder: (True, "answered"))
+    monkeypatch.setattr(promotion, "run_stored_cases", lambda folder: (True, "answered"))
 
 
 def waiting(chain, gain):

@@ -27,8 +27,6 @@ def test_models_versions_aliases_and_tags_are_normal_ones(client):
     champion = client.get_model_version_by_alias("cart", "champion")
     assert (champion.version, champion.status) in {(1, "READY"), ("1", "READY")}
     assert champion.tags["kinemill.decision"] == "champion"
-    assert champion.tags["kinemill.blessing.better"] == "yes"
-    assert champion.tags["kinemill.blessing.serves"] == "yes"
     refused = client.get_model_version("cart", "2")
     assert "**cart:2 is refused: it is not better than" in refused.description
     assert not [value for value in refused.tags.values() if value.startswith(("{", "["))]

@@ -26,7 +26,7 @@ from tests.register.registrations import facts
 
 @pytest.fixture(autouse=True)
 def _served_here(monkeypatch):
-    monkeypatch.setattr(promotion, "serve_zero_window", lambda folder: (True, "answered"))
+    monkeypatch.setattr(promotion, "run_stored_cases", lambda folder: (True, "answered"))
 
 
 def champion(chain):
@@ -111,17 +111,15 @@ def test_rollback_to_a_refused_version_that_was_never_champion_is_refused(with_c
     with pytest.raises(BadInput, match=r"was never champion.*promote cart:2 --force"):
         promotion.rollback(chain.task, chain.home, to=":2")
     promotion.promote(chain.task, chain.home, ":2", force=True, why="the old one hits the wall")
-    explanation = why(chain.home, "cart", ":2")["explanation"]
-    assert explanation.endswith("; it is champion all the same")
+    headline = why(chain.home, "cart", ":2")["headline"]
+    assert "cart:2 is champion although the gate refused it" in headline
     promotion.rollback(chain.task, chain.home)
     assert promotion.rollback(chain.task, chain.home, to=":2").version == 2
 
 
 def test_what_does_not_load_and_answer_becomes_champion_by_nobodys_word(with_champion, monkeypatch):
     chain = with_champion(3)
-    monkeypatch.setattr(
-        promotion, "serve_zero_window", lambda folder: (False, "ended with code -8")
-    )
+    monkeypatch.setattr(promotion, "run_stored_cases", lambda folder: (False, "ended with code -8"))
     with pytest.raises(Blocked, match="ended with code -8; the champion stays"):
         promotion.rollback(chain.task, chain.home)
     assert champion(chain) == [3]
@@ -132,7 +130,7 @@ def test_a_version_waits_for_approval_and_is_judged_anew_when_it_comes(chain):
     registration = chain.register(0.1, task=task)
     assert facts(registration) == (1, "challenger", "refused")
     assert registration.decision == "waiting"
-    assert why(chain.home, "cart")["explanation"].startswith("waits for approval")
+    assert "cart:1 waits for approval" in why(chain.home, "cart")["headline"]
     decision = promotion.approve(task, chain.home, ":1", why="seen it run", evidence=Claims(0.1))
     assert (decision.decision, decision.aliases) == ("champion", ["champion"])
     assert chain.register(0.1, task=task).status == "unchanged"
@@ -159,9 +157,9 @@ def test_why_says_what_to_do_about_each_line_that_failed(with_champion):
     failed = {line["rule"]: line.get("fix") for line in result["gate"] if not line["passed"]}
     assert list(failed) == ["beats_linear_sincos", "interval_linear_sincos"]
     assert failed["beats_linear_sincos"].startswith("train longer, on more logs")
-    assert result["explanation"] == "refused by beats_linear_sincos; version 1 stayed champion"
-    assert result["blessings"] == {"better": "no", "serves": "yes"}
-    assert why(chain.home, "cart", "@champion")["explanation"].startswith("champion: it passed all")
+    assert result["headline"].endswith("; version 1 stayed champion.")
+    assert result["explanation"] == ""
+    assert "cart:1 is champion: it passed" in why(chain.home, "cart", "@champion")["headline"]
 
 
 def test_why_lists_the_candidates_of_a_run_whose_model_is_set(with_champion):

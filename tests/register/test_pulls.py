@@ -265,7 +265,7 @@ def test_a_robot_with_numpy_and_onnxruntime_alone_pulls_over_http(server, tmp_pa
     assert gain_of(to) == 0.5
 
 
-def test_a_model_that_dies_when_it_is_loaded_is_not_taken(chain, source, tmp_path):
+def test_a_model_that_dies_when_it_is_loaded_is_not_taken(chain, source, tmp_path, monkeypatch):
     folder = tmp_path / "bundle"
     shutil.copytree(fetch_bundle("models:/cart@champion", chain.home), folder)
     assert run_stored_cases(folder) == (True, "answered")
@@ -273,3 +273,5 @@ def test_a_model_that_dies_when_it_is_loaded_is_not_taken(chain, source, tmp_pat
     good, message = run_stored_cases(folder)
     assert not good
     assert message.startswith("ended with code 1: ")
+    monkeypatch.setattr(download, "_ANSWERING", 0.01)
+    assert run_stored_cases(folder) == (False, "did not respond within 0.01 s")

@@ -1,11 +1,10 @@
 import json
 
-from kinemill.register import Registration, RunFacts, run_document
+from kinemill.register import Registration
 from kinemill.register.gate.decision_document import DecisionFacts, insert, section
 from kinemill.register.gate.rules import Verdict
-from kinemill.register.run_summary import Selection
+from kinemill.register.run_summary import EpisodeCounts, RunDocument, Selection
 from kinemill.store import to_json_value
-from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.document import Verification
 from kinemill.verify.results import ChannelError, Metrics, WindowCounts
@@ -34,16 +33,20 @@ REGISTRATION = Registration(
     logged_model="m",
     previous_champion=None,
 )
-EPISODES = EpisodesSummary(5, 4, 1, 1, 0, 900, {}, [], "d", 0, [])
 SELECTION = Selection("linear", "not significantly better", [])
 
 
 def test_the_run_document_has_exactly_the_promised_keys():
-    parts = {"episodes": EPISODES, "verification": VERIFICATION, "selection": SELECTION}
-    parts |= {"registration": REGISTRATION, "dataset": "0123456789abcdef", "cached": 2}
-    more = {"seconds": {"ingest": 0.12345}, "warnings": ["near-duplicates"]}
-    facts = RunFacts("pendulum", report="/home/report.html", **parts, **more)
-    document = to_json_value(run_document(facts))
+    run = RunDocument(
+        "pendulum",
+        episodes=EpisodeCounts(5, 1, 2),
+        dataset="0123456789ab",
+        selection=SELECTION,
+        report="/home/report.html",
+        seconds={"ingest": 0.123},
+        warnings=["near-duplicates"],
+    )
+    document = to_json_value(run.with_results(VERIFICATION, REGISTRATION))
     assert document == {
         "task": "pendulum",
         "status": "done",
@@ -65,8 +68,8 @@ def test_the_run_document_has_exactly_the_promised_keys():
 
 
 def test_a_run_that_reached_no_registration_failed_with_the_same_keys():
-    whole = run_document(RunFacts("pendulum", registration=REGISTRATION, verification=VERIFICATION))
-    failed = run_document(RunFacts("pendulum"))
+    whole = RunDocument("pendulum").with_results(VERIFICATION, REGISTRATION)
+    failed = RunDocument("pendulum").with_results(None, None)
     assert list(to_json_value(failed)) == list(to_json_value(whole))
     assert (failed.status, failed.version, failed.gate) == ("failed", None, [])
 
@@ -86,6 +89,6 @@ def test_what_a_rule_found_is_text_in_the_report_never_markup():
 
 
 def test_a_run_without_a_version_says_what_was_verified():
-    message = run_document(RunFacts("pendulum", verification=VERIFICATION)).headline
+    message = RunDocument("pendulum").with_results(VERIFICATION, None).headline
     assert message.startswith("This model has an RMSE of 0.1 rad (angle) at the horizon")
-    assert run_document(RunFacts("pendulum")).headline == ""
+    assert RunDocument("pendulum").with_results(None, None).headline == ""

@@ -4,7 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 
-from kinemill.register.task_page import task_page, tasks_page
+from kinemill.register.task_page import task_page
 from kinemill.register.version_page import Link, provenance_of, rejected, version_page
 from kinemill.register.versions import find_version, versions_of
 from kinemill.store import write_document
@@ -59,9 +59,6 @@ def test_the_page_of_a_task_lists_its_versions_over_time(chain):
     assert "Robots load <b>version 1</b>" in page
     assert "refused 1 of 2" in page
     assert page.count("<svg") == 1
-    every = tasks_page({chain.task.name: versions, "new": []}, lambda name: f"/tasks/{name}")
-    Balanced(every)
-    assert 'href="/tasks/new"' in every
 
 
 def test_stretches_and_recordings_that_were_left_out_have_their_reasons(tmp_path):

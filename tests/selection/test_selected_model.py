@@ -8,9 +8,9 @@ from safetensors.torch import load_file, save_file
 
 from kinemill.selection import divergence, selected_model
 from kinemill.selection.divergence import Runs, free_runs
-from kinemill.selection.references import load_references
 from kinemill.selection.references import published as published_references
 from kinemill.selection.references import stage as references_stage
+from kinemill.selection.references.published import load_references
 from kinemill.selection.selected_model import select_model, why_no_reference
 from kinemill.store import get_or_build, open_ref, to_json_value
 from kinemill.store.home import Home

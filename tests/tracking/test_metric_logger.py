@@ -1,6 +1,5 @@
 """Where the numbers of a training go, and that none of these places can end it."""
 
-import json
 import os
 from types import SimpleNamespace
 
@@ -243,9 +242,3 @@ def test_progress_tells_pace_and_time_left_before_the_errors(monkeypatch):
         "train/loss 0.5",
         "50 steps/s, 1,600 windows/s, 0:04 left; train/loss 0.4",
     ]
-
-
-def test_lines_hold_what_the_trackers_are_told(task, folder):
-    train(task, folder, Listener())
-    (first, second) = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
-    assert (first["step"], first["train/loss"], second["lr"]) == (10, 0.1, 0.001)

@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.runtime import wrapped
-from kinemill.selection.references import Persistence
+from kinemill.selection.references.baselines import Persistence
 from kinemill.verify.accuracy import Series, evaluate, ljung_box, residuals_of, whiteness
 from kinemill.verify.comparison import final
 from kinemill.verify.free_run import free_run

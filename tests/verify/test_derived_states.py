@@ -10,7 +10,8 @@ from kinemill.export import stage as export
 from kinemill.export.interface import describe
 from kinemill.ingest import stage as ingest
 from kinemill.runtime import load
-from kinemill.selection.references import Persistence, fit_references
+from kinemill.selection.references.baselines import Persistence
+from kinemill.selection.references.fit import fit_references
 from kinemill.store import ArtifactRef, open_ref
 from kinemill.store.home import Home
 from kinemill.task import Task

@@ -198,7 +198,7 @@ def test_a_simulation_has_a_column_for_each_output(chain):
 
 
 def test_references_can_read_outputs_out_too(chain):
-    from kinemill.selection.references import fit_references
+    from kinemill.selection.references.fit import fit_references
 
     task, home, _, refs = chain
     dataset = load_dataset(home, refs["dataset"])

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from kinemill.export.bundle import seal
-from kinemill.selection.references import fit_references
+from kinemill.selection.references.fit import fit_references
 from kinemill.store import to_json_value
 from kinemill.task.promote import REFERENCES
 from kinemill.task.verify import Verify

@@ -3,7 +3,7 @@
 Input: a verified challenger, the champion and their measurements on the test split. Output: one
 `Verdict` for each line, and a `Conclusion`: champion, waiting for approval, or refused.
 
-    inputs = make_gate_inputs(task, challenger, current, make_measurements(task, home, dataset))
+    inputs = make_gate_inputs(initial, folder, current, make_measurements(task, home, dataset))
     verdicts = evaluate(inputs)
     conclusion = conclude(inputs, verdicts)
 

@@ -23,34 +23,14 @@ from kinemill.register.gate.inputs import (
 from kinemill.register.gate.metric import claims
 from kinemill.register.gate.rules import enabled_rules
 from kinemill.register.gate.sample_size import sample_size_of
-from kinemill.register.robot_trials import RobotTrials
 from kinemill.register.verdict import Value, Verdict, is_of
 from kinemill.register.versions import Version, bundle_folder
 from kinemill.runtime import Interface, PolicyInterface
 from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
-from kinemill.verify.document import Verification
 
 _MUST = ("states", "actions", "dt", "angles")  # equal, or the two cannot run on the same episodes
 _POLICY = ("observation", "actions", "dt", "choices", "images", "texts", "mask")
-
-
-@dataclass(frozen=True)
-class Challenger:
-    """Facts about a challenger before its evaluation.
-
-    Attributes:
-        folder: its files.
-        served: result of the smoke test.
-        trials, champion_trials: counted trials on a robot; None without any.
-    """
-
-    folder: Path
-    verification: Verification
-    served: tuple[bool, str]
-    approval: Approval | None
-    trials: RobotTrials | None = None
-    champion_trials: RobotTrials | None = None
 
 
 @dataclass(frozen=True)
@@ -120,30 +100,31 @@ def _spell_value(value: Value) -> str:
 
 
 def make_gate_inputs(
-    task: Task, challenger: Challenger, current: Version | None, evidence: Measurements
+    initial: GateInputs, folder: Path, current: Version | None, evidence: Measurements
 ) -> GateInputs:
-    """Measure a challenger and the champion, and return the inputs of all rules."""
-    folder = challenger.folder
+    """Measure a challenger and the champion, and return the inputs of all rules.
+
+    Args:
+        initial: what is known before the measurements, with the result of the smoke test.
+        folder: files of the challenger.
+        current: the champion.
+        evidence: the measurements.
+    """
     # Load it only if it passed the smoke test in a separate process: it could crash this one.
     model = None
-    findings = Findings(problem=challenger.served[1])
-    if challenger.served[0]:
+    findings = Findings(problem=initial.served[1])
+    if initial.served[0]:
         model, findings = _measure_challenger(folder, evidence)
     references = findings.references
-    if task.learn.gives == "policy":
-        claimed = claims(task, challenger.verification)
+    if initial.task.learn.gives == "policy":
+        claimed = claims(initial.task, initial.verification)
         references = {name: pair for name, pair in claimed.items() if name not in findings.absent}
-    return GateInputs(
-        task,
-        challenger.verification,
+    return replace(
+        initial,
         champion=_champion(current, folder, model, evidence) if current else None,
         size=sum((folder / name).stat().st_size for name in model_files(folder)),
         age=evidence.age(),
-        served=challenger.served,
-        approval=challenger.approval,
         overlap=evidence.measure_overlap(),
-        trials=challenger.trials,
-        champion_trials=challenger.champion_trials,
         **vars(replace(findings, references=references)),
     )
 
@@ -186,13 +167,7 @@ def _champion(
         comparison = evidence.compare(model, champion, _dataset_folder(current))
     except BadInput as error:
         return replace(about, problem=f"champion version {number} cannot be measured: {error}")
-    return replace(
-        about,
-        measured=comparison.champion,
-        challenger=comparison.challenger,
-        paired=comparison.paired,
-        left_out=comparison.left_out,
-    )
+    return replace(about, **vars(comparison))
 
 
 def _dataset_folder(version: Version) -> Path | None:

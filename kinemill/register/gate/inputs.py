@@ -70,33 +70,42 @@ class Paired:
         return cls(model, reference, headline, interval, horizons)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChampionComparison:
+    """Challenger and champion on the same rows, or from the same starts.
+
+    Attributes:
+        measured: the champion's errors on the same windows as `challenger`; None if not measured.
+        challenger: the challenger's errors on those windows.
+        paired: the challenger compared with the champion, or None.
+        left_out: number of test episodes without comparison: the champion was trained on them.
+    """
+
+    measured: Measured | None = None
+    challenger: Measured | None = None
+    paired: Paired | None = None
+    left_out: int = 0
+
+
 @dataclass(frozen=True)
-class Champion:
+class Champion(ChampionComparison):
     """The champion, measured on the challenger's test split.
 
     Attributes:
         version: its version in the registry.
-        measured: its errors on the same windows as `challenger`; None if not measured.
-        challenger: the challenger's errors on those windows.
-        paired: the challenger compared with it, or None.
         problem: why it could not be measured.
         same: whether the challenger is the same model.
         differs: differences of the interfaces; None if unknown.
         provisional: whether it became champion with too little test data.
         reference: whether it is a reference instead of a trained model.
-        left_out: number of test episodes without comparison: it was trained on them.
     """
 
     version: int
-    measured: Measured | None = None
-    challenger: Measured | None = None
-    paired: Paired | None = None
     problem: str | None = None
     same: bool = False
     differs: tuple[str, ...] | None = ()
     provisional: bool = False
     reference: bool = False
-    left_out: int = 0
 
     @property
     def name(self) -> str:
@@ -185,20 +194,6 @@ def to_json_number(value: float) -> Value:
     return value if math.isfinite(value) else str(value)
 
 
-@dataclass(frozen=True)
-class ChampionComparison:
-    """Challenger and champion on the same rows, or from the same starts.
-
-    Attributes:
-        left_out: number of test episodes without comparison: the champion was trained on them.
-    """
-
-    challenger: Measured
-    champion: Measured
-    paired: Paired
-    left_out: int = 0
-
-
 # A loaded model: a simulator or a policy.
 Loaded = Simulator | Policy
 
@@ -230,7 +225,7 @@ class Measurements(Protocol):
         ...
 
     def serve(self, folder: Path) -> tuple[bool, str]:
-        """Return whether the bundle in `folder` predicts in a new process, and a message."""
+        """Return whether the bundle in `folder` runs in a new process, and a message."""
         ...
 
     def age(self) -> float:

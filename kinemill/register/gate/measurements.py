@@ -1,4 +1,4 @@
-"""Measurements by the gate: errors on the test split, and a smoke test in a new process.
+"""Measurements by the gate: errors on the test split, and stored cases in a new process.
 
 Two models are compared by rollouts on the same rows, at all horizons and in free run.
 
@@ -19,8 +19,6 @@ import numpy as np
 from kinemill.dataset import DatasetSummary, PackedDataset, load_dataset
 from kinemill.dataset import find_version as find_dataset
 from kinemill.dataset.scale import scale_of
-from kinemill.dataset.windows import gather, window_starts
-from kinemill.errors import BadInput
 from kinemill.register.comparison_results import Compared, DynamicsComparison, compare_errors
 from kinemill.register.gate.inputs import (
     MEASUREMENTS,
@@ -32,8 +30,8 @@ from kinemill.register.gate.inputs import (
     RowOverlap,
 )
 from kinemill.register.gate.seen_episodes import seen_episodes, without_episodes
-from kinemill.register.gate.smoke_test import serve, serve_zero_window
-from kinemill.runtime import QUIETLY, Floats, Predictor, Simulator, load
+from kinemill.runtime import QUIETLY, Floats, Predictor, Simulator
+from kinemill.runtime.download import run_stored_cases
 from kinemill.runtime.window_metrics import in_std
 from kinemill.selection.divergence import free_runs
 from kinemill.store import ArtifactRef, Home
@@ -115,10 +113,6 @@ class DynamicsMeasurements:
         history = self._history(*models)
         promote = self.task.promote
         challenger_run, reference_run = (self._roll_out(model, history) for model in models)
-        challenger_errors, champion_errors = (
-            measured_of(item.errors, self._rows, promote.channel)
-            for item in (challenger_run, reference_run)
-        )
         # A loss within `promote.max_channel_loss` does not count against the challenger.
         margin = max(promote.margin, promote.max_channel_loss or 0.0)
         paired = _pair(challenger_run, reference_run, promote.channel, margin)
@@ -127,7 +121,9 @@ class DynamicsMeasurements:
         )
         horizons = {key: {**item, **outputs.get(key, {})} for key, item in paired.horizons.items()}
         return ChampionComparison(
-            challenger_errors, champion_errors, replace(paired, horizons=horizons)
+            challenger=measured_of(challenger_run.errors, self._rows, promote.channel),
+            measured=measured_of(reference_run.errors, self._rows, promote.channel),
+            paired=replace(paired, horizons=horizons),
         )
 
     def compare_versions(self, a: Loaded, b: Loaded, compared: Compared) -> DynamicsComparison:
@@ -142,15 +138,8 @@ class DynamicsMeasurements:
         return compare_errors(a_run.errors, b_run.errors, horizons, compared)
 
     def serve(self, folder: Path) -> tuple[bool, str]:
-        """Load the bundle in a separate process and predict the first test window."""
-        settings = self.task.verify
-        simulator = load(folder)
-        try:
-            rows = simulator.history + settings.horizon
-            starts = window_starts(self._rows, _SPLIT, rows, settings.stride)[:1]
-        except BadInput:
-            return serve_zero_window(folder)  # no test episode is long enough for a window
-        return serve(folder, gather(self._rows, starts, simulator.history, settings.horizon))
+        """Run the stored cases of the bundle in a separate process."""
+        return run_stored_cases(folder)
 
     def age(self) -> float:
         """Return the age of the dataset version in the catalog, s."""
@@ -166,7 +155,8 @@ class DynamicsMeasurements:
 
     @cached_property
     def _references(self) -> Any:
-        from kinemill.selection.references import load_references, stage  # import torch
+        from kinemill.selection.references import stage
+        from kinemill.selection.references.published import load_references  # import torch
 
         built = stage.run(self.task, self.home, self.dataset)
         return load_references(self.home, built.ref)

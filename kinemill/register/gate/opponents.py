@@ -1,7 +1,7 @@
 """Models that a challenger has to beat, and its comparisons with them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from kinemill.register.gate.inputs import NO_CHAMPION, GateInputs, Paired
 from kinemill.register.gate.metric import metric_of
@@ -48,30 +48,22 @@ def is_absent(inputs: GateInputs, name: str) -> bool:
 
 def compared(inputs: GateInputs) -> dict[str, Horizons]:
     """Return the comparisons with each of `promote.beats`, champion included, at all horizons."""
-    pairs: dict[str, Paired] = {
-        name: inputs.references[name]
-        for name in metric_of(inputs.task).opponents
-        if name in inputs.references and name != identical_reference(inputs)
-    }
-    return {name: paired.horizons for name, paired in (pairs | _champion(inputs)).items()}
+    pairs = _pairs(inputs, metric_of(inputs.task).opponents)
+    return {name: paired.horizons for name, paired in pairs.items()}
 
 
 def headlines(inputs: GateInputs) -> Mapping[str, Paired]:
     """Return the comparisons that a verdict uses, by name of the opponent."""
-    pairs = {
-        name: inputs.references[name]
-        for name in to_beat(inputs)
-        if name in inputs.references and name != identical_reference(inputs)
-    }
-    return pairs | _champion(inputs)
+    return _pairs(inputs, to_beat(inputs))
 
 
-def _champion(inputs: GateInputs) -> dict[str, Paired]:
-    """Return the comparison with the champion under its name, if it exists and counts."""
-    champion = inputs.champion
-    if champion is None or champion.paired is None or CHAMPION not in to_beat(inputs):
-        return {}
-    return {CHAMPION: champion.paired}
+def _pairs(inputs: GateInputs, names: Iterable[str]) -> dict[str, Paired]:
+    """Return the comparisons with those of some opponents that were measured, by name."""
+    identical = identical_reference(inputs)
+    measured = dict(inputs.references)
+    if inputs.champion is not None and inputs.champion.paired is not None:
+        measured[CHAMPION] = inputs.champion.paired
+    return {name: measured[name] for name in names if name in measured and name != identical}
 
 
 def verdict_without_measurement(rule: str, inputs: GateInputs, expected: str) -> Verdict:

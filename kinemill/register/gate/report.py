@@ -13,7 +13,7 @@ from kinemill.register.gate.refusal_causes import is_diverged, ranked
 from kinemill.register.gate.rules import RULES
 from kinemill.register.robot_trials import trials_of
 from kinemill.register.verdict import Verdict, is_of
-from kinemill.register.versions import CHAMPION, NEWEST, Version, find_version
+from kinemill.register.versions import NEWEST, Version, find_version
 from kinemill.store import MANIFEST, Home, Json, read_document, read_json, to_json_value
 from kinemill.task.portfolio import SELECTION, Selection, portfolio_results, untested_text
 
@@ -31,11 +31,11 @@ def why(home: Home, task: str, which: str = "") -> Json:
 
     Returns:
         task, version, aliases, decision, `provisional` (why, or ""), `headline`,
-        `explanation` (one sentence), `causes` (rule, value, expected, fix, `follows`; root causes
-        first), `trials` (counted trials on a robot, or None), `blessings` (better, serves),
-        approved, `gate` (rule, passed, value, expected, and `fix` for failed ones), `selected` (the
-        candidate that the run selected, and why), `candidates` (their results, the best first),
-        `untested` (those for which the budget did not suffice, or ""), report.
+        `explanation` (what other programs did, or ""), `causes` (rule, value, expected, fix,
+        `follows`; root causes first), `trials` (counted trials on a robot, or None), approved,
+        `gate` (rule, passed, value, expected, and `fix` for failed ones), `selected` (the candidate
+        that the run selected, and why), `candidates` (their results, the best first), `untested`
+        (those for which the budget did not suffice, or ""), report.
 
     Raises:
         BadInput: The version does not exist.
@@ -53,12 +53,8 @@ def why(home: Home, task: str, which: str = "") -> Json:
         "decision": version.decision,
         "provisional": version.provisional,
         "headline": headline_of(version).text,
-        "explanation": _text(version) + _moved(version, events),
+        "explanation": _explanation(version, events),
         "causes": causes(version.gate),
-        "blessings": {
-            "better": version.tags.get(tags.BETTER),
-            "serves": version.tags.get(tags.SERVES),
-        },
         "trials": to_json_value(trials_of(version.number, events)),
         "approved": f"by {approval.who}, {approval.at}" if approval else None,
         "gate": [
@@ -113,34 +109,13 @@ def advice(line: str) -> str:
     return ""
 
 
-def _moved(version: Version, events: Sequence[Event]) -> str:
-    """Return who made the version champion in MLflow or ended that, if the last change was that."""
+def _explanation(version: Version, events: Sequence[Event]) -> str:
+    """Return who registered a version or changed the champion in MLflow; "" if it was kinemill."""
+    if tags.KEY not in version.tags:
+        return "was not registered by kinemill, so the gate has not evaluated it"
     changes = [event for event in events if event.what == MOVED]
     last = next((e for e in reversed(changes) if version.number in (e.version, e.previous)), None)
     if last is None:
         return ""
     what = "made champion" if last.version == version.number else "replaced as champion"
-    return f"; {what} in MLflow by user {last.who}, noticed {last.at}"
-
-
-def _text(version: Version) -> str:
-    previous = version.previous_champion
-    if version.decision is None and tags.KEY not in version.tags:
-        return "was not registered by kinemill, so the gate has not evaluated it"
-    if version.decision is None:
-        return "registration was interrupted before the gate; resume it with kinemill run"
-    if version.decision == "waiting":
-        return f"waits for approval: kinemill model approve {version.task}:{version.number}"
-    if version.decision != CHAMPION:
-        failed = [cause.rule for cause in ranked(version.gate) if cause.follows is None]
-        stays = f"version {previous} stayed champion" if previous else "there was no champion"
-        if CHAMPION in version.aliases:
-            stays = "it is champion all the same"
-        return f"refused by {', '.join(failed)}; {stays}"
-    lines = f"it passed all {len(version.gate)} rules of the gate"
-    if version.provisional:
-        failed = [line.rule for line in version.gate if not line.passed]
-        lines = f"it passed every rule of the gate but {', '.join(failed)}"
-    if CHAMPION in version.aliases:
-        return f"{'provisional ' * bool(version.provisional)}champion: {lines}"
-    return f"was champion: {lines}, and is not champion now"
+    return f"{what} in MLflow by user {last.who}, noticed {last.at}"

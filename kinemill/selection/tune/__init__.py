@@ -6,7 +6,6 @@ episodes are not used. Several processes share one study, and a killed search re
 """
 
 from kinemill.selection.tune.defaults import DataFacts, default_space
-from kinemill.selection.tune.report import write_report
 from kinemill.selection.tune.results import (
     TrialRecord,
     best_of,
@@ -32,5 +31,4 @@ __all__ = [
     "tracked",
     "write_best",
     "write_job",
-    "write_report",
 ]

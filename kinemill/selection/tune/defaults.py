@@ -5,6 +5,7 @@ other literals of its field. A value is included only if it is valid with all ot
 choice is a valid task, also with third-party plug-ins.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeGuard, get_args, get_origin
@@ -19,11 +20,7 @@ from kinemill.task.overrides import family_at
 from kinemill.task.portfolio import RIDGES, Candidate, TaskFacts
 
 OTHERS = ("mlp", "gru", "linear")  # candidates in addition to the task's model; one per kind
-SIMULATORS = (
-    *OTHERS,
-    "arx",
-    "polynomial",
-)  # candidates in addition to the model of a dynamics task
+SIMULATORS = (*OTHERS, "arx", "polynomial")  # the same for a dynamics task
 USUAL_HISTORY = 10  # rows; a portfolio uses the best closed-form history instead
 _SMALL = 4  # smaller counts change by one, larger ones are halved and doubled
 _NOISE = (0.003, 0.02)  # shares of a channel's std: typical sensor noise, and strong noise
@@ -38,12 +35,12 @@ class DataFacts:
 
     Attributes:
         std: standard deviation of each state in the training split, in its unit.
-        history: longest history that the validation episodes allow, steps; None: any.
+        history: longest history that the validation episodes allow, steps.
         portfolio: facts for model families about a dynamics task without `learn.model`.
     """
 
     std: Mapping[str, float]
-    history: int | None = None
+    history: float = math.inf
     portfolio: TaskFacts | None = None
 
     @classmethod
@@ -100,24 +97,28 @@ def _near(candidate: Candidate, task: Task, facts: TaskFacts) -> Json:
     """Return the space around the settings of a candidate."""
     settings: Json = {**candidate.settings}
     settings["model"] = plugin_space(MODELS[settings["model"]["type"]](**settings["model"]), task)
-    current = settings["history"]
-    histories = [number for number in _numbers(current) if number <= facts.longest]
-    settings["history"] = {
-        "select": [current, *(history for history in histories if history != current)]
-    }
-    rate = settings["optimizer"]["lr"]
-    bounds = [_rounded(rate / _RATES), _rounded(rate * _RATES)]
-    settings["optimizer"] = {"lr": {"range": bounds, "log": True}}
+    settings["history"] = _histories(settings["history"], facts.longest)
+    settings["optimizer"] = {"lr": _rates(settings["optimizer"]["lr"])}
     return settings
+
+
+def _histories(current: int, longest: float) -> Json:
+    """Return the choice of the current history, the usual one, and of those around it."""
+    fits = [rows for rows in _numbers(current) if rows != current and rows <= longest]
+    return {"select": [current, *fits]}
+
+
+def _rates(rate: float) -> Json:
+    """Return the range of learning rates around the usual one."""
+    return {"range": [_rounded(rate / _RATES), _rounded(rate * _RATES)], "log": True}
 
 
 def _around(task: Task, facts: DataFacts) -> Json:
     """Return the space around a task's `learn`."""
     learn: Json = {}
-    usual_models = SIMULATORS if task.learn.type == "dynamics" else OTHERS
-    models = (
-        usual_models if task.learn.from_logs else ()
-    )  # reinforcement learning does not support all
+    models = SIMULATORS if task.learn.type == "dynamics" else OTHERS
+    if not task.learn.from_logs:
+        models = ()  # reinforcement learning does not support all
     is_comparable = getattr(task.learn, "checkpoint", None) in _COMPARABLE
     for key, names in (
         *(("model", models), ("optimizer", None), ("schedule", None)),
@@ -133,14 +134,7 @@ def _around(task: Task, facts: DataFacts) -> Json:
             learn["batch_size"] = {"select": [size, max(1, size // 2), 2 * size, 4 * size]}
     if "history" in type(task.learn).model_fields:
         current = task.learn.history  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
-        fits = [
-            number
-            for number in _numbers(current)
-            if facts.history is None or number <= facts.history
-        ]
-        learn["history"] = {
-            "select": sorted({current, *fits}, key=lambda fit: (fit != current, fit))
-        }
+        learn["history"] = _histories(current, facts.history)
     return learn
 
 
@@ -185,11 +179,7 @@ def _rate_alone(plugin: Plugin, task: Task) -> Json:
     """Return the settings of an optimizer or a schedule, with a range of learning rates."""
     del task
     dumped: Json = plugin.model_dump(mode="json")
-    if "lr" in dumped:
-        low = _rounded(dumped["lr"] / _RATES)
-        high = _rounded(dumped["lr"] * _RATES)
-        dumped["lr"] = {"range": [low, high], "log": True}
-    return dumped
+    return dumped | ({"lr": _rates(dumped["lr"])} if "lr" in dumped else {})
 
 
 def _rounded(value: float) -> float:
@@ -223,11 +213,8 @@ def _offers(plugin: Plugin, name: str, value: object) -> list[object]:
     """Return candidate values of a field except `value`; they can be invalid."""
     field = type(plugin).model_fields[name]
     if get_origin(field.annotation) is Literal:
-        return [
-            argument
-            for argument in get_args(field.annotation)
-            if argument != value and name != "type"
-        ]
+        arguments = get_args(field.annotation) if name != "type" else ()
+        return [argument for argument in arguments if argument != value]
     if isinstance(value, int) and not isinstance(value, bool):
         return [number for number in _numbers(value) if number != value]
     if isinstance(value, float):
@@ -261,10 +248,6 @@ def _augment(task: Task, facts: DataFacts) -> list[object]:
         for share in _NOISE:
             std = {name: _rounded(share * deviation) for name, deviation in facts.std.items()}
             noises.append([{"type": "gaussian_noise", "std": std}])
-    return (
-        [augmentations, [], *noises]
-        if augmentations
-        else [augmentations, *noises]
-        if noises
-        else []
-    )
+    if not augmentations and not noises:
+        return []
+    return [augmentations, *([[]] if augmentations else []), *noises]

@@ -1,22 +1,19 @@
 """Results of a search: its trials, the best one, and its settings as a file."""
 
 import json
-import warnings
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from kinemill.selection.tune.objective import TuneObjective, objective_of
 from kinemill.selection.tune.search import Search
 from kinemill.selection.tune.settings import write_settings
 from kinemill.selection.tune.study import BASELINE, WHY, open_study, retried
-from kinemill.selection.tune.trial import FACTS, RUN, SECONDS, SETTINGS
+from kinemill.selection.tune.trial import SECONDS, SETTINGS
 from kinemill.store import Json, publish_json, read_json, summary_of
 from kinemill.tracking import (
     MlflowTracker,
@@ -29,7 +26,6 @@ from kinemill.tracking import (
 )
 
 BEST = "best.yaml"
-REPORT = "report.html"
 _STATES = {
     TrialState.COMPLETE: "done",
     TrialState.PRUNED: "pruned",
@@ -54,8 +50,6 @@ class TrialRecord:
         settings: overrides of the task.
         seconds: wall time, s.
         why: cause of a failure.
-        run: id of its MLflow run.
-        facts: parameters, steps, best_step of its model, and whether it was cached.
         objective: meaning of the error.
     """
 
@@ -67,8 +61,6 @@ class TrialRecord:
     settings: Json
     seconds: float | None
     why: str | None
-    run: str | None
-    facts: Json
     objective: TuneObjective
 
     def describe(self) -> str:
@@ -127,8 +119,6 @@ def _line(trial: FrozenTrial, objective: TuneObjective, *, is_lost: bool) -> Tri
         settings=attributes.get(SETTINGS, {}),
         seconds=attributes.get(SECONDS),
         why=attributes.get(WHY, "its process died") if trial.state == TrialState.FAIL else None,
-        run=attributes.get(RUN),
-        facts=attributes.get(FACTS, {}),
         objective=objective,
     )
 
@@ -162,9 +152,9 @@ def describe(search: Search, trials: list[TrialRecord]) -> Json:
             "settings": best.settings,
         },
         "own": None if task_error is None else of.to_display(task_error),
-        "objective": of.short,
+        "objective": of.name,
         "unit": of.unit,
-        "report": str(search.folder / REPORT),
+        "folder": str(search.folder),
         "settings": str(search.folder / BEST) if best else None,
         "results": [
             {
@@ -192,30 +182,6 @@ def write_best(search: Search) -> Path | None:
     ]
     write_settings(path, {**search.overrides, **best.settings}, about)
     return path
-
-
-def quantile(done: int) -> float:
-    """Return the share of good trials: a tenth, at least five, at most half."""
-    return min(0.5, max(0.1, 5 / max(done, 1)))
-
-
-def importances(search: Search) -> dict[str, float]:
-    """Return the importance of each setting for good trials; the sum is 1.
-
-    Conditional PED-ANOVA (Watanabe et al., 2023; Optuna 5). Empty below ten complete trials.
-    """
-    study = open_study(search, search.task())
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if sum(1 for trial in done if trial.params) < 10 or len({t.value for t in done}) < 3:
-        return {}
-    evaluate: Any = optuna.importance.PedAnovaImportanceEvaluator
-    with warnings.catch_warnings():
-        # Optuna warns about settings in few trials.
-        warnings.simplefilter("ignore", UserWarning)
-        shares = optuna.importance.get_param_importances(
-            study, evaluator=evaluate(target_quantile=quantile(len(done)))
-        )
-    return dict(shares)
 
 
 @contextmanager

@@ -1,14 +1,24 @@
 """Hyperparameter search: the task, its data, the search space, and where results are stored."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput
 from kinemill.selection.tune.defaults import DataFacts, default_space
-from kinemill.store import ArtifactRef, Home, Json, digest, publish_file, publish_json, read_json
+from kinemill.store import (
+    ArtifactRef,
+    Home,
+    Json,
+    digest,
+    from_json_value,
+    publish_file,
+    publish_json,
+    read_json,
+    to_json_value,
+)
 from kinemill.task import Task, WarmStart, load_task
 from kinemill.task.component_file import task_bytes
 from kinemill.task.computed import estimator_rows
@@ -114,7 +124,9 @@ def begin(
         code={**code_of(task)},
     )
     publish_file(search.folder / TASKS / f"{task.name}.yaml", task_bytes(task.path))
-    publish_json(search.folder / JOB, _to_json(search))
+    document: Json = to_json_value(search)
+    del document["home"]  # which can be moved
+    publish_json(search.folder / JOB, document)
     return search
 
 
@@ -163,20 +175,7 @@ def _histories(space: Json) -> list[int]:
     return histories
 
 
-def _to_json(search: Search) -> Json:
-    start = search.start.to_json() if search.start else None
-    fields = {**asdict(search), "dataset": search.dataset.to_json(), "start": start}
-    return {key: value for key, value in fields.items() if key != "home"}  # a home can be moved
-
-
 def read_search(folder: Path) -> Search:
     """Read the description of a search from its folder."""
-    fields = read_json(folder / JOB)
-    dataset = ArtifactRef.from_json(fields.pop("dataset"))
-    start = fields.pop("start")
-    return Search(
-        home=Home(folder.parents[2]),
-        dataset=dataset,
-        start=WarmStart(**start) if start else None,
-        **fields,
-    )
+    document = {**read_json(folder / JOB), "home": Home(folder.parents[2])}
+    return from_json_value(document, Search, folder / JOB)

@@ -4,7 +4,6 @@ TensorBoard writes in a separate thread, so training does not wait for the disk.
 """
 
 import importlib
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -30,34 +29,30 @@ class Events:
     """A tracker that writes scalars and texts to event files."""
 
     def __init__(self, folder: Path) -> None:
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        from torch.utils.tensorboard import SummaryWriter
 
-        self._event, self._session = _messages("event", "Event", "SessionLog")
-        (self._summary,) = _messages("summary", "Summary")
-        self._writer = EventFileWriter(str(folder), flush_secs=FLUSH_SECONDS)
+        self._writer: Any = SummaryWriter(str(folder), flush_secs=FLUSH_SECONDS)
         self._began = False
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Write parameters as a table."""
         rows = [f"| {name} | {value} |" for name, value in params.items()]
-        self._text("parameters", "\n".join(["| key | value |", "|---|---|", *rows]))
+        self._writer.add_text("parameters", "\n".join(["| key | value |", "|---|---|", *rows]))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Write one scalar for each metric."""
         if not self._began:
             # Hides points of an earlier attempt that this one repeats.
-            start = self._session(status=self._session.START)
-            self._writer.add_event(self._event(wall_time=time.time(), step=step, session_log=start))
+            events = importlib.import_module("tensorboard.compat.proto.event_pb2")
+            start = events.SessionLog(status=events.SessionLog.START)
+            self._writer.file_writer.add_event(events.Event(session_log=start), step)
             self._began = True
-        values = [
-            self._summary.Value(tag=name, simple_value=float(value))
-            for name, value in metrics.items()
-        ]
-        self._write(self._summary(value=values), step)
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, float(value), step)
 
     def log_text(self, name: str, text: str) -> None:
         """Write an unformatted text to TensorBoard's page of texts."""
-        self._text(name, "\n".join(f"    {line}" for line in text.splitlines()))
+        self._writer.add_text(name, "\n".join(f"    {line}" for line in text.splitlines()))
 
     def flush(self) -> None:
         """Flush the writer's queue to the file."""
@@ -67,25 +62,3 @@ class Events:
         """Flush and close the file."""
         del ended_well
         self._writer.close()
-
-    def _text(self, name: str, markdown: str) -> None:
-        from tensorboard.plugins.text.metadata import create_summary_metadata
-
-        (tensor,) = _messages("tensor", "TensorProto")
-        (shape,) = _messages("tensor_shape", "TensorShapeProto")
-        single = shape(dim=[shape.Dim(size=1)])
-        value = self._summary.Value(
-            tag=f"{name}/text_summary",
-            metadata=create_summary_metadata("", ""),
-            tensor=tensor(dtype="DT_STRING", string_val=[markdown.encode()], tensor_shape=single),
-        )
-        self._write(self._summary(value=[value]), 0)
-
-    def _write(self, summary: object, step: int) -> None:
-        self._writer.add_event(self._event(wall_time=time.time(), step=step, summary=summary))
-
-
-def _messages(file: str, *names: str) -> tuple[Any, ...]:
-    """Return TensorBoard's protobuf classes, created at import."""
-    module = importlib.import_module(f"tensorboard.compat.proto.{file}_pb2")
-    return tuple(getattr(module, name) for name in names)

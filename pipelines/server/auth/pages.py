@@ -40,7 +40,7 @@ def with_pages(app: ASGIApp, service: Service) -> Starlette:
     routes = [
         Route("/", pages.start),
         Route(PREFIX, lambda _: RedirectResponse("/")),
-        Route(TASKS, pages.tasks),
+        Route(TASKS, lambda _: RedirectResponse("/")),  # which lists the tasks
         Route(f"{TASKS}/{{task}}", pages.task),
         Route(f"{TASKS}/{{task}}/{{number:int}}", pages.version),
         Route(f"{FILES}/{{path:path}}", pages.file),
@@ -63,12 +63,6 @@ class _Pages:
         from kinemill_dagster.pipelines.server.auth.start_page import start_page
 
         return _page(start_page(self._home, self._runs))
-
-    def tasks(self, _: Request) -> Response:
-        from kinemill.register.task_page import tasks_page
-
-        versions = {name: self._versions(name) for name in list_tasks()}
-        return _page(tasks_page(versions, lambda name: f"{TASKS}/{name}"))
 
     def task(self, request: Request) -> Response:
         from kinemill.register.task_page import task_page

@@ -49,7 +49,6 @@ def with_navigation(page: str, task: str = "") -> str:
     site = {
         "Overview": "/",
         "New task": f"{PREFIX}/new",
-        "Tasks": TASKS,
         "Runs": "/runs",
         "Assets": "/assets",
         "Automation": "/automation",

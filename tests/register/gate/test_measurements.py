@@ -13,9 +13,8 @@ from kinemill import runtime
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.bundle import write_interface
 from kinemill.register.gate.measurements import DynamicsMeasurements, output_comparisons
-from kinemill.register.gate.smoke_test import serve_zero_window
 from kinemill.runtime import Simulator
-from kinemill.selection.references import Persistence
+from kinemill.selection.references.baselines import Persistence
 from kinemill.store import get_or_build
 from kinemill.task import load_task
 from kinemill.verify.accuracy import evaluate
@@ -37,25 +36,6 @@ def bundle(tmp_path):
         return folder
 
     return make
-
-
-def test_a_model_that_loads_and_answers_serves(bundle):
-    assert serve_zero_window(bundle(0.5)) == (True, "predicted 25 steps")
-
-
-def test_a_model_that_answers_nan_does_not_serve(bundle):
-    assert serve_zero_window(bundle(math.nan)) == (False, "returns non-finite values")
-
-
-def test_the_process_that_dies_of_a_model_is_told_and_nothing_else_dies(bundle, monkeypatch):
-    from kinemill.register.gate import smoke_test
-
-    dying = "import os, signal; os.kill(os.getpid(), signal.SIGFPE)"
-    monkeypatch.setattr(smoke_test, "_ROLL_OUT", dying)
-    assert serve_zero_window(bundle(0.5)) == (False, "ended with code -8: it printed nothing")
-    monkeypatch.setattr(smoke_test, "_ROLL_OUT", "import time; time.sleep(60)")
-    monkeypatch.setattr(smoke_test, "TIMEOUT", 0.2)
-    assert serve_zero_window(bundle(0.5)) == (False, "did not respond within 0.2 s")
 
 
 @pytest.fixture
@@ -98,7 +78,7 @@ def test_both_are_measured_on_the_same_windows_with_a_paired_interval(
     comparison = test.compare(*models)
     # Off by gain * n N in episode n: RMSE gain * sqrt(mean of n squared) = gain * sqrt(91 / 6).
     assert comparison.challenger.channels["position"] == pytest.approx(0.25 * math.sqrt(91 / 6))
-    assert comparison.champion.error == pytest.approx(0.5 * math.sqrt(91 / 6))
+    assert comparison.measured.error == pytest.approx(0.5 * math.sqrt(91 / 6))
     assert (comparison.challenger.windows, comparison.challenger.episodes) == (30, 6)
     # In every episode the errors are as 1 to 2, so whichever is left out, the ratio is 1/2, though
     # the error of each by itself is anything between 1 and 6 times its gain.
@@ -122,7 +102,7 @@ def test_a_longer_history_of_either_sets_where_both_begin(
     test = DynamicsMeasurements(task, tracked_home, six_episodes)
     comparison = test.compare(runtime.load(bundle(0.25)), runtime.load(folder / "rollout.onnx"))
     assert (
-        comparison.challenger.windows == comparison.champion.windows == 24
+        comparison.challenger.windows == comparison.measured.windows == 24
     )  # (30 - 15) / 5 + 1, six times
     assert comparison.challenger.history == 11
     own = test.measure(runtime.load(bundle(0.3))).measured
@@ -161,7 +141,7 @@ def test_the_metric_of_one_channel_is_its_rmse_and_its_own_interval(
         gains(0.9, 0.25), gains(0.1, 0.5)
     )  # worse on average, better in velocity
     assert comparison.challenger.error == pytest.approx(0.25 * math.sqrt(91 / 6))
-    assert comparison.champion.error == pytest.approx(0.5 * math.sqrt(91 / 6))
+    assert comparison.measured.error == pytest.approx(0.5 * math.sqrt(91 / 6))
     assert comparison.paired.interval == pytest.approx((0.5, 0.5))
     runs_away = test.measure(gains(math.inf, 0.0)).measured
     assert runs_away.error == math.inf  # velocity is exact, and it diverges all the same
@@ -177,7 +157,7 @@ def test_the_registered_copy_is_what_has_to_serve(chain):
 
     tracking = open_tracking(chain.home)
     good, message = serves(
-        tracking, find_version(tracking.home, "cart", ":1"), promotion.serve_zero_window
+        tracking, find_version(tracking.home, "cart", ":1"), promotion.run_stored_cases
     )
     assert not good
     assert message.startswith("the registered copy is damaged:")

@@ -63,7 +63,7 @@ def lines(task, evidence, nrmse, metric, without=(), passed=True):
     """Return the gate's lines about a challenger with this evidence, by rule."""
     document = without_part(verification(nrmse, passed), *without)
     comparison, result = evidence.compare(None, None), evidence.measure(None)
-    champion = Champion(1, comparison.champion, comparison.challenger, comparison.paired)
+    champion = Champion(1, **vars(comparison))
     inputs = GateInputs(
         load_task(task.path, {"promote.metric": metric}),
         document,

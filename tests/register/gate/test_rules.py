@@ -154,7 +154,9 @@ def test_no_rule_passes_what_was_not_measured(name, task):
         "a pair without horizons": {"linear": Paired(NAN, 0.3)},
     }
     for references in unknown.values():
-        champion = Champion(1, _errs(NAN), _errs(NAN), references.get("linear"), differs=None)
+        unknown_errors = {"measured": _errs(NAN), "challenger": _errs(NAN)}
+        pair = references.get("linear")
+        champion = Champion(1, **unknown_errors, paired=pair, differs=None)
         unverified = Verification(closed_loop=_closed_loop(0, 0))
         no_trials = RobotTrials(0, 0, (NAN, NAN), "", "", "")
         inputs = GateInputs(

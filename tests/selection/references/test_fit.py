@@ -6,8 +6,10 @@ import torch
 
 from kinemill.dataset.windows import gather
 from kinemill.runtime.window_metrics import predict
-from kinemill.selection.references import fit_references, load_references, stage
+from kinemill.selection.references import stage
 from kinemill.selection.references.baselines import Persistence
+from kinemill.selection.references.fit import fit_references
+from kinemill.selection.references.published import load_references
 from kinemill.store import get_or_build
 from kinemill.train import load_model
 from kinemill.verify.accuracy import evaluate

@@ -19,9 +19,7 @@ from kinemill.selection.tune import (
     list_trials,
     tracked,
     write_best,
-    write_report,
 )
-from kinemill.selection.tune.results import importances
 from kinemill.selection.tune.search import begin, folder_of, read_search
 from kinemill.selection.tune.settings import complete
 from kinemill.selection.tune.study import FILE, next_trial, open_study
@@ -220,22 +218,6 @@ def test_the_run_of_a_search_holds_those_of_its_trials(search_of, tracked_home):
     assert message == pytest.approx(sorted(errors(search)))
     curve = client.get_metric_history(trials[0].info.run_id, "validation/multi_step")
     assert [point.step for point in curve] == [10, 20, 30]
-
-
-def test_the_report_is_one_page_that_names_every_trial(search_of, pendulum):
-    """Trials of which we say how good they were: the smaller the rate, the better."""
-    search = search_of()
-    for _ in range(16):
-        with ExitStack() as locked:
-            study, trial = next_trial(search, pendulum(), 16, 0, locked)
-            trial.set_user_attr("settings", trial.user_attrs["proposed"])
-            study.tell(trial, trial.params.get("learn.optimizer.lr", 0.01))
-    page = write_report(search).read_text()
-    assert all(line.spelled() in page for line in list_trials(search))
-    assert "http" not in page
-    shares = importances(search)
-    assert max(shares, key=shares.get) == "learn.optimizer.lr"
-    assert sum(shares.values()) == pytest.approx(1.0)
 
 
 def kill(worker: "subprocess.Popen[bytes]", after: float) -> None:
