@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.dataset import packed
+from kinemill.dataset.description import DESCRIPTION
 from kinemill.errors import BadInput
 from kinemill.policies.environments import make_environment
 from kinemill.policies.environments.evaluation import run_episode
@@ -46,7 +46,7 @@ class Episode:
 
 def is_dataset(start: WarmStart) -> bool:
     """Return whether a warm start is a dataset of demonstrations instead of a model."""
-    return (Path(start.folder) / packed.DESCRIPTION).is_file()
+    return (Path(start.folder) / DESCRIPTION).is_file()
 
 
 def demonstrated(
