@@ -81,11 +81,12 @@ def _inside(limits: tuple[float, float]) -> tuple[np.float32, np.float32]:
 class Augmentation(Plugin):
     """Settings of an augmentation, which adds copies of training episodes."""
 
-    copies: Count = Field(default=1, description="number of copies of each selected episode")
-    share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=1.0, description="share of the episodes that have copies, by stable hash"
-    )
-    seed: Seed = Field(default=0, description="seed of the random draws")
+    copies: Count = 1
+    """number of copies of each selected episode"""
+    share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """share of the episodes that have copies, by stable hash"""
+    seed: Seed = 0
+    """seed of the random draws"""
 
     @abstractmethod
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:

@@ -12,7 +12,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.registry import nearest
@@ -25,7 +24,8 @@ class MediaAugmentation(Augmentation):
     """Change images or texts, but no numbers."""
 
     role: ClassVar[str]
-    channels: list[str] = Field(default=[], description="channels; default: all images or texts")
+    channels: list[str] = []
+    """channels; default: all images or texts"""
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems: names without this role, or a task without such channels."""
@@ -51,9 +51,8 @@ class ImageAugmentation(MediaAugmentation):
     """Change images without changing their size."""
 
     role: ClassVar[str] = "image"
-    each: Literal["episode", "frame"] = Field(
-        default="episode", description="unit of the random draws: an episode or a picture"
-    )
+    each: Literal["episode", "frame"] = "episode"
+    """unit of the random draws: an episode or a picture"""
 
     @abstractmethod
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from kinemill.augment._augmentation import (
     ORDERED,
@@ -28,13 +27,12 @@ class ActionDelay(Augmentation):
     """Shift actions against states by a random delay, with random jitter in each row."""
 
     type: Literal["action_delay"] = "action_delay"
-    delay: Annotated[tuple[SecondsOrZero, SecondsOrZero], ORDERED] = Field(
-        description="shortest and longest additional delay, s"
-    )
-    jitter: SecondsOrZero = Field(
-        default=0.0, description="longest additional random delay of a single command, s"
-    )
-    channels: list[str] = Field(default=[], description="actions; default: all")
+    delay: Annotated[tuple[SecondsOrZero, SecondsOrZero], ORDERED]
+    """shortest and longest additional delay, s"""
+    jitter: SecondsOrZero = 0.0
+    """longest additional random delay of a single command, s"""
+    channels: list[str] = []
+    """actions; default: all"""
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names that are not actions of the task."""

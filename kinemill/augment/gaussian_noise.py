@@ -15,9 +15,8 @@ class GaussianNoise(Augmentation):
 
     channel_keys: ClassVar[tuple[str, ...]] = ("std",)
     type: Literal["gaussian_noise"] = "gaussian_noise"
-    std: Annotated[dict[str, PositiveQuantity], Field(min_length=1)] = Field(
-        description="standard deviation by channel, in the channel's unit"
-    )
+    std: Annotated[dict[str, PositiveQuantity], Field(min_length=1)]
+    """standard deviation by channel, in the channel's unit"""
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return the values (n, C) with noise, within the limits of the channels."""

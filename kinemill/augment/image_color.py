@@ -26,18 +26,14 @@ class ImageColor(ImageAugmentation):
     """Multiply by random factors of 1 - x to 1 + x, and rotate the hue."""
 
     type: Literal["image_color"] = "image_color"
-    brightness: Part = Field(
-        default=0.2, description="x, largest relative change of the brightness, either way"
-    )
-    contrast: Part = Field(
-        default=0.2, description="x, largest relative change of the contrast, either way"
-    )
-    saturation: Part = Field(
-        default=0.2, description="x, largest relative change of the saturation, either way"
-    )
-    hue: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
-        default=0.02, description="largest rotation of the hue, turns, either way"
-    )
+    brightness: Part = 0.2
+    """x, largest relative change of the brightness, either way"""
+    contrast: Part = 0.2
+    """x, largest relative change of the contrast, either way"""
+    saturation: Part = 0.2
+    """x, largest relative change of the saturation, either way"""
+    hue: Annotated[float, Field(ge=0.0, le=0.5)] = 0.02
+    """largest rotation of the hue, turns, either way"""
 
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
         """Return (n, H, W, 3) uint8 `frames` in other colors."""

@@ -7,7 +7,6 @@ Yarats and Fergus 2021, DrQ, 4 of 84 pixels; Laskin et al. 2020, RAD).
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.augment._media import ImageAugmentation, Pictures
 from kinemill.task import AUGMENTATIONS, Pixels
@@ -18,9 +17,8 @@ class ImageCrop(ImageAugmentation):
     """Pad by `pixels` on each side, then crop to the original size at a random position."""
 
     type: Literal["image_crop"] = "image_crop"
-    pixels: Pixels = Field(
-        default=4, description="padding on each side, pixels; the largest shift of the image"
-    )
+    pixels: Pixels = 4
+    """padding on each side, pixels; the largest shift of the image"""
 
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
         """Return (n, H, W, 3) `frames` shifted by up to `pixels` whole pixels."""

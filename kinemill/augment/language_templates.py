@@ -16,12 +16,10 @@ class LanguageTemplates(TextAugmentation):
     """Insert the instruction into a random template, with random synonyms."""
 
     type: Literal["language_templates"] = "language_templates"
-    templates: Annotated[list[str], Field(min_length=1)] = Field(
-        default=[TEXT], description="templates such as `please {text}`; `{text}` is the instruction"
-    )
-    words: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
-        default={}, description="synonyms of words, such as `pick up: [grab, take]`"
-    )
+    templates: Annotated[list[str], Field(min_length=1)] = [TEXT]
+    """templates such as `please {text}`; `{text}` is the instruction"""
+    words: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
+    """synonyms of words, such as `pick up: [grab, take]`"""
 
     @field_validator("templates")
     @classmethod

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, same_again
 from kinemill.augment._media import Pictures
@@ -22,14 +22,11 @@ class Mirror(Augmentation):
     """Swap the channels of each pair, then flip signs; applied twice it is the identity."""
 
     type: Literal["mirror"] = "mirror"
-    flip: list[str] = Field(
-        default=[],
-        description="channels that change sign, and images that are reflected left to right; "
-        "list derivatives too",
-    )
-    swap: list[tuple[str, str]] = Field(
-        default=[], description="pairs of channels, left and right, whose values are swapped"
-    )
+    flip: list[str] = []
+    """channels that change sign, and images that are reflected left to right; list derivatives
+    too"""
+    swap: list[tuple[str, str]] = []
+    """pairs of channels, left and right, whose values are swapped"""
 
     each: ClassVar[str] = "episode"  # a reflection is the same for all pictures
 

@@ -14,7 +14,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from kinemill.augment._augmentation import ORDERED, Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, Channel, unknown_channels
@@ -26,16 +25,12 @@ class TimeScale(Augmentation):
     """Play the episode at a random speed; states are interpolated, actions and rewards held."""
 
     type: Literal["time_scale"] = "time_scale"
-    factor: Annotated[tuple[Ratio, Ratio], ORDERED] = Field(
-        default=(0.9, 1.1), description="lowest and highest speed; 2 is twice as fast"
-    )
-    between: Literal["cubic", "linear"] = Field(
-        default="cubic", description="interpolation; linear: for states that jump, such as counters"
-    )
-    powers: dict[str, Power] = Field(
-        default={},
-        description="power of the factor by channel; default: the order of a derivative, else 0",
-    )
+    factor: Annotated[tuple[Ratio, Ratio], ORDERED] = (0.9, 1.1)
+    """lowest and highest speed; 2 is twice as fast"""
+    between: Literal["cubic", "linear"] = "cubic"
+    """interpolation; linear: for states that jump, such as counters"""
+    powers: dict[str, Power] = {}
+    """power of the factor by channel; default: the order of a derivative, else 0"""
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems: powers of unknown channels, or of derivatives, which are fixed."""

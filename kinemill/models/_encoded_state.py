@@ -42,9 +42,8 @@ class EncodedStateModel(Model):
     """Base of settings: how sensors saturate, and which features act on the hidden states."""
 
     offset: bool = Field(default=False, description=OFFSET)
-    limits: dict[str, tuple[Limit, Limit]] = Field(
-        default={}, description="where a sensor saturates, by state, in its unit"
-    )
+    limits: dict[str, tuple[Limit, Limit]] = {}
+    """where a sensor saturates, by state, in its unit"""
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return limits of unknown states, and empty intervals."""

@@ -1,6 +1,5 @@
 """Settings that the recurrent networks share."""
 
-from pydantic import Field
 
 from kinemill.models._layers import Bias, Dropout, LayerNorm
 from kinemill.task import Layers, Model, TorchModule, Width
@@ -9,8 +8,10 @@ from kinemill.task import Layers, Model, TorchModule, Width
 class Recurrent(Model):
     """Settings of a recurrent network of stacked layers."""
 
-    hidden_size: Width = Field(default=128, description="hidden units of each layer")
-    layers: Layers = Field(default=1, description="number of stacked layers")
+    hidden_size: Width = 128
+    """hidden units of each layer"""
+    layers: Layers = 1
+    """number of stacked layers"""
     dropout: Dropout = 0.0
     bias: Bias = True
     layer_norm: LayerNorm = False

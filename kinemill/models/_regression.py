@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
-from pydantic import Field
-
 from kinemill.models._layout import ModelLayout
 from kinemill.task import Model, RatioOrZero, TorchModule
 
@@ -13,14 +11,11 @@ class RegressionModel(Model):
     """Base of settings: the penalty on weights, and channels that enter through changes alone."""
 
     channel_keys: ClassVar[tuple[str, ...]] = ("relative",)
-    ridge: RatioOrZero = Field(
-        default=1e-6, description="penalty on weights, relative to the rows fitted"
-    )
-    relative: list[str] | None = Field(
-        default=None,
-        description="channels that enter through their changes alone, so that their zero does not "
-        "matter; default: those that `learn.encoding` encodes as `relative`",
-    )
+    ridge: RatioOrZero = 1e-6
+    """penalty on weights, relative to the rows fitted"""
+    relative: list[str] | None = None
+    """channels that enter through their changes alone, so that their zero does not matter; default:
+    those that `learn.encoding` encodes as `relative`"""
 
     def terms_of(
         self, layout: ModelLayout, relative: Sequence[bool], scale: Mapping[str, object]

@@ -9,8 +9,6 @@ least-squares solution over all training rows.
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.models._layout import ModelLayout
 from kinemill.models._regression import RegressionModel
 from kinemill.task import MODELS, TorchModule
@@ -22,11 +20,9 @@ class Arx(RegressionModel):
     """A linear model of the last rows, solved in closed form; the baseline to try first."""
 
     type: Literal["arx"] = "arx"
-    angles: Literal["sin_cos", "wrapped"] = Field(
-        default="sin_cos",
-        description="sin_cos: angles enter as sine, cosine and changes; wrapped: as angles in "
-        "[-π, π] and changes",
-    )
+    angles: Literal["sin_cos", "wrapped"] = "sin_cos"
+    """sin_cos: angles enter as sine, cosine and changes; wrapped: as angles in [-π, π] and
+    changes"""
 
     @classmethod
     def structures(cls, facts: TaskFacts) -> Sequence[Structure]:

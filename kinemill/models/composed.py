@@ -31,9 +31,9 @@ class Composed(Model):
         Field(
             default_factory=lambda: {"dense": BLOCKS["dense"].model_validate({"type": "dense"})},
             min_length=1,
-            description="name: block, each after those that it reads",
         )
     )
+    """name: block, each after those that it reads"""
 
     def build(self, inputs: int, outputs: int, history: int) -> TorchModule:
         """Make the `WindowComposed`."""

@@ -29,11 +29,12 @@ class Curve(Settings):
     Complex Systems, 1988).
     """
 
-    of: str = Field(description="its argument: a state, action, hidden state or term")
-    range: tuple[Quantity, Quantity] = Field(
-        description="of the argument, from the first bump to the last"
-    )
-    points: int = Field(default=7, ge=2, le=100, description="number of bumps")
+    of: str
+    """its argument: a state, action, hidden state or term"""
+    range: tuple[Quantity, Quantity]
+    """of the argument, from the first bump to the last"""
+    points: int = Field(default=7, ge=2, le=100)
+    """number of bumps"""
 
     @model_validator(mode="after")
     def _has_a_range(self) -> "Curve":
@@ -49,34 +50,22 @@ class Equations(Model):
     """Own difference equations with unknown parameters; for processes with known equations."""
 
     type: Literal["equations"] = "equations"
-    parameters: dict[str, Quantity] = Field(
-        default={}, description="name: value that the fit starts from"
-    )
-    hidden: dict[str, Quantity] = Field(
-        default={},
-        description="state that no sensor measures: its usual value; an observer estimates it from "
-        "the history",
-    )
-    terms: dict[str, Formula] = Field(
-        default={}, description="name: a formula that those below it can use"
-    )
-    curves: dict[str, Curve] = Field(
-        default={},
-        description="name: an unknown function of one value, which formulas below that value use",
-    )
-    equations: dict[str, Formula] = Field(
-        default={},
-        description="hidden state: formula of its next value, of states, actions, hidden states, "
-        "parameters, terms and `dt`; name in `learn.outputs`: as defined by its relation, `equal`: "
-        "the next value, `delta`: the change in a step, `derivative`: the rate",
-    )
-    start_std: QuantityOrZero = Field(
-        default=0.0,
-        description="relative standard deviation of random starts, for gauss_newton.n_init",
-    )
-    residual: OptionalModel = Field(
-        default=None, description="another model, of the residual outputs"
-    )
+    parameters: dict[str, Quantity] = {}
+    """name: value that the fit starts from"""
+    hidden: dict[str, Quantity] = {}
+    """state that no sensor measures: its usual value; an observer estimates it from the history"""
+    terms: dict[str, Formula] = {}
+    """name: a formula that those below it can use"""
+    curves: dict[str, Curve] = {}
+    """name: an unknown function of one value, which formulas below that value use"""
+    equations: dict[str, Formula] = {}
+    """hidden state: formula of its next value, of states, actions, hidden states, parameters, terms
+    and `dt`; name in `learn.outputs`: as defined by its relation, `equal`: the next value,
+    `delta`: the change in a step, `derivative`: the rate"""
+    start_std: QuantityOrZero = 0.0
+    """relative standard deviation of random starts, for gauss_newton.n_init"""
+    residual: OptionalModel = None
+    """another model, of the residual outputs"""
 
     @model_validator(mode="after")
     def _are_complete(self) -> "Equations":

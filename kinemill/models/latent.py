@@ -21,15 +21,17 @@ class Latent(EncodedStateModel):
     """A latent state space; for systems of which only some states are measured."""
 
     type: Literal["latent"] = "latent"
-    size: Width = Field(default=4, description="hidden states")
-    hidden_size: Width = Field(default=16, description="hidden units of the update")
-    lag: Ratio = Field(default=10.0, description="rows of each lag of the initial chain")
-    start: Literal["lags", "subspace"] = Field(
-        default="lags",
-        description="initial weights; lags: a chain of lags; subspace: the linear model that "
-        "subspace identification finds in the training rows",
-    )
-    activation: Activation = Field(default="tanh", description="activation function of the update")
+    size: Width = 4
+    """hidden states"""
+    hidden_size: Width = 16
+    """hidden units of the update"""
+    lag: Ratio = 10.0
+    """rows of each lag of the initial chain"""
+    start: Literal["lags", "subspace"] = "lags"
+    """initial weights; lags: a chain of lags; subspace: the linear model that subspace
+    identification finds in the training rows"""
+    activation: Activation = "tanh"
+    """activation function of the update"""
     offset: bool = Field(default=True, description=OFFSET)
 
     @classmethod

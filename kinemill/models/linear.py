@@ -9,7 +9,7 @@ the best linear approximation).
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout, feature_columns
@@ -25,23 +25,17 @@ class Linear(Model):
     """Settings of the linear model and of its residual network."""
 
     type: Literal["linear"] = "linear"
-    ridge: RatioOrZero = Field(
-        default=1e-4, description="penalty on weights, relative to the rows fitted"
-    )
-    local: bool = Field(
-        default=False,
-        description="whether each state depends on itself and the action of the same index alone, "
-        "for many joints that are hardly coupled",
-    )
-    groups: list[str] = Field(
-        default=[],
-        description="with `local`: patterns of coupled names, such as `left_*`; a state also "
-        "depends on the changes of its group from row to row, and `ridge` penalizes the weights of "
-        "these changes alone, in their standard deviations",
-    )
-    residual: OptionalModel = Field(
-        default=None, description="another model, trained on the residual of the linear one"
-    )
+    ridge: RatioOrZero = 1e-4
+    """penalty on weights, relative to the rows fitted"""
+    local: bool = False
+    """whether each state depends on itself and the action of the same index alone, for many joints
+    that are hardly coupled"""
+    groups: list[str] = []
+    """with `local`: patterns of coupled names, such as `left_*`; a state also depends on the
+    changes of its group from row to row, and `ridge` penalizes the weights of these changes
+    alone, in their standard deviations"""
+    residual: OptionalModel = None
+    """another model, trained on the residual of the linear one"""
 
     @field_validator("residual")
     @classmethod

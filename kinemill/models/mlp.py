@@ -18,12 +18,10 @@ class MLP(Model):
     """A multilayer perceptron on the history; a general model for fully measured systems."""
 
     type: Literal["mlp"] = "mlp"
-    hidden_sizes: list[Width] = Field(
-        default=[128, 128], min_length=1, description="hidden units of each layer"
-    )
-    activation: Activation = Field(
-        default="tanh", description="activation function of the hidden layers"
-    )
+    hidden_sizes: list[Width] = Field(default=[128, 128], min_length=1)
+    """hidden units of each layer"""
+    activation: Activation = "tanh"
+    """activation function of the hidden layers"""
     dropout: Dropout = 0.0
     bias: Bias = True
     layer_norm: LayerNorm = False

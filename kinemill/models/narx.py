@@ -29,9 +29,12 @@ class Narx(RegressionModel):
     """`arx` with a few selected products; for smooth nonlinear systems with few channels."""
 
     type: Literal["narx"] = "narx"
-    terms: PositiveInt = Field(default=30, le=200, description="most nonlinear terms")
-    degree: int = Field(default=3, ge=1, le=5, description="most factors of a term")
-    rows: RowCount = Field(default=2, description="number of newest rows whose values are factors")
+    terms: PositiveInt = Field(default=30, le=200)
+    """most nonlinear terms"""
+    degree: int = Field(default=3, ge=1, le=5)
+    """most factors of a term"""
+    rows: RowCount = 2
+    """number of newest rows whose values are factors"""
 
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:

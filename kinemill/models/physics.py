@@ -9,8 +9,6 @@ themselves. The initial weights are the least-squares solution over all training
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field
-
 from kinemill.models._layout import ModelLayout
 from kinemill.models._regression import RegressionModel
 from kinemill.task.channels import Channel
@@ -28,20 +26,14 @@ class Physics(RegressionModel):
     """Physical terms of joints, solved in closed form; for mechanics with few joints."""
 
     type: Literal["physics"] = "physics"
-    coupling: bool = Field(
-        default=True,
-        description="products of velocities with each other, and of both velocities and actions "
-        "with sines and cosines of angles",
-    )
-    friction: Literal["coulomb", "stribeck"] = Field(
-        default="coulomb",
-        description="coulomb: dry friction; stribeck: dry friction that falls with the velocity",
-    )
-    pairs: dict[str, str] | None = Field(
-        default=None,
-        description="position by velocity; default: the pairs that `learn.outputs` and "
-        "`learn.relations` integrate",
-    )
+    coupling: bool = True
+    """products of velocities with each other, and of both velocities and actions with sines and
+    cosines of angles"""
+    friction: Literal["coulomb", "stribeck"] = "coulomb"
+    """coulomb: dry friction; stribeck: dry friction that falls with the velocity"""
+    pairs: dict[str, str] | None = None
+    """position by velocity; default: the pairs that `learn.outputs` and `learn.relations`
+    integrate"""
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names of unknown channels."""

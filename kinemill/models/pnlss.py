@@ -25,10 +25,10 @@ class Pnlss(EncodedStateModel):
     """A polynomial state space; for lightly damped structures with a polynomial nonlinearity."""
 
     type: Literal["pnlss"] = "pnlss"
-    size: Width = Field(default=2, description="hidden states")
-    degree: int = Field(
-        default=3, ge=2, le=7, description="highest degree of a product of states and inputs"
-    )
+    size: Width = 2
+    """hidden states"""
+    degree: int = Field(default=3, ge=2, le=7)
+    """highest degree of a product of states and inputs"""
 
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:

@@ -22,11 +22,12 @@ class Polynomial(Model):
     """Products of channels solved in closed form; for smooth nonlinearities and few channels."""
 
     type: Literal["polynomial"] = "polynomial"
-    degree: int = Field(default=3, ge=2, le=7, description="highest degree of a product of inputs")
-    rows: RowCount = Field(default=1, description="number of newest rows whose products are terms")
-    ridge: RatioOrZero = Field(
-        default=1e-6, description="penalty on weights, relative to the rows fitted"
-    )
+    degree: int = Field(default=3, ge=2, le=7)
+    """highest degree of a product of inputs"""
+    rows: RowCount = 1
+    """number of newest rows whose products are terms"""
+    ridge: RatioOrZero = 1e-6
+    """penalty on weights, relative to the rows fitted"""
 
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:

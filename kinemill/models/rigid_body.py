@@ -31,41 +31,33 @@ class RigidBody(Model):
     """Equations of motion with fitted masses, lengths and friction; for arms and linkages."""
 
     type: Literal["rigid_body"] = "rigid_body"
-    mass: Literal["chain", "free"] = Field(
-        default="chain",
-        description="chain: hinges in series in a plane, angles relative to the previous link, "
-        "after slides if any; free: any mass matrix by its Cholesky factors",
-    )
-    drives: dict[str, str] = Field(
-        default={}, description="coordinate that each action acts on; default: in order"
-    )
-    delay: CountOrZero = Field(default=3, description="longest delay of an action, rows")
-    actuator: Literal["delay", "filter"] = Field(
-        default="delay",
-        description="delay: a gain and a delay for each action; filter: a weight for each row, for "
-        "measured torques; with commanded torques it would learn the controller too",
-    )
-    friction: Literal["viscous", "coulomb", "stribeck", "lugre"] = Field(
-        default="coulomb",
-        description="viscous: in proportion to the velocity; coulomb: also dry friction; stribeck: "
-        "dry friction that falls with the velocity; lugre: also joints that stick",
-    )
+    mass: Literal["chain", "free"] = "chain"
+    """chain: hinges in series in a plane, angles relative to the previous link, after slides if
+    any; free: any mass matrix by its Cholesky factors"""
+    drives: dict[str, str] = {}
+    """coordinate that each action acts on; default: in order"""
+    delay: CountOrZero = 3
+    """longest delay of an action, rows"""
+    actuator: Literal["delay", "filter"] = "delay"
+    """delay: a gain and a delay for each action; filter: a weight for each row, for measured
+    torques; with commanded torques it would learn the controller too"""
+    friction: Literal["viscous", "coulomb", "stribeck", "lugre"] = "coulomb"
+    """viscous: in proportion to the velocity; coulomb: also dry friction; stribeck: dry friction
+    that falls with the velocity; lugre: also joints that stick"""
     symmetric: bool = Field(
-        default=False,
-        description="for mass: chain, whether left and right are alike: no constant friction, and "
-        "gravity acts along the zero of the angles",
-        exclude_if=lambda value: not value,  # keeps the digests of tasks without it unchanged
-    )
+        default=False, exclude_if=lambda value: not value
+    )  # keeps the digests of tasks without it unchanged
+    """for mass: chain, whether left and right are alike: no constant friction, and gravity acts
+    along the zero of the angles"""
     position_curve: Annotated[int, Field(ge=0, le=MAX_POINTS)] = Field(
-        default=0,
-        description="points of an unknown force of the position of each coordinate, such as "
-        "springs, cables, cogging torque and end stops; 0: none",
-        exclude_if=lambda value: not value,  # keeps the digests of tasks without it unchanged
-    )
-    observer: bool = Field(default=False, description="whether an observer filters velocities")
-    residual: OptionalModel = Field(
-        default=None, description="another model, of the residual accelerations"
-    )
+        default=0, exclude_if=lambda value: not value
+    )  # keeps the digests of tasks without it unchanged
+    """points of an unknown force of the position of each coordinate, such as springs, cables,
+    cogging torque and end stops; 0: none"""
+    observer: bool = False
+    """whether an observer filters velocities"""
+    residual: OptionalModel = None
+    """another model, of the residual accelerations"""
 
     @property
     def has_few_parameters(self) -> bool:

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.models._layers import Activation
 from kinemill.models._recurrent import Recurrent
 from kinemill.task import MODELS
@@ -14,6 +12,5 @@ class RNN(Recurrent):
     """A plain recurrent network; the smallest one with memory."""
 
     type: Literal["rnn"] = "rnn"
-    activation: Activation = Field(
-        default="tanh", description="activation function of the hidden units"
-    )
+    activation: Activation = "tanh"
+    """activation function of the hidden units"""

@@ -22,9 +22,12 @@ class Storages(EncodedStateModel):
     """Storages in series before each output; for tanks and similar processes."""
 
     type: Literal["storages"] = "storages"
-    count: Width = Field(default=2, description="storages in series before each output")
-    lag: Ratio = Field(default=10.0, description="rows of the lag of each storage before training")
-    points: int = Field(default=7, ge=3, le=100, description="points of each unknown function")
+    count: Width = 2
+    """storages in series before each output"""
+    lag: Ratio = 10.0
+    """rows of the lag of each storage before training"""
+    points: int = Field(default=7, ge=3, le=100)
+    """points of each unknown function"""
     offset: bool = Field(default=True, description=OFFSET)
 
     @classmethod

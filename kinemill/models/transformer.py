@@ -6,7 +6,7 @@ learned positions. The carry is the window without its newest row.
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from kinemill.models._layers import Activation, Bias, Dropout, LayerNorm
 from kinemill.task import MODELS, Layers, Model, TorchModule, Width
@@ -20,15 +20,16 @@ class Transformer(Model):
     """
 
     type: Literal["transformer"] = "transformer"
-    size: Width = Field(default=64, description="D, size of the vector of each row")
-    heads: Width = Field(default=4, description="attention heads")
-    layers: Layers = Field(default=2, description="number of Transformer layers")
-    mlp_ratio: Layers = Field(
-        default=2, description="hidden units of the network after attention, as a multiple of D"
-    )
-    activation: Activation = Field(
-        default="silu", description="activation function of the network after attention"
-    )
+    size: Width = 64
+    """D, size of the vector of each row"""
+    heads: Width = 4
+    """attention heads"""
+    layers: Layers = 2
+    """number of Transformer layers"""
+    mlp_ratio: Layers = 2
+    """hidden units of the network after attention, as a multiple of D"""
+    activation: Activation = "silu"
+    """activation function of the network after attention"""
     dropout: Dropout = 0.0
     bias: Bias = True
     layer_norm: LayerNorm = True

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, SerializeAsAny
 
 from kinemill.task import (
     Channel,
@@ -22,10 +22,10 @@ from kinemill.task.plugins import ENCODINGS, Encoding, Scale, Settings, pick
 class HorizonSchedule(Settings):
     """Growing horizon: the gradients of an untrained model over long rollouts are mostly noise."""
 
-    first: RowCount = Field(default=1, description="horizon at the first training step")
-    steps: Steps = Field(
-        default=1000, description="training steps until it reaches `learn.horizon`, linearly"
-    )
+    first: RowCount = 1
+    """horizon at the first training step"""
+    steps: Steps = 1000
+    """training steps until it reaches `learn.horizon`, linearly"""
 
     def at(self, step: int, horizon: int) -> int:
         """Return the length of rollouts at a training step, at most `horizon`."""
@@ -38,21 +38,17 @@ class HorizonSchedule(Settings):
 class GaussNewton(Settings):
     """Gauss-Newton fit over rollouts before the training by gradients, for few parameters."""
 
-    windows: Count = Field(default=512, description="training windows, evenly spaced")
-    iterations: Count = Field(
-        default=20, description="upper bound over a quarter of `horizon`, then over all"
-    )
-    ridge: RatioOrZero = Field(
-        default=0.0, description="penalty on parameter changes, relative to the squared errors"
-    )
-    n_init: Count = Field(
-        default=1, description="random initializations; the best in validation is kept"
-    )
-    seconds: Seconds | None = Field(
-        default=None,
-        description="time limit of all initializations and members together, s; after it, the best "
-        "parameters so far are used; default: none",
-    )
+    windows: Count = 512
+    """training windows, evenly spaced"""
+    iterations: Count = 20
+    """upper bound over a quarter of `horizon`, then over all"""
+    ridge: RatioOrZero = 0.0
+    """penalty on parameter changes, relative to the squared errors"""
+    n_init: Count = 1
+    """random initializations; the best in validation is kept"""
+    seconds: Seconds | None = None
+    """time limit of all initializations and members together, s; after it, the best parameters so
+    far are used; default: none"""
 
 
 USUAL = {"angle": "cos_sin", "coordinate": "relative"}  # by kind of channel; other kinds: plain
@@ -63,15 +59,11 @@ EncodingSetting = Annotated[SerializeAsAny[Encoding], BeforeValidator(pick(ENCOD
 class Encodings(Settings):
     """How channels become the features of a network."""
 
-    scale: Scale = Field(
-        default="z_score",
-        description="default of features, from the training split only: "
-        "z_score (mean 0, standard deviation 1), range (lowest and highest become -1 and 1), none, "
-        "or [low, high], which become -1 and 1",
-    )
-    channels: dict[str, EncodingSetting] = Field(
-        default={}, description="encoding by channel; default: by its kind"
-    )
+    scale: Scale = "z_score"
+    """default of features, from the training split only: z_score (mean 0, standard deviation 1),
+    range (lowest and highest become -1 and 1), none, or [low, high], which become -1 and 1"""
+    channels: dict[str, EncodingSetting] = {}
+    """encoding by channel; default: by its kind"""
 
     def problems(self, channels: Mapping[str, Channel], window: str = "carried") -> Problems:
         """Return the problems: unknown channels, and origins that a carried window lacks."""

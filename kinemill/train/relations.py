@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
@@ -28,8 +27,10 @@ class Output(Settings):
     derivative: d(of)/dt, integrated over one time step; delta: of[k+1] - of[k]; equal: of[k+1].
     """
 
-    relation: Kind = Field(description="derivative, delta or equal")
-    of: str = Field(description="state channel that the output determines")
+    relation: Kind
+    """derivative, delta or equal"""
+    of: str
+    """state channel that the output determines"""
 
 
 class Follows(Settings):
@@ -39,8 +40,10 @@ class Follows(Settings):
     step; equal: it is the parent.
     """
 
-    relation: Kind = Field(description="derivative, delta or equal")
-    parent: str = Field(description="state channel that this one follows from")
+    relation: Kind
+    """derivative, delta or equal"""
+    parent: str
+    """state channel that this one follows from"""
 
 
 def outputs_of(

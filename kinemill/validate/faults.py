@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from kinemill.registry import Registry
 from kinemill.runtime import wrapped
@@ -76,13 +75,10 @@ Rule = Literal["warn", "split", "cut", "quarantine", "repair"]
 class CheckSettings(Settings):
     """Settings of every physical check: the reaction to findings."""
 
-    on_fault: Rule | None = Field(
-        default=None,
-        description="replaces validate.on_fault for this check; warn: report, and keep every row",
-    )
-    repair_rows: RowCount | None = Field(
-        default=None, description="in place of validate.repair_rows"
-    )
+    on_fault: Rule | None = None
+    """replaces validate.on_fault for this check; warn: report, and keep every row"""
+    repair_rows: RowCount | None = None
+    """in place of validate.repair_rows"""
 
 
 Phase = Literal["identity", "stretch", "pattern", "outlier", "episode"]

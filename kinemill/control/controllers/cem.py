@@ -9,7 +9,7 @@ s is the standard deviation of each knot, reset to σ at the first iteration of 
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from kinemill.control.plan import Floats, Plan
 from kinemill.task.bounds import Count, Ratio
@@ -23,14 +23,12 @@ class CEM(Controller):
     """Cross-entropy method: refit a Gaussian to the best plans; for costs with several minima."""
 
     type: Literal["cem"] = "cem"
-    iterations: Count = Field(
-        default=2, description="rounds of drawing and updating plans per control step"
-    )
-    elites: Count | None = Field(
-        default=None,
-        description="n, number of plans to fit, fewer than `samples`; default: 16, at most half",
-    )
-    least_noise: Ratio = Field(default=0.05, description="s₀, which keeps the search alive")
+    iterations: Count = 2
+    """rounds of drawing and updating plans per control step"""
+    elites: Count | None = None
+    """n, number of plans to fit, fewer than `samples`; default: 16, at most half"""
+    least_noise: Ratio = 0.05
+    """s₀, which keeps the search alive"""
 
     @model_validator(mode="after")
     def _check_elites(self) -> Self:

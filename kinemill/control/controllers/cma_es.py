@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.control.plan import Floats, Plan
 from kinemill.task.bounds import Count, Ratio
@@ -37,10 +36,10 @@ class CMAES(Controller):
     """CMA-ES: adapts size and diagonal covariance of its noise; for costs with narrow valleys."""
 
     type: Literal["cma_es"] = "cma_es"
-    iterations: Count = Field(
-        default=4, description="rounds of drawing and updating plans per control step"
-    )
-    least_noise: Ratio = Field(default=0.02, description="lower bound of σ √C, in half ranges")
+    iterations: Count = 4
+    """rounds of drawing and updating plans per control step"""
+    least_noise: Ratio = 0.02
+    """lower bound of σ √C, in half ranges"""
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it."""

@@ -9,7 +9,6 @@ ahead. Plans are averaged as in MPPI.
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.control.controllers.mppi import weighted_mean
 from kinemill.control.plan import Floats, Plan
@@ -22,18 +21,16 @@ class DIAL(Controller):
     """DIAL: MPPI whose noise shrinks over iterations and toward the present; for legged robots."""
 
     type: Literal["dial"] = "dial"
-    iterations: Count = Field(
-        default=3, description="rounds of drawing and updating plans per control step"
-    )
-    noise: Ratio = Field(
-        default=0.6,
-        description="standard deviation of a knot before annealing, in half action ranges",
-    )
-    temperature: Ratio = Field(
-        default=0.1, description="λ as in mppi, in standard deviations of the costs"
-    )
-    beta_opt_iter: Ratio = Field(default=1.0, description="β₁; large: no annealing")
-    beta_horizon: Ratio = Field(default=1.0, description="β₂; large: equal noise of all knots")
+    iterations: Count = 3
+    """rounds of drawing and updating plans per control step"""
+    noise: Ratio = 0.6
+    """standard deviation of a knot before annealing, in half action ranges"""
+    temperature: Ratio = 0.1
+    """λ as in mppi, in standard deviations of the costs"""
+    beta_opt_iter: Ratio = 1.0
+    """β₁; large: no annealing"""
+    beta_horizon: Ratio = 1.0
+    """β₂; large: equal noise of all knots"""
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it."""

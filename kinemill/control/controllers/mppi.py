@@ -9,7 +9,6 @@ deviations of the costs, one value works at any scale of the cost.
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.control.plan import Floats, Plan
 from kinemill.task.bounds import Ratio
@@ -21,11 +20,10 @@ class MPPI(Controller):
     """Model predictive path integral control: average plans by cost; try it first."""
 
     type: Literal["mppi"] = "mppi"
-    temperature: Ratio = Field(default=0.1, description="λ, in the unit below")
-    unit: Literal["spread", "cost"] = Field(
-        default="spread",
-        description="spread: standard deviations of the costs; cost: the unit of the cost",
-    )
+    temperature: Ratio = 0.1
+    """λ, in the unit below"""
+    unit: Literal["spread", "cost"] = "spread"
+    """spread: standard deviations of the costs; cost: the unit of the cost"""
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
         """Average knots (B, K, A) by their costs (B,)."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from kinemill.errors import BadInput
 from kinemill.task import Layers, TorchModule, Width
@@ -20,12 +20,14 @@ class Attention(Block):
     """
 
     type: Literal["attention"] = "attention"
-    size: Width = Field(default=64, description="D, size of the vector of each element")
-    heads: Width = Field(default=4, description="attention heads")
-    layers: Layers = Field(default=1, description="number of layers")
-    pool: Literal["mean", "max", "none"] = Field(
-        default="mean", description="over the elements; none: the set (N, D)"
-    )
+    size: Width = 64
+    """D, size of the vector of each element"""
+    heads: Width = 4
+    """attention heads"""
+    layers: Layers = 1
+    """number of layers"""
+    pool: Literal["mean", "max", "none"] = "mean"
+    """over the elements; none: the set (N, D)"""
 
     @model_validator(mode="after")
     def _divides(self) -> "Attention":

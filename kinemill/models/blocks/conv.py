@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, SerializeAsAny
 
 from kinemill.errors import BadInput
 from kinemill.task.blocks import BLOCKS, Block, Signal
@@ -19,9 +19,8 @@ class ConvolutionBlock(Block):
     type: Literal["conv"] = "conv"
     encoder: Annotated[
         SerializeAsAny[ImageEncoder] | None, BeforeValidator(pick_or_none(IMAGES, ImageEncoder))
-    ] = Field(
-        default=None, description="image encoder; default: nature from 36 pixels on, else conv"
-    )
+    ] = None
+    """image encoder; default: nature from 36 pixels on, else conv"""
 
     def build(self, inputs: Sequence[Signal]) -> TorchModule:
         """Make the `ImageBlock`.

@@ -19,10 +19,10 @@ class Dense(Block):
     """
 
     type: Literal["dense"] = "dense"
-    sizes: list[Width] = Field(
-        default=[64, 64], min_length=1, description="hidden units of each layer"
-    )
-    activation: Activation = Field(default="tanh", description="activation function")
+    sizes: list[Width] = Field(default=[64, 64], min_length=1)
+    """hidden units of each layer"""
+    activation: Activation = "tanh"
+    """activation function"""
     layer_norm: LayerNorm = False
 
     def build(self, inputs: Sequence[Signal]) -> TorchModule:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.errors import BadInput
 from kinemill.task import Count, TorchModule, Width
 from kinemill.task.blocks import BLOCKS, Block, Signal
@@ -18,12 +16,10 @@ class Embedding(Block):
     """
 
     type: Literal["embedding"] = "embedding"
-    size: Width = Field(default=16, description="size of each vector")
-    values: Count | None = Field(
-        default=None,
-        description="number of values of numbers that are integers from 0; default: the choices "
-        "of the space",
-    )
+    size: Width = 16
+    """size of each vector"""
+    values: Count | None = None
+    """number of values of numbers that are integers from 0; default: the choices of the space"""
 
     def build(self, inputs: Sequence[Signal]) -> TorchModule:
         """Make the `EmbeddingBlock`.

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.errors import BadInput
 from kinemill.task import TorchModule, Width
 from kinemill.task.blocks import BLOCKS, Block, Signal
@@ -19,8 +17,10 @@ class Recurrent(Block):
     """
 
     type: Literal["recurrent"] = "recurrent"
-    cell: Literal["gru", "lstm"] = Field(default="gru", description="kind of the cell")
-    size: Width = Field(default=64, description="size of its state")
+    cell: Literal["gru", "lstm"] = "gru"
+    """kind of the cell"""
+    size: Width = 64
+    """size of its state"""
 
     def build(self, inputs: Sequence[Signal]) -> TorchModule:
         """Make the `RecurrentBlock`.

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.task.imitation import HEADS, Head
 from kinemill.task.protocols import TorchModule
 
@@ -13,9 +11,8 @@ class Deterministic(Head):
     """The mean of the demonstrated actions; where demonstrations differ it lies between them."""
 
     type: Literal["deterministic"] = "deterministic"
-    loss: Literal["squared", "absolute"] = Field(
-        default="squared", description="squared or absolute error of the actions"
-    )
+    loss: Literal["squared", "absolute"] = "squared"
+    """squared or absolute error of the actions"""
 
     def build(self, length: int, actions: int) -> TorchModule:
         """Make the `DeterministicHead`."""

@@ -8,8 +8,6 @@ eq. 12 with η = 0) goes to x_s = α_s x_0 + σ_s (x_t - α_t x_0) / σ_t.
 
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.models.heads._sampling import Sampling
 from kinemill.task import Ratio, TorchModule
 from kinemill.task.imitation import HEADS
@@ -20,10 +18,8 @@ class Diffusion(Sampling):
     """Actions sampled by denoising, in a few steps."""
 
     type: Literal["diffusion"] = "diffusion"
-    bound: Ratio = Field(
-        default=5.0,
-        description="largest absolute denoised action, in standard deviations of training",
-    )
+    bound: Ratio = 5.0
+    """largest absolute denoised action, in standard deviations of training"""
 
     def build(self, length: int, actions: int) -> TorchModule:
         """Make the `DiffusionHead`."""

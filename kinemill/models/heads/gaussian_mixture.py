@@ -5,8 +5,6 @@ One component is sampled for a chunk, which keeps its actions coherent.
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
 from kinemill.task import Ratio, RatioOrZero, TorchModule, Width
 from kinemill.task.imitation import HEADS, Head
 
@@ -17,16 +15,13 @@ class GaussianMixture(Head):
 
     type: Literal["gaussian_mixture"] = "gaussian_mixture"
     seeded: ClassVar[bool] = True
-    components: Width = Field(default=5, description="number of normal distributions")
-    min_std: Ratio = Field(
-        default=0.03,
-        description="smallest standard deviation within a component, in those of training",
-    )
-    noise: RatioOrZero = Field(
-        default=0.0,
-        description="share of a component's standard deviation that is sampled; 0: its mean, as "
-        "in Mandlekar et al.",
-    )
+    components: Width = 5
+    """number of normal distributions"""
+    min_std: Ratio = 0.03
+    """smallest standard deviation within a component, in those of training"""
+    noise: RatioOrZero = 0.0
+    """share of a component's standard deviation that is sampled; 0: its mean, as in Mandlekar et
+    al."""
 
     def build(self, length: int, actions: int) -> TorchModule:
         """Make the `MixtureHead`."""

@@ -9,7 +9,7 @@ Symbols: B batch, T actions of a chunk, A actions of a row.
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from kinemill.task import RatioOrZero, RowCount, Settings
 
@@ -17,13 +17,12 @@ from kinemill.task import RatioOrZero, RowCount, Settings
 class Chunk(Settings):
     """Number of actions per prediction, and how predictions are combined."""
 
-    length: RowCount = Field(default=1, description="actions per prediction")
-    n_action_steps: RowCount = Field(default=1, description="rows from one plan to the next")
-    ensemble: RatioOrZero | None = Field(
-        default=None,
-        description="decay m of the weight exp(-m i) of the i-th plan; default: only the latest "
-        "plan counts",
-    )
+    length: RowCount = 1
+    """actions per prediction"""
+    n_action_steps: RowCount = 1
+    """rows from one plan to the next"""
+    ensemble: RatioOrZero | None = None
+    """decay m of the weight exp(-m i) of the i-th plan; default: only the latest plan counts"""
 
     @model_validator(mode="after")
     def _covered(self) -> "Chunk":

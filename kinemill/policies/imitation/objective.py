@@ -27,41 +27,38 @@ class Imitation(Demonstrated):
     """Learn a policy: demonstrated actions from observations, images and texts."""
 
     type: Literal["imitation"] = "imitation"
-    observations: list[str] = Field(
-        default=[],
-        description="observed channels, in this order; an action is that of the row before; "
-        "default: all states, observations, images and texts",
-    )
-    seq_len: RowCount = Field(
-        default=1,
-        description="observed rows up to the present; recurrent models train through this many "
-        "and carry their state",
-    )
-    stride: RowCount = Field(default=1, description="rows between the presents of two sequences")
-    model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))] = Field(
-        description="architecture of the network"
-    )
+    observations: list[str] = []
+    """observed channels, in this order; an action is that of the row before; default: all states,
+    observations, images and texts"""
+    seq_len: RowCount = 1
+    """observed rows up to the present; recurrent models train through this many and carry their
+    state"""
+    stride: RowCount = 1
+    """rows between the presents of two sequences"""
+    model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))]
+    """architecture of the network"""
     head: Annotated[SerializeAsAny[Head], BeforeValidator(pick(HEADS, Head))] = Field(
-        default_factory=lambda: usual(HEADS), description="head that computes actions"
+        default_factory=lambda: usual(HEADS)
     )
-    chunk: Chunk = Field(default=Chunk(), description="actions per prediction")
+    """head that computes actions"""
+    chunk: Chunk = Chunk()
+    """actions per prediction"""
     image: Annotated[SerializeAsAny[ImageEncoder], BeforeValidator(pick(IMAGES, ImageEncoder))] = (
-        Field(default_factory=lambda: usual(IMAGES), description="encoder of each image")
+        Field(default_factory=lambda: usual(IMAGES))
     )
+    """encoder of each image"""
     text: Annotated[SerializeAsAny[TextEncoder], BeforeValidator(pick(TEXTS, TextEncoder))] = Field(
-        default_factory=lambda: usual(TEXTS), description="encoder of each text"
+        default_factory=lambda: usual(TEXTS)
     )
-    text_bytes: Width = Field(default=64, description="length of a text, bytes; the rest is cut")
-    eval_in_env: bool = Field(
-        default=False,
-        description="run `trials.n_eval_episodes` episodes in the environment at each evaluation, "
-        "with seeds after those of the trials",
-    )
-    checkpoint: Literal["loss", "action", "success"] = Field(
-        default="loss",
-        description="metric that selects the best weights: loss or error of the next action on "
-        "validation episodes, or success in the environment",
-    )
+    """encoder of each text"""
+    text_bytes: Width = 64
+    """length of a text, bytes; the rest is cut"""
+    eval_in_env: bool = False
+    """run `trials.n_eval_episodes` episodes in the environment at each evaluation, with seeds after
+    those of the trials"""
+    checkpoint: Literal["loss", "action", "success"] = "loss"
+    """metric that selects the best weights: loss or error of the next action on validation
+    episodes, or success in the environment"""
 
     @property
     def plan_rows(self) -> int:

@@ -45,100 +45,73 @@ class TrackingReward(Settings):
     `command_weight` adds one of the velocity, on the scale of all commands.
     """
 
-    task: Weight = Field(default=0.4, description="weight of the environment's reward")
-    imitation: Weight = Field(default=0.6, description="weight of the imitation reward")
-    command_weight: Weight = Field(
-        default=0.0,
-        description="weight of a second reward of the commanded velocity, which is 1/e at an "
-        "error as large as the root mean square of all commands; gaits only. With `task` alone, "
-        "policies may walk slower than commanded, and a robot that stands gets nothing for its "
-        "first slow steps under a command of several times `environment.tolerance`",
-    )
+    task: Weight = 0.4
+    """weight of the environment's reward"""
+    imitation: Weight = 0.6
+    """weight of the imitation reward"""
+    command_weight: Weight = 0.0
+    """weight of a second reward of the commanded velocity, which is 1/e at an error as large as the
+    root mean square of all commands; gaits only. With `task` alone, policies may walk slower
+    than commanded, and a robot that stands gets nothing for its first slow steps under a command
+    of several times `environment.tolerance`"""
 
 
 class TrackingSettings(Settings):
     """Reward, length and commands of training episodes."""
 
     reward: TrackingReward = TrackingReward()
-    episode: Seconds | None = Field(
-        default=None,
-        description="s after which a training episode is cut, unless `environment.steps` cuts it "
-        "earlier. Without it, robots that already walk use almost all steps of a training: those "
-        "whose command makes them fall after 2 s get a tenth of the others' 20 s",
-    )
-    task_commands: float = Field(
-        default=0.5,
-        ge=0.0,
-        le=1.0,
-        description="share of episodes with a command of the environment; the others have the "
-        "command of a clip",
-    )
+    episode: Seconds | None = None
+    """s after which a training episode is cut, unless `environment.steps` cuts it earlier. Without
+    it, robots that already walk use almost all steps of a training: those whose command makes
+    them fall after 2 s get a tenth of the others' 20 s"""
+    task_commands: float = Field(default=0.5, ge=0.0, le=1.0)
+    """share of episodes with a command of the environment; the others have the command of a clip"""
 
 
 class MotionSettings(Demonstrated):
     """Fields of `learn` with `type: motion`, and the channels that they select."""
 
     type: Literal["motion"] = "motion"
-    observations: list[str] = Field(
-        default=[],
-        description="channels that the policy observes, in this order; default: all states and "
-        "observations. Those of role observation are commands",
-    )
-    action_joints: dict[str, str] = Field(
-        default={},
-        description="by action, the joint whose next value it is; default: the channel with the "
-        "same source",
-    )
-    motions: Annotated[Patterns, BeforeValidator(as_list)] = Field(
-        default=["*"],
-        description="name patterns of the clips to train on, within the training split",
-    )
-    cycle: Seconds | None = Field(
-        default=None, description="length of a cycle, s; default: estimated from the clips"
-    )
-    history: int = Field(
-        default=20, ge=4, le=200, description="rows from which phase and gait are estimated"
-    )
-    horizon: RowCount = Field(default=5, description="rows of a training rollout")
-    noise: RatioOrZero = Field(
-        default=0.1,
-        description="std of the noise on rows and commands in training, in units of the gaits' "
-        "residual of each joint and of the std of each command",
-    )
-    epochs: int | None = Field(
-        default=100, ge=1, le=1000, description="passes over all windows, in place of `steps`"
-    )
-    batch_size: int = Field(default=32, ge=1, le=512, description="windows per batch")
-    hidden_size: int = Field(
-        default=256, ge=32, le=512, multiple_of=32, description="units of each of two layers"
-    )
+    observations: list[str] = []
+    """channels that the policy observes, in this order; default: all states and observations. Those
+    of role observation are commands"""
+    action_joints: dict[str, str] = {}
+    """by action, the joint whose next value it is; default: the channel with the same source"""
+    motions: Annotated[Patterns, BeforeValidator(as_list)] = ["*"]
+    """name patterns of the clips to train on, within the training split"""
+    cycle: Seconds | None = None
+    """length of a cycle, s; default: estimated from the clips"""
+    history: int = Field(default=20, ge=4, le=200)
+    """rows from which phase and gait are estimated"""
+    horizon: RowCount = 5
+    """rows of a training rollout"""
+    noise: RatioOrZero = 0.1
+    """std of the noise on rows and commands in training, in units of the gaits' residual of each
+    joint and of the std of each command"""
+    epochs: int | None = Field(default=100, ge=1, le=1000)
+    """passes over all windows, in place of `steps`"""
+    batch_size: int = Field(default=32, ge=1, le=512)
+    """windows per batch"""
+    hidden_size: int = Field(default=256, ge=32, le=512, multiple_of=32)
+    """units of each of two layers"""
     optimizer: Annotated[
         SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
     ] = Field(
         default_factory=lambda: usual(OPTIMIZERS),
         description=f"its `lr` must be >= {MIN_LR:g} and <= {MAX_LR:g}",
     )
-    stride: RowCount = Field(
-        default=5, description="rows between two windows; adjacent windows are almost equal"
-    )
-    steps: Steps | None = Field(
-        default=None, description="number of optimizer steps, in place of `epochs`"
-    )
+    stride: RowCount = 5
+    """rows between two windows; adjacent windows are almost equal"""
+    steps: Steps | None = None
+    """number of optimizer steps, in place of `epochs`"""
 
-    physics: Annotated[Reinforcement | None, BeforeValidator(_as_physics)] = Field(
-        default=None,
-        description="training in the task's environment, with the keys of `type: reinforcement`",
-    )
+    physics: Annotated[Reinforcement | None, BeforeValidator(_as_physics)] = None
+    """training in the task's environment, with the keys of `type: reinforcement`"""
 
-    prior: float = Field(
-        default=0.0,
-        ge=0.0,
-        le=1.0,
-        description="share of an adversarial motion prior in the imitation reward",
-    )
-    tracking: TrackingSettings = Field(
-        default=TrackingSettings(), description="reward and episode starts in the environment"
-    )
+    prior: float = Field(default=0.0, ge=0.0, le=1.0)
+    """share of an adversarial motion prior in the imitation reward"""
+    tracking: TrackingSettings = TrackingSettings()
+    """reward and episode starts in the environment"""
 
     @property
     def in_physics(self) -> Reinforcement:

@@ -56,70 +56,57 @@ class Reinforcement(Learn):
     type: Literal["reinforcement"] = "reinforcement"
     algorithm: Annotated[
         SerializeAsAny[Algorithm], BeforeValidator(pick(ALGORITHMS, Algorithm))
-    ] = Field(
-        default_factory=lambda: ALGORITHMS["ppo"].model_validate({"type": "ppo"}),
-        description="learning algorithm, by name or with its settings",
-    )
+    ] = Field(default_factory=lambda: ALGORITHMS["ppo"].model_validate({"type": "ppo"}))
+    """learning algorithm, by name or with its settings"""
     model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))] = Field(
-        default_factory=lambda: MODELS["mlp"].model_validate({"hidden_sizes": [64, 64]}),
-        description="network of the actor",
+        default_factory=lambda: MODELS["mlp"].model_validate({"hidden_sizes": [64, 64]})
     )
+    """network of the actor"""
     critic: Annotated[
         SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))
-    ] = Field(default=None, description="network of each separate critic; default: as the actor")
+    ] = None
+    """network of each separate critic; default: as the actor"""
     image: Annotated[
         SerializeAsAny[ImageEncoder] | None, BeforeValidator(pick_or_none(IMAGES, ImageEncoder))
-    ] = Field(
-        default=None,
-        description="encoder of each observed image; default: nature from 36 pixels, else conv",
-    )
+    ] = None
+    """encoder of each observed image; default: nature from 36 pixels, else conv"""
     optimizer: Annotated[
         SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
-    ] = Field(
-        default_factory=lambda: OPTIMIZERS["adam"].model_validate({"lr": 3e-4, "eps": 1e-5}),
-        description="optimizer of the networks",
-    )
+    ] = Field(default_factory=lambda: OPTIMIZERS["adam"].model_validate({"lr": 3e-4, "eps": 1e-5}))
+    """optimizer of the networks"""
     schedule: Annotated[SerializeAsAny[Schedule], BeforeValidator(pick(SCHEDULES, Schedule))] = (
-        Field(
-            default_factory=lambda: SCHEDULES["constant"].model_validate({"warmup_steps": 0}),
-            description="learning rate over the training",
-        )
+        Field(default_factory=lambda: SCHEDULES["constant"].model_validate({"warmup_steps": 0}))
     )
+    """learning rate over the training"""
     pretrain: Pretrain | None = Field(
-        default=None,
-        description="clone the actions of `start_from` before reinforcement: a policy of any "
-        "learn type and algorithm, or demonstrations, datasets:/TASK",
-        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
-    )
-    num_envs: Processes | None = Field(
-        default=None, description="number of parallel environments; default: from the algorithm"
-    )
+        default=None, exclude_if=lambda value: value is None
+    )  # keeps the digests of tasks without it unchanged
+    """clone the actions of `start_from` before reinforcement: a policy of any learn type and
+    algorithm, or demonstrations, datasets:/TASK"""
+    num_envs: Processes | None = None
+    """number of parallel environments; default: from the algorithm"""
     runner: Annotated[SerializeAsAny[Runner], BeforeValidator(pick(RUNNERS, Runner))] = Field(
-        default_factory=lambda: RUNNERS["auto"].model_validate({"type": "auto"}),
-        description="where the environments run",
+        default_factory=lambda: RUNNERS["auto"].model_validate({"type": "auto"})
     )
-    target: Quantity | None = Field(
-        default=None, description="mean return at which the training ends, checked on new seeds"
-    )
-    min_steps: StepsOrZero = Field(
-        default=0, description="steps before `patience` begins to count evaluations"
-    )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        default="cpu", description="device of the networks; small ones are slower on a GPU"
-    )
-    batch_size: BatchSize = Field(default=64, description="environment steps per optimizer step")
-    steps: Steps | None = Field(
-        default=100_000, description="total number of environment steps, over all environments"
-    )
-    grad_clip: PositiveQuantity | None = Field(
-        default=0.5, description="largest norm of the gradient; null: no clipping"
-    )
-    eval_every: Steps = Field(default=10_000, description="environment steps between evaluations")
-    evals_per_round: Count = Field(
-        default=5,
-        description="evaluations per round; a round starts new episodes and ends with a checkpoint",
-    )
-    save_every: Steps = Field(default=10_000, description="environment steps between checkpoints")
+    """where the environments run"""
+    target: Quantity | None = None
+    """mean return at which the training ends, checked on new seeds"""
+    min_steps: StepsOrZero = 0
+    """steps before `patience` begins to count evaluations"""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "cpu"
+    """device of the networks; small ones are slower on a GPU"""
+    batch_size: BatchSize = 64
+    """environment steps per optimizer step"""
+    steps: Steps | None = 100_000
+    """total number of environment steps, over all environments"""
+    grad_clip: PositiveQuantity | None = 0.5
+    """largest norm of the gradient; null: no clipping"""
+    eval_every: Steps = 10_000
+    """environment steps between evaluations"""
+    evals_per_round: Count = 5
+    """evaluations per round; a round starts new episodes and ends with a checkpoint"""
+    save_every: Steps = 10_000
+    """environment steps between checkpoints"""
 
     _callbacks: tuple[object, ...] = PrivateAttr(default=())
     _inputs: NetworkInputs = PrivateAttr(default=NetworkInputs())

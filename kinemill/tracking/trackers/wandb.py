@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
-
 from kinemill.errors import KinemillError
 from kinemill.task.trackers import TRACKERS, Track, Training
 from kinemill.task.web_overrides import LOCAL
@@ -25,19 +23,14 @@ class WeightsAndBiases(Track):
     """Send metrics to Weights & Biases, in addition to MLflow."""
 
     type: Literal["wandb"] = "wandb"
-    project: Annotated[str | None, LOCAL] = Field(
-        default=None, description="default: the name of the task"
-    )
-    name: str | None = Field(
-        default=None,
-        description="name of the run; default: the task's name and the prefix of its key",
-    )
-    entity: Annotated[str | None, LOCAL] = Field(
-        default=None, description="team or user of the project"
-    )
-    mode: Annotated[Literal["offline", "online"], LOCAL] = Field(
-        default="offline", description="online: send to the server WANDB_BASE_URL"
-    )
+    project: Annotated[str | None, LOCAL] = None
+    """default: the name of the task"""
+    name: str | None = None
+    """name of the run; default: the task's name and the prefix of its key"""
+    entity: Annotated[str | None, LOCAL] = None
+    """team or user of the project"""
+    mode: Annotated[Literal["offline", "online"], LOCAL] = "offline"
+    """online: send to the server WANDB_BASE_URL"""
 
     def open(self, training: Training) -> "WandbRun":
         """Start a run, or resume the run of the same training.

@@ -3,8 +3,6 @@
 import math
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
 from kinemill.task.bounds import PositiveQuantity
 from kinemill.task.plugins import ENCODINGS, Encoding
 
@@ -16,9 +14,8 @@ class CosSin(Encoding):
     parts: ClassVar[int] = 2
     bounded: ClassVar[bool] = True
     type: Literal["cos_sin"] = "cos_sin"
-    period: PositiveQuantity | None = Field(
-        default=None, description="length of a turn, in the channel's unit; default: 2π rad"
-    )
+    period: PositiveQuantity | None = None
+    """length of a turn, in the channel's unit; default: 2π rad"""
 
     def encode(self, values: Any) -> tuple[object, ...]:
         """Return cos and sin of the turn: (..., n) -> twice (..., n)."""

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.task.plugins import ENCODINGS, Encoding, Origin
 
 
@@ -16,11 +14,9 @@ class Relative(Encoding):
     """
 
     type: Literal["relative"] = "relative"
-    to: Origin | None = Field(
-        default=None,
-        description="the row that counts as zero; default: `previous` in a carried window, `first` "
-        "in a sliding window",
-    )
+    to: Origin | None = None
+    """the row that counts as zero; default: `previous` in a carried window, `first` in a sliding
+    window"""
 
     @property
     def origin(self) -> Origin | None:

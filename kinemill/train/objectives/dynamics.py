@@ -55,90 +55,60 @@ class Dynamics(Supervised):
 
     version: ClassVar[int] = 8
     type: Literal["dynamics"] = "dynamics"
-    outputs: dict[str, Output] = Field(
-        default={},
-        description="outputs of the network by name; default: the delta of every state, for "
-        "rigid_body the derivative of every velocity",
-    )
-    relations: dict[str, Follows] = Field(
-        default={},
-        description="states that follow from others; default: by `derivative_of` of channels",
-    )
-    integrator: Integrator = Field(
-        default="semi_implicit", description="method that integrates derivatives over a time step"
-    )
-    encoding: Encodings = Field(
-        default=Encodings(), description="features of each channel, the inputs of the network"
-    )
+    outputs: dict[str, Output] = {}
+    """outputs of the network by name; default: the delta of every state, for rigid_body the
+    derivative of every velocity"""
+    relations: dict[str, Follows] = {}
+    """states that follow from others; default: by `derivative_of` of channels"""
+    integrator: Integrator = "semi_implicit"
+    """method that integrates derivatives over a time step"""
+    encoding: Encodings = Encodings()
+    """features of each channel, the inputs of the network"""
     features: Annotated[
         SerializeAsAny[Transform] | None, BeforeValidator(pick_or_none(TRANSFORMS, Transform))
-    ] = Field(
-        default=None,
-        description="custom features instead of `encoding`: `file.py:function` relative to the "
-        "task file, all channels of a row -> features by name",
-        exclude_if=lambda value: value is None,
-    )
+    ] = Field(default=None, exclude_if=lambda value: value is None)
+    """custom features instead of `encoding`: `file.py:function` relative to the task file, all
+    channels of a row -> features by name"""
     coordinates: Annotated[
         SerializeAsAny[Coordinates] | None, BeforeValidator(pick_or_none(COORDINATES, Coordinates))
-    ] = Field(
-        default=None,
-        description="custom coordinates of the predictions: `file.py:Class` relative to the task "
-        "file, with `encode` of all states and its inverse `decode`",
-        exclude_if=lambda value: value is None,
-    )
-    window: Window = Field(
-        default="carried",
-        description="carried: recurrent models carry their hidden state through a rollout; "
-        "sliding: they process the last `history` rows again at each step, at `history` times the "
-        "cost",
-    )
-    model: OptionalModel = Field(
-        default=None,
-        description="architecture of the network; default: the best of a portfolio of model "
-        "families in validation, within `budget`",
-    )
-    budget: Seconds = Field(
-        default=BUDGET,
-        description="time that a portfolio takes to select and train a model, s; an error if "
-        "`model` is set",
-    )
-    history: RowCount = Field(
-        default=10, description="rows of states and actions in the input of the model"
-    )
-    horizon: RowCount = Field(default=10, description="length of training rollouts, steps of `dt`")
-    horizon_schedule: HorizonSchedule | None = Field(
-        default=None, description="growth of the horizon during training; default: none"
-    )
-    noise: dict[str, PositiveQuantity] = Field(
-        default={},
-        description="std, in the channel's unit, added to the initial states of a rollout",
-    )
-    weights: Literal["variance", "unit"] | dict[str, Weight] = Field(
-        default="variance",
-        description="weights of squared errors. variance: errors in standard deviations; unit: "
-        "errors in units of the channels; a mapping: in standard deviations, with a weight by "
-        "channel (default 1)",
-    )
+    ] = Field(default=None, exclude_if=lambda value: value is None)
+    """custom coordinates of the predictions: `file.py:Class` relative to the task file, with
+    `encode` of all states and its inverse `decode`"""
+    window: Window = "carried"
+    """carried: recurrent models carry their hidden state through a rollout; sliding: they process
+    the last `history` rows again at each step, at `history` times the cost"""
+    model: OptionalModel = None
+    """architecture of the network; default: the best of a portfolio of model families in
+    validation, within `budget`"""
+    budget: Seconds = BUDGET
+    """time that a portfolio takes to select and train a model, s; an error if `model` is set"""
+    history: RowCount = 10
+    """rows of states and actions in the input of the model"""
+    horizon: RowCount = 10
+    """length of training rollouts, steps of `dt`"""
+    horizon_schedule: HorizonSchedule | None = None
+    """growth of the horizon during training; default: none"""
+    noise: dict[str, PositiveQuantity] = {}
+    """std, in the channel's unit, added to the initial states of a rollout"""
+    weights: Literal["variance", "unit"] | dict[str, Weight] = "variance"
+    """weights of squared errors. variance: errors in standard deviations; unit: errors in units of
+    the channels; a mapping: in standard deviations, with a weight by channel (default 1)"""
     loss: Annotated[
         Literal["squared", "gaussian"] | SerializeAsAny[Loss], BeforeValidator(_pick_loss)
-    ] = Field(
-        default="squared",
-        description="gaussian: also learn the variance of each prediction; or a custom loss, "
-        "`file.py:function` relative to the task file, errors -> terms",
-    )
-    ensemble: int = Field(default=1, ge=1, le=32, description="members, trained as one program")
-    gauss_newton: GaussNewton | None = Field(
-        default_factory=_usual_fit,
-        description="Gauss-Newton fit of a model with few parameters before the training; default: "
-        "off; on for rigid_body and equations without `residual`",
-    )
-    robots: Literal["none", "embedding"] = Field(
-        default="none", description="embedding: a learned vector for each task of the episodes"
-    )
-    embedding_size: Width = Field(default=4, description="length of that vector")
-    checkpoint: Literal["single_step", "multi_step", "likelihood"] = Field(
-        default="multi_step", description="validation error that selects the best weights"
-    )
+    ] = "squared"
+    """gaussian: also learn the variance of each prediction; or a custom loss, `file.py:function`
+    relative to the task file, errors -> terms"""
+    ensemble: int = Field(default=1, ge=1, le=32)
+    """members, trained as one program"""
+    gauss_newton: GaussNewton | None = Field(default_factory=_usual_fit)
+    """Gauss-Newton fit of a model with few parameters before the training; default: off; on for
+    rigid_body and equations without `residual`"""
+    robots: Literal["none", "embedding"] = "none"
+    """embedding: a learned vector for each task of the episodes"""
+    embedding_size: Width = 4
+    """length of that vector"""
+    checkpoint: Literal["single_step", "multi_step", "likelihood"] = "multi_step"
+    """validation error that selects the best weights"""
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of outputs, relations, encodings and the model."""

@@ -4,8 +4,6 @@ import inspect
 from collections.abc import Iterable
 from typing import ClassVar
 
-from pydantic import Field
-
 from kinemill.task.bounds import Decay, Fraction, LearningRate, RatioOrZero
 from kinemill.task.plugins import Optimizer
 
@@ -33,11 +31,11 @@ class TorchOptimizer(Optimizer):
 class Moments(TorchOptimizer):
     """Settings of Adam and AdamW; each has its own kind of weight decay."""
 
-    lr: LearningRate = Field(default=1e-3, description="peak of the learning rate")
-    weight_decay: RatioOrZero = Field(default=0.0, description="L2 penalty on the weights")
-    betas: tuple[Decay, Decay] = Field(
-        default=(0.9, 0.999), description="decay of the means of gradients and of their squares"
-    )
-    eps: Fraction = Field(
-        default=1e-8, description="term that keeps the denominator of a step above zero"
-    )
+    lr: LearningRate = 1e-3
+    """peak of the learning rate"""
+    weight_decay: RatioOrZero = 0.0
+    """L2 penalty on the weights"""
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """decay of the means of gradients and of their squares"""
+    eps: Fraction = 1e-8
+    """term that keeps the denominator of a step above zero"""

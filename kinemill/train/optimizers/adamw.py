@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.task.bounds import RatioOrZero
 from kinemill.task.plugins import OPTIMIZERS
 from kinemill.train.optimizers._torch import Moments
@@ -14,6 +12,5 @@ class AdamW(Moments):
     """Adam with decoupled weight decay; the default."""
 
     type: Literal["adamw"] = "adamw"
-    weight_decay: RatioOrZero = Field(
-        default=1e-5, description="decay of the weights in each step, times the learning rate"
-    )
+    weight_decay: RatioOrZero = 1e-5
+    """decay of the weights in each step, times the learning rate"""

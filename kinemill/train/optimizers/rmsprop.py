@@ -15,15 +15,15 @@ class RMSprop(TorchOptimizer):
 
     fused: ClassVar[bool] = False  # torch has no fused kernel for it
     type: Literal["rmsprop"] = "rmsprop"
-    lr: LearningRate = Field(default=1e-3, description="peak of the learning rate")
-    alpha: float = Field(default=0.99, gt=0.0, lt=1.0, description="decay of the mean of squares")
-    momentum: float = Field(
-        default=0.0, ge=0.0, lt=1.0, description="share of the previous step that is added"
-    )
-    centered: bool = Field(
-        default=False, description="scale by the variance instead of the mean square"
-    )
-    weight_decay: RatioOrZero = Field(default=0.0, description="L2 penalty on the weights")
-    eps: Fraction = Field(
-        default=1e-8, description="term that keeps the denominator of a step above zero"
-    )
+    lr: LearningRate = 1e-3
+    """peak of the learning rate"""
+    alpha: float = Field(default=0.99, gt=0.0, lt=1.0)
+    """decay of the mean of squares"""
+    momentum: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """share of the previous step that is added"""
+    centered: bool = False
+    """scale by the variance instead of the mean square"""
+    weight_decay: RatioOrZero = 0.0
+    """L2 penalty on the weights"""
+    eps: Fraction = 1e-8
+    """term that keeps the denominator of a step above zero"""

@@ -14,12 +14,14 @@ class SGD(TorchOptimizer):
     """Stochastic gradient descent, with momentum if it is set; for fine-tuning at a small rate."""
 
     type: Literal["sgd"] = "sgd"
-    lr: LearningRate = Field(default=1e-2, description="peak of the learning rate")
-    momentum: float = Field(
-        default=0.9, ge=0.0, lt=1.0, description="share of the previous step that is added"
-    )
-    nesterov: bool = Field(default=False, description="Nesterov momentum")
-    weight_decay: RatioOrZero = Field(default=0.0, description="L2 penalty on the weights")
+    lr: LearningRate = 1e-2
+    """peak of the learning rate"""
+    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
+    """share of the previous step that is added"""
+    nesterov: bool = False
+    """Nesterov momentum"""
+    weight_decay: RatioOrZero = 0.0
+    """L2 penalty on the weights"""
 
     @model_validator(mode="after")
     def _has_momentum(self) -> "SGD":

@@ -3,8 +3,6 @@
 import math
 from abc import abstractmethod
 
-from pydantic import Field
-
 from kinemill.task.bounds import StepsOrZero
 from kinemill.task.plugins import Schedule
 
@@ -12,7 +10,8 @@ from kinemill.task.plugins import Schedule
 class Warmed(Schedule):
     """A schedule that starts with a linear warm-up."""
 
-    warmup_steps: StepsOrZero = Field(default=200, description="steps of linear warm-up")
+    warmup_steps: StepsOrZero = 200
+    """steps of linear warm-up"""
 
     def rate(self, step: int, top: float, steps: int) -> float:
         """Return the learning rate at `step` of `steps`; `top` is the highest rate."""

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.task.bounds import LearningRateOrZero, Steps
 from kinemill.task.plugins import SCHEDULES
 from kinemill.train.schedules._parts import Warmed, half_cosine
@@ -14,10 +12,10 @@ class CosineWarmup(Warmed):
     """Linear warm-up, then a cosine decay; for Transformers and long trainings."""
 
     type: Literal["cosine_warmup"] = "cosine_warmup"
-    decay_steps: Steps | None = Field(
-        default=None, description="steps from the warm-up to the lowest rate; default: all"
-    )
-    min_lr: LearningRateOrZero = Field(default=1e-5, description="lowest learning rate")
+    decay_steps: Steps | None = None
+    """steps from the warm-up to the lowest rate; default: all"""
+    min_lr: LearningRateOrZero = 1e-5
+    """lowest learning rate"""
 
     def after(self, step: int, top: float, steps: int) -> float:
         """Return the rate `step` steps after the warm-up."""

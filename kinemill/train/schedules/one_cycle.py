@@ -13,11 +13,12 @@ class OneCycle(Schedule):
     """Settings of one cycle over all steps; its maximum is the optimizer's rate."""
 
     type: Literal["one_cycle"] = "one_cycle"
-    pct_start: float = Field(
-        default=0.3, gt=0.0, lt=1.0, description="fraction of the steps before the peak"
-    )
-    start: float = Field(default=1 / 25, gt=0.0, le=1.0, description="first rate over the maximum")
-    end: float = Field(default=4e-6, ge=0.0, le=1.0, description="last rate over the maximum")
+    pct_start: float = Field(default=0.3, gt=0.0, lt=1.0)
+    """fraction of the steps before the peak"""
+    start: float = Field(default=1 / 25, gt=0.0, le=1.0)
+    """first rate over the maximum"""
+    end: float = Field(default=4e-6, ge=0.0, le=1.0)
+    """last rate over the maximum"""
 
     def rate(self, step: int, top: float, steps: int) -> float:
         """Return the learning rate at `step` of `steps`; `top` is the highest rate."""

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.task.bounds import Layers, LearningRateOrZero, Steps
 from kinemill.task.plugins import SCHEDULES
 from kinemill.train.schedules._parts import Warmed, half_cosine
@@ -14,11 +12,12 @@ class WarmRestarts(Warmed):
     """Cosine decays that restart at the top rate (SGDR); against poor local minima."""
 
     type: Literal["warm_restarts"] = "warm_restarts"
-    period: Steps = Field(default=500, description="steps of the first cosine")
-    t_mult: Layers = Field(
-        default=2, description="ratio of the length of each cosine to the one before"
-    )
-    min_lr: LearningRateOrZero = Field(default=1e-5, description="lowest learning rate")
+    period: Steps = 500
+    """steps of the first cosine"""
+    t_mult: Layers = 2
+    """ratio of the length of each cosine to the one before"""
+    min_lr: LearningRateOrZero = 1e-5
+    """lowest learning rate"""
 
     def after(self, step: int, top: float, steps: int) -> float:
         """Return the rate `step` steps after the warm-up."""

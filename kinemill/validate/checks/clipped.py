@@ -9,7 +9,6 @@ partner: it counts as clipped if it stays on its limit, or repeats its own extre
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, runs
@@ -28,8 +27,10 @@ class Clipped(CheckSettings):
 
     phase: ClassVar[Literal["stretch"]] = "stretch"
     channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
-    on_fault: Rule | None = Field(default="warn", description="handling of clipped rows")
-    ignore: list[str] = Field(default=[], description="channels that are not checked")
+    on_fault: Rule | None = "warn"
+    """handling of clipped rows"""
+    ignore: list[str] = []
+    """channels that are not checked"""
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) that are clipped."""

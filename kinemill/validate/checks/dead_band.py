@@ -7,7 +7,6 @@ is exactly zero is compared with the smallest nonzero velocity and with the nois
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
@@ -24,7 +23,8 @@ class DeadBand(CheckSettings):
 
     phase: ClassVar[Literal["identity"]] = "identity"
     channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
-    ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
+    ignore: list[str] = []
+    """velocity channels that are not checked"""
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each velocity of channel -> (n,) with a dead band."""

@@ -11,7 +11,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
@@ -28,10 +27,8 @@ class Delay(CheckSettings):
     """Seconds from an action to the acceleration that it explains."""
 
     phase: ClassVar[Literal["episode"]] = "episode"
-    max_delay: Seconds | None = Field(
-        default=None,
-        description="delay above which an episode is faulty, s; default: only reported",
-    )
+    max_delay: Seconds | None = None
+    """delay above which an episode is faulty, s; default: only reported"""
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows of channel -> (n,) if the delay is above the bound."""

@@ -9,7 +9,6 @@ while a command that was lost jumps to where it would have been.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly
@@ -34,8 +33,10 @@ class FrozenAction(CheckSettings):
 
     phase: ClassVar[Literal["pattern"]] = "pattern"
     channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
-    seconds: Seconds = Field(default=0.3, description="longest allowed constant stretch, s")
-    ignore: list[str] = Field(default=[], description="actions that are not checked")
+    seconds: Seconds = 0.3
+    """longest allowed constant stretch, s"""
+    ignore: list[str] = []
+    """actions that are not checked"""
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) in which an action is frozen."""

@@ -7,7 +7,6 @@ default a finding is only a warning: the rows themselves are valid.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, steps
@@ -23,13 +22,10 @@ class LoopClosure(CheckSettings):
 
     phase: ClassVar[Literal["identity"]] = "identity"
     channel_keys: ClassVar[tuple[str, ...]] = ("channels",)
-    on_fault: Rule | None = Field(
-        default="warn", description="handling of a clip that does not close"
-    )
-    channels: list[str] = Field(
-        default=[],
-        description="channels that return to their first value; default: no recording is a loop",
-    )
+    on_fault: Rule | None = "warn"
+    """handling of a clip that does not close"""
+    channels: list[str] = []
+    """channels that return to their first value; default: no recording is a loop"""
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault in the last row of each channel of channel -> (n,) that does not close."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
-from pydantic import ConfigDict, Field, model_serializer, model_validator
+from pydantic import ConfigDict, model_serializer, model_validator
 
 from kinemill.store import Json
 from kinemill.task import CHECKS, PositiveQuantity, Problems, Task, in_unit, unknown_channels
@@ -22,9 +22,8 @@ class MaxJump(CheckSettings):
     # Channels are keys of this part itself, see `_direct`.
     model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "number"}})
     phase: ClassVar[Literal["stretch", "episode"]] = "stretch"
-    bounds: dict[str, PositiveQuantity] = Field(
-        default={}, description="largest change by channel, unit per step"
-    )
+    bounds: dict[str, PositiveQuantity] = {}
+    """largest change by channel, unit per step"""
 
     @model_validator(mode="before")
     @classmethod

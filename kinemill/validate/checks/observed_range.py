@@ -7,7 +7,6 @@ other way tomorrow. The finding is a warning until a user sets `limits`.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
@@ -18,7 +17,8 @@ class ObservedRange(CheckSettings):
     """Every row is within the `observed_range` of its channel; channels without one pass."""
 
     phase: ClassVar[Literal["episode"]] = "episode"
-    on_fault: Rule | None = Field(default="warn", description="handling of rows outside the range")
+    on_fault: Rule | None = "warn"
+    """handling of rows outside the range"""
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return one fault for each channel -> (n,) that leaves its range, over all these rows."""

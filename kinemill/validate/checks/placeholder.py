@@ -7,7 +7,6 @@ arrived reads as zero. A robot at rest also begins with zeros, so later rows mus
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
@@ -31,10 +30,8 @@ class Placeholder(CheckSettings):
     """
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    on_fault: Rule | None = Field(
-        default="split",
-        description="handling of placeholder rows; split removes only the first rows",
-    )
+    on_fault: Rule | None = "split"
+    """handling of placeholder rows; split removes only the first rows"""
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return one fault for the first rows of channel -> (n,) that are placeholders."""

@@ -7,7 +7,6 @@ position of the scalar element does not matter here.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.task import CHECKS, Ratio, Task, rotations
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
@@ -24,11 +23,9 @@ class Quaternion(CheckSettings):
     """
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    length: Ratio = Field(
-        default=0.01,
-        description="largest deviation of the length from 1; resampling at 30 Hz causes 0.004 for "
-        "a robot that turns at 10 rad/s",
-    )
+    length: Ratio = 0.01
+    """largest deviation of the length from 1; resampling at 30 Hz causes 0.004 for a robot that
+    turns at 10 rad/s"""
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return faults where the four of channel -> (n,) have a wrong length or change sign."""

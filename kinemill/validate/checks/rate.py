@@ -6,7 +6,6 @@ Most robots need no setting: a velocity with limits cannot cross its range immed
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.task import CHECKS, PositiveQuantity, Task, in_unit
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
@@ -24,9 +23,8 @@ class Rate(CheckSettings):
 
     phase: ClassVar[Literal["stretch"]] = "stretch"
     channel_keys: ClassVar[tuple[str, ...]] = ("bounds",)
-    bounds: dict[str, PositiveQuantity] = Field(
-        default={}, description="largest rate by channel, unit/s"
-    )
+    bounds: dict[str, PositiveQuantity] = {}
+    """largest rate by channel, unit/s"""
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) that change too fast."""

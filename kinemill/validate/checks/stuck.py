@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task, in_unit, rotations
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly
@@ -39,8 +38,10 @@ class Stuck(CheckSettings):
 
     phase: ClassVar[Literal["stretch", "episode"]] = "stretch"
     channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
-    seconds: Seconds = Field(default=0.5, description="longest allowed constant stretch, s")
-    ignore: list[str] = Field(default=[], description="channels that are not checked")
+    seconds: Seconds = 0.5
+    """longest allowed constant stretch, s"""
+    ignore: list[str] = []
+    """channels that are not checked"""
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) in which a state is frozen."""

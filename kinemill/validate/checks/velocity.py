@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.task import CHECKS, Ratio, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
@@ -55,11 +54,10 @@ class Velocity(CheckSettings):
 
     phase: ClassVar[Literal["episode"]] = "episode"
     channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
-    relative: Ratio = Field(
-        default=0.03,
-        description="largest relative error of scale beyond its scatter; real logs have 0.01",
-    )
-    ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
+    relative: Ratio = 0.03
+    """largest relative error of scale beyond its scatter; real logs have 0.01"""
+    ignore: list[str] = []
+    """velocity channels that are not checked"""
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault for each velocity of channel -> (n,) that fails, or fails in one half."""

@@ -10,7 +10,6 @@ Symbols: x position, v velocity, n rows.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.checks.velocity import fit_of
@@ -32,8 +31,10 @@ class VelocityNoise(CheckSettings):
 
     phase: ClassVar[Literal["episode"]] = "episode"
     channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
-    on_fault: Rule | None = Field(default="warn", description="handling of such a velocity")
-    ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
+    on_fault: Rule | None = "warn"
+    """handling of such a velocity"""
+    ignore: list[str] = []
+    """velocity channels that are not checked"""
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each noisy velocity of channel -> (n,)."""

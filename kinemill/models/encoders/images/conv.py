@@ -17,9 +17,8 @@ class Conv(ImageEncoder):
     """Convolutions, the first two with stride 2, then the mean position of each channel."""
 
     type: Literal["conv"] = "conv"
-    channels: list[Width] = Field(
-        default=[16, 32, 32], min_length=1, description="output channels of each convolution"
-    )
+    channels: list[Width] = Field(default=[16, 32, 32], min_length=1)
+    """output channels of each convolution"""
 
     def build(self, shape: tuple[int, int, int], text_size: int = 0) -> TorchModule:
         """Make the `ConvEncoder`."""

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.task import TorchModule, Width
 from kinemill.task.imitation import IMAGES, ImageEncoder
 
@@ -13,7 +11,8 @@ class Nature(ImageEncoder):
     """Three convolutions with strides 4, 2 and 1, then one layer over all positions."""
 
     type: Literal["nature"] = "nature"
-    size: Width = Field(default=256, description="size of an image's feature vector")
+    size: Width = 256
+    """size of an image's feature vector"""
 
     def build(self, shape: tuple[int, int, int], text_size: int = 0) -> TorchModule:
         """Make the `NatureEncoder`."""

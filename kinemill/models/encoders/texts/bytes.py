@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.task import Layers, TorchModule, Width
 from kinemill.task.imitation import TEXTS, TextEncoder
 
@@ -13,8 +11,10 @@ class Bytes(TextEncoder):
     """Bytes and their neighbors, for any language, without a vocabulary."""
 
     type: Literal["bytes"] = "bytes"
-    width: Width = Field(default=64, description="size of the vector of each byte")
-    layers: Layers = Field(default=2, description="number of convolutions over neighboring bytes")
+    width: Width = 64
+    """size of the vector of each byte"""
+    layers: Layers = 2
+    """number of convolutions over neighboring bytes"""
 
     def build(self, length: int, words: tuple[str, ...]) -> TorchModule:
         """Make the `BytesEncoder`."""

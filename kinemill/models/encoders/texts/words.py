@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.task import TorchModule, Width
 from kinemill.task.imitation import TEXTS, TextEncoder
 
@@ -13,7 +11,8 @@ class Words(TextEncoder):
     """A bag of learned words."""
 
     type: Literal["words"] = "words"
-    max_words: Width = Field(default=16, description="words that are read of a text")
+    max_words: Width = 16
+    """words that are read of a text"""
 
     def build(self, length: int, words: tuple[str, ...]) -> TorchModule:
         """Make the `WordsEncoder`."""

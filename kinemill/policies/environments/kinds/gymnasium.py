@@ -2,8 +2,6 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from kinemill.errors import BadInput
 from kinemill.policies.environments.dm_control import PREFIX, register_suite
 from kinemill.policies.environments.gym_types import Env
@@ -21,10 +19,10 @@ class GymnasiumEnvironment(Environment):
     """An environment by its Gymnasium id, as `gymnasium.make` makes it."""
 
     type: Literal["gymnasium"] = "gymnasium"
-    id: Annotated[str, LOCAL] = Field(
-        description="its name in Gymnasium, `package:Name-v0` imports a package first"
-    )
-    arguments: Annotated[Json, LOCAL] = Field(default={}, description="of its constructor, by name")
+    id: Annotated[str, LOCAL]
+    """its name in Gymnasium, `package:Name-v0` imports a package first"""
+    arguments: Annotated[Json, LOCAL] = {}
+    """of its constructor, by name"""
 
     def make(self, task: object, *, render: bool = False) -> Env:
         """Return the environment; Gymnasium's own limit of time counts if the task sets none.

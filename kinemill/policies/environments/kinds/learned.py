@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator
 
 from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Env
@@ -29,24 +29,17 @@ class LearnedEnvironment(Environment):
     """
 
     type: Literal["learned"] = "learned"
-    model: Annotated[str, MODEL] = Field(
-        description="of the dynamics: models:/TASK@champion, models:/TASK/3, or a model folder "
-        "relative to the task file"
-    )
-    start: dict[str, Range] = Field(
-        default={},
-        description="state: lowest and highest value that an episode begins with in the model, in "
-        "place of `control.start`: wider, so that little is left unseen; the plant keeps its own",
-    )
-    members: Literal["mean", "sampled"] = Field(
-        default="mean",
-        description="of an ensemble, what an episode in the model follows: the mean, or one member "
-        "that is drawn when it begins",
-    )
-    physics: Literal["learned", "plant"] = Field(
-        default="learned",
-        description="plant: that of `control` in its place, as a variant to be tested under",
-    )
+    model: Annotated[str, MODEL]
+    """of the dynamics: models:/TASK@champion, models:/TASK/3, or a model folder relative to the
+    task file"""
+    start: dict[str, Range] = {}
+    """state: lowest and highest value that an episode begins with in the model, in place of
+    `control.start`: wider, so that little is left unseen; the plant keeps its own"""
+    members: Literal["mean", "sampled"] = "mean"
+    """of an ensemble, what an episode in the model follows: the mean, or one member that is drawn
+    when it begins"""
+    physics: Literal["learned", "plant"] = "learned"
+    """plant: that of `control` in its place, as a variant to be tested under"""
 
     @field_validator("model")
     @classmethod

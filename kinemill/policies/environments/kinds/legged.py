@@ -47,86 +47,57 @@ class LeggedEnvironment(Environment):
     """
 
     type: Literal["legged"] = "legged"
-    robot: Annotated[str, LOCAL] = Field(
-        description="MJCF or URDF file of the robot, relative to the task file; its meshes are in "
-        "the same folder or below"
-    )
-    gains: dict[str, tuple[PositiveQuantity, QuantityOrZero]] = Field(
-        default={},
-        description="servos by name pattern of joints: proportional gain, N·m/rad, and derivative "
-        "gain, N·m·s/rad; default: those of the position actuators. Torque motors become "
-        "servos with the stiffness and damping of their joint, else with the gain that reaches "
-        "the largest torque at 0.5 rad and critical damping",
-    )
-    locked: list[str] = Field(
-        default=[], description="name patterns of joints that do not move, such as antennas"
-    )
-    feet: list[str] = Field(
-        default=[],
-        description="bodies that stand on the ground; default: those that are lowest in stance",
-    )
-    stance: dict[str, Quantity] = Field(
-        default={},
-        description="joint angles of standing, rad; default: those of the keyframe `stance`, "
-        "`home`, `stand` or `standing`, else the zero position",
-    )
-    self_collision: bool = Field(
-        default=False, description="whether parts of the robot collide with each other"
-    )
-    commands: Annotated[list[Command], Field(min_length=1)] = Field(
-        default=[(0.13, 0.0, 0.0)],
-        description="forward and left velocity, m/s, and turning rate, rad/s; each reset draws "
-        "one. A part may be a range, such as [[-0.1, 0.3], 0, [-0.5, 0.5]]: each reset draws a "
-        "value in it",
-    )
-    command_every: Seconds | None = Field(
-        default=None,
-        description="s after which a robot gets another command, in training and in trials; with "
-        "`clips`, once its clip or a repetition of it is over. Success is measured since the "
-        "last change. Default: one command an episode",
-    )
-    clips: Annotated[list[str], LOCAL] = Field(
-        default=[],
-        description="clips to track, relative to the task file: files in a format that the task "
-        "reads, or folders of LeRobot data sets, with one clip an episode. Each reset draws one, "
-        "whose mean command selects it. An episode starts in the first pose of its clip and ends "
-        "with it; one with `LoopMode: Wrap` repeats itself. Default: none, velocity commands are "
-        "followed",
-    )
-    clip_error: PositiveQuantity = Field(
-        default=0.2,
-        description="error of the joints, rad, root mean square, at which the reward of a robot "
-        "that tracks clips is 1/e; an episode that lasts 95 % of its clip with a smaller mean "
-        "error is a success",
-    )
-    tolerance: tuple[PositiveQuantity, PositiveQuantity] = Field(
-        default=(0.1, 0.5),
-        description="error of velocity, m/s, and of turning rate, rad/s, at which the reward is "
-        "1/e; an episode with a smaller error of the mean velocity is a success",
-    )
-    fallen: PositiveQuantity | None = Field(
-        default=None,
-        description="height of the trunk's mass center below which the robot has fallen, m; "
-        "default: 0.7 of its height in stance. A robot that tracks a clip has fallen where it is "
-        "below the clip by as much as this is below standing",
-    )
-    push: QuantityOrZero = Field(
-        default=0.1, description="largest velocity change of the trunk by a push, m/s"
-    )
-    push_every: Seconds = Field(default=1.0, description="s between two pushes")
-    physics: Literal["auto", "mujoco", "warp"] = Field(
-        default="auto",
-        description="physics of the training: mujoco on all cores, or warp (MuJoCo Warp, "
-        "kinemill[warp]) on a GPU; auto: warp if the training has a GPU and warp is installed. "
-        "Evaluation always uses mujoco",
-    )
+    robot: Annotated[str, LOCAL]
+    """MJCF or URDF file of the robot, relative to the task file; its meshes are in the same folder
+    or below"""
+    gains: dict[str, tuple[PositiveQuantity, QuantityOrZero]] = {}
+    """servos by name pattern of joints: proportional gain, N·m/rad, and derivative gain, N·m·s/rad;
+    default: those of the position actuators. Torque motors become servos with the stiffness and
+    damping of their joint, else with the gain that reaches the largest torque at 0.5 rad and
+    critical damping"""
+    locked: list[str] = []
+    """name patterns of joints that do not move, such as antennas"""
+    feet: list[str] = []
+    """bodies that stand on the ground; default: those that are lowest in stance"""
+    stance: dict[str, Quantity] = {}
+    """joint angles of standing, rad; default: those of the keyframe `stance`, `home`, `stand` or
+    `standing`, else the zero position"""
+    self_collision: bool = False
+    """whether parts of the robot collide with each other"""
+    commands: Annotated[list[Command], Field(min_length=1)] = [(0.13, 0.0, 0.0)]
+    """forward and left velocity, m/s, and turning rate, rad/s; each reset draws one. A part may be
+    a range, such as [[-0.1, 0.3], 0, [-0.5, 0.5]]: each reset draws a value in it"""
+    command_every: Seconds | None = None
+    """s after which a robot gets another command, in training and in trials; with `clips`, once its
+    clip or a repetition of it is over. Success is measured since the last change. Default: one
+    command an episode"""
+    clips: Annotated[list[str], LOCAL] = []
+    """clips to track, relative to the task file: files in a format that the task reads, or folders
+    of LeRobot data sets, with one clip an episode. Each reset draws one, whose mean command
+    selects it. An episode starts in the first pose of its clip and ends with it; one with
+    `LoopMode: Wrap` repeats itself. Default: none, velocity commands are followed"""
+    clip_error: PositiveQuantity = 0.2
+    """error of the joints, rad, root mean square, at which the reward of a robot that tracks clips
+    is 1/e; an episode that lasts 95 % of its clip with a smaller mean error is a success"""
+    tolerance: tuple[PositiveQuantity, PositiveQuantity] = (0.1, 0.5)
+    """error of velocity, m/s, and of turning rate, rad/s, at which the reward is 1/e; an episode
+    with a smaller error of the mean velocity is a success"""
+    fallen: PositiveQuantity | None = None
+    """height of the trunk's mass center below which the robot has fallen, m; default: 0.7 of its
+    height in stance. A robot that tracks a clip has fallen where it is below the clip by as much
+    as this is below standing"""
+    push: QuantityOrZero = 0.1
+    """largest velocity change of the trunk by a push, m/s"""
+    push_every: Seconds = 1.0
+    """s between two pushes"""
+    physics: Literal["auto", "mujoco", "warp"] = "auto"
+    """physics of the training: mujoco on all cores, or warp (MuJoCo Warp, kinemill[warp]) on a GPU;
+    auto: warp if the training has a GPU and warp is installed. Evaluation always uses mujoco"""
 
-    training_step: Seconds | None = Field(
-        default=None,
-        description="largest time step of the physics in the training, s; default: that of the "
-        "file, which evaluation always uses. 0.004 instead of 0.002 trains twice as fast; light "
-        "robots with stiff servos may move differently",
-    )
+    training_step: Seconds | None = None
+    """largest time step of the physics in the training, s; default: that of the file, which
+    evaluation always uses. 0.004 instead of 0.002 trains twice as fast; light robots with stiff
+    servos may move differently"""
 
     @field_validator("robot")
     @classmethod

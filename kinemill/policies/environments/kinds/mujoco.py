@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator
 
 from kinemill.control.mujoco_model import (
     RobotModel,
@@ -38,49 +38,33 @@ class MujocoEnvironment(Environment):
     """
 
     type: Literal["mujoco"] = "mujoco"
-    model: Annotated[str, LOCAL] = Field(description="MJCF or URDF file, relative to the task file")
-    actuators: dict[str, Range | None] = Field(
-        default={},
-        description="actuator: lowest and highest control, null: its `ctrlrange`, of a position "
-        "servo without one the range of its joint; others are held at 0. Default: all",
-    )
-    motors: dict[str, Range] = Field(
-        default={},
-        description="joint: lowest and highest torque or force of a motor that is added, where "
-        "the model has no actuators",
-    )
-    observe: list[str] = Field(
-        default=[],
-        description="quantities or names of `derived`; default: positions and velocities of all "
-        "joints, then all sensors",
-    )
-    derived: dict[str, Formula] = Field(
-        default={}, description="name: a formula of quantities, such as `cos(shoulder)`"
-    )
-    reward: Formula | dict[str, Formula] = Field(
-        description="reward of a step, a formula of quantities after it; or parts by name, whose "
-        "sum it is"
-    )
-    healthy: dict[Formula, Range] = Field(
-        default={},
-        description="quantity or formula: lowest and highest value; an episode ends outside",
-    )
-    success: list[Reached] = Field(
-        default=[], description="quantities that are close to their targets at the end of a success"
-    )
-    start: dict[str, Range] = Field(
-        default={},
-        description="joint position or velocity: lowest and highest value that an episode starts "
-        "with; others as in `keyframe` with `start_noise`",
-    )
-    start_noise: QuantityOrZero = Field(
-        default=0.0,
-        description="standard deviation at the start of positions of hinges (rad) and slides (m), "
-        "and of all velocities",
-    )
-    keyframe: str | None = Field(
-        default=None, description="keyframe of the model to start from; default: its `qpos0`"
-    )
+    model: Annotated[str, LOCAL]
+    """MJCF or URDF file, relative to the task file"""
+    actuators: dict[str, Range | None] = {}
+    """actuator: lowest and highest control, null: its `ctrlrange`, of a position servo without one
+    the range of its joint; others are held at 0. Default: all"""
+    motors: dict[str, Range] = {}
+    """joint: lowest and highest torque or force of a motor that is added, where the model has no
+    actuators"""
+    observe: list[str] = []
+    """quantities or names of `derived`; default: positions and velocities of all joints, then all
+    sensors"""
+    derived: dict[str, Formula] = {}
+    """name: a formula of quantities, such as `cos(shoulder)`"""
+    reward: Formula | dict[str, Formula]
+    """reward of a step, a formula of quantities after it; or parts by name, whose sum it is"""
+    healthy: dict[Formula, Range] = {}
+    """quantity or formula: lowest and highest value; an episode ends outside"""
+    success: list[Reached] = []
+    """quantities that are close to their targets at the end of a success"""
+    start: dict[str, Range] = {}
+    """joint position or velocity: lowest and highest value that an episode starts with; others as
+    in `keyframe` with `start_noise`"""
+    start_noise: QuantityOrZero = 0.0
+    """standard deviation at the start of positions of hinges (rad) and slides (m), and of all
+    velocities"""
+    keyframe: str | None = None
+    """keyframe of the model to start from; default: its `qpos0`"""
 
     @field_validator("model")
     @classmethod

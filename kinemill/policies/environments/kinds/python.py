@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator
 
 from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Env
@@ -23,10 +23,10 @@ class PythonEnvironment(Environment):
     """
 
     type: Literal["python"] = "python"
-    path: Annotated[str, CODE] = Field(
-        description="`module:Class`, or `file.py:Class` relative to the task file"
-    )
-    arguments: Annotated[Json, LOCAL] = Field(default={}, description="of the class, by name")
+    path: Annotated[str, CODE]
+    """`module:Class`, or `file.py:Class` relative to the task file"""
+    arguments: Annotated[Json, LOCAL] = {}
+    """of the class, by name"""
 
     @field_validator("path")
     @classmethod

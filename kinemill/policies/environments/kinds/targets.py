@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
-from pydantic import Field
 
 from kinemill.policies.environments._raster import Bar, Color, Disc
 from kinemill.policies.environments.evaluation import Agent
@@ -37,8 +36,10 @@ class Targets(Environment):
     """A plane with colored targets of which an instruction names one; for images and texts."""
 
     type: Literal["targets"] = "targets"
-    pixels: Pixels = Field(default=64, description="height and width of the image, pixels")
-    text_bytes: Width = Field(default=64, description="length of the instruction, bytes")
+    pixels: Pixels = 64
+    """height and width of the image, pixels"""
+    text_bytes: Width = 64
+    """length of the instruction, bytes"""
 
     def make(self, task: Task, *, render: bool = False) -> Env:
         """Return the environment."""

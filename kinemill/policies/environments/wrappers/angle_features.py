@@ -20,9 +20,8 @@ class AngleFeatures(Wrapper):
 
     scope = "policy"
     type: Literal["angle_features"] = "angle_features"
-    of: list[str | Position] = Field(
-        min_length=1, description="names of the observed angles, or their places, from 0; rad"
-    )
+    of: list[str | Position] = Field(min_length=1)
+    """names of the observed angles, or their places, from 0; rad"""
 
     def module(self, layout: PolicyLayout, inputs: int) -> TorchModule:
         """Return the module that puts sine and cosine behind all other numbers.

@@ -16,7 +16,8 @@ class FrameStack(Wrapper):
 
     scope = "policy"
     type: Literal["frame_stack"] = "frame_stack"
-    frames: int = Field(default=4, ge=2, le=1024, description="number of stacked observations")
+    frames: int = Field(default=4, ge=2, le=1024)
+    """number of stacked observations"""
 
     def module(self, layout: object, inputs: int) -> TorchModule:
         """Return the module that stacks vectors, with earlier observations in the carry.

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Env
 from kinemill.registry import nearest
@@ -22,8 +20,10 @@ class GymnasiumWrapper(Wrapper):
     """
 
     type: Literal["gymnasium"] = "gymnasium"
-    name: Annotated[str, CODE] = Field(description="`ClipReward`, or `module:Class`")
-    arguments: Annotated[Json, LOCAL] = Field(default={}, description="of the class, by name")
+    name: Annotated[str, CODE]
+    """`ClipReward`, or `module:Class`"""
+    arguments: Annotated[Json, LOCAL] = {}
+    """of the class, by name"""
 
     def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the wrapped environment.

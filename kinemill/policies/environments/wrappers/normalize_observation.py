@@ -4,7 +4,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import PolicyLayout
@@ -22,9 +21,8 @@ class NormalizeObservation(Wrapper):
 
     scope = "policy"
     type: Literal["normalize_observation"] = "normalize_observation"
-    steps: Steps = Field(
-        default=2000, description="of a random policy, from which mean and spread are estimated"
-    )
+    steps: Steps = 2000
+    """of a random policy, from which mean and spread are estimated"""
 
     @property
     def estimated(self) -> int:

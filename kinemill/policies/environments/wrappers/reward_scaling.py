@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.policies.environments.gym_types import Env
 from kinemill.task.bounds import Quantity, Ratio
 from kinemill.task.environment import WRAPPERS, Wrapper
@@ -16,8 +14,10 @@ class RewardScaling(Wrapper):
 
     scope = "training"
     type: Literal["reward_scaling"] = "reward_scaling"
-    factor: Ratio = Field(default=0.1, description="factor on each reward of the training")
-    offset: Quantity = Field(default=0.0, description="value that is added to each scaled reward")
+    factor: Ratio = 0.1
+    """factor on each reward of the training"""
+    offset: Quantity = 0.0
+    """value that is added to each scaled reward"""
 
     def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with other rewards."""

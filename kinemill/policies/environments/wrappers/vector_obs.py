@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
-
 from kinemill.policies.environments.gym_types import Env
 from kinemill.task.environment import WRAPPERS, Wrapper
 
@@ -18,10 +16,8 @@ class VectorObs(Wrapper):
     """
 
     type: Literal["vector_obs"] = "vector_obs"
-    keys: list[str] | None = Field(
-        default=None,
-        description="parts of the observation, in this order; default: all, sorted by name",
-    )
+    keys: list[str] | None = None
+    """parts of the observation, in this order; default: all, sorted by name"""
 
     def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with one vector `observation`, its parts named `part_index`.

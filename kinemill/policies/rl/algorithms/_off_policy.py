@@ -19,33 +19,20 @@ class Replaying(LibraryAlgorithm):
     features_by: ClassVar[str] = "actor.features_extractor"
     uses_batches: ClassVar[bool] = True
     reads_images: ClassVar[bool] = True
-    gamma: float = Field(
-        default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
-    )
-    tau: float = Field(
-        default=0.005,
-        gt=0.0,
-        le=1.0,
-        description="rate of the target networks' moving average",
-        examples=[0.005, 0.01, 0.02],
-    )
-    buffer_size: Steps = Field(default=1_000_000, description="replay buffer size, steps")
-    learning_starts: StepsOrZero = Field(
-        default=100, description="random steps before the first update"
-    )
-    train_freq: Count = Field(
-        default=1, description="steps per environment between updates", examples=[1, 4, 16]
-    )
-    gradient_steps: int = Field(
-        default=1,
-        ge=-1,
-        le=1_000_000,
-        description="network updates after each `train_freq` steps; -1: one per step",
-        examples=[1, -1],
-    )
-    features: Width = Field(
-        default=64, description="features of a model that is not a plain perceptron"
-    )
+    gamma: float = Field(default=0.99, gt=0.0, le=1.0, examples=DISCOUNTS)
+    """discount of a step"""
+    tau: float = Field(default=0.005, gt=0.0, le=1.0, examples=[0.005, 0.01, 0.02])
+    """rate of the target networks' moving average"""
+    buffer_size: Steps = 1_000_000
+    """replay buffer size, steps"""
+    learning_starts: StepsOrZero = 100
+    """random steps before the first update"""
+    train_freq: Count = Field(default=1, examples=[1, 4, 16])
+    """steps per environment between updates"""
+    gradient_steps: int = Field(default=1, ge=-1, le=1_000_000, examples=[1, -1])
+    """network updates after each `train_freq` steps; -1: one per step"""
+    features: Width = 64
+    """features of a model that is not a plain perceptron"""
 
     def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""
@@ -132,15 +119,13 @@ class OffPolicy(Replaying):
 class Stochastic(OffPolicy):
     """Actor-critic algorithms whose policy is a distribution, with entropy in the objective."""
 
-    ent_coef: Weight | Literal["auto"] = Field(
-        default="auto", description="weight of the entropy in the objective; auto: learned"
-    )
+    ent_coef: Weight | Literal["auto"] = "auto"
+    """weight of the entropy in the objective; auto: learned"""
     sde_sample_freq: Count | None = Field(
-        default=None,
-        description="steps between draws of state-dependent exploration noise (gSDE), at most "
-        "`train_freq`; default: independent noise at each step",
-        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
-    )
+        default=None, exclude_if=lambda value: value is None
+    )  # keeps the digests of tasks without it unchanged
+    """steps between draws of state-dependent exploration noise (gSDE), at most `train_freq`;
+    default: independent noise at each step"""
 
     @model_validator(mode="after")
     def _draws_between_updates(self) -> Self:

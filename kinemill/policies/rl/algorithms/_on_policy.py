@@ -20,41 +20,25 @@ class ActorCritic(LibraryAlgorithm):
     multi_agent: ClassVar[bool] = True
     features_by: ClassVar[str] = "pi_features_extractor"
     num_envs = 8
-    n_steps: Count = Field(
-        default=128, description="steps per environment between updates", examples=[32, 128, 512]
-    )
-    gamma: float = Field(
-        default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
-    )
-    gae_lambda: float = Field(
-        default=0.95,
-        ge=0.0,
-        le=1.0,
-        description="λ of generalized advantage estimation",
-        examples=[0.8, 0.9, 0.95, 0.98],
-    )
-    ent_coef: Weight = Field(
-        default=0.0, description="weight of the entropy in the loss", examples=[0.0, 0.001, 0.01]
-    )
-    vf_coef: Weight = Field(default=0.5, description="weight of the critic in the loss")
-    critic: Literal["shared", "separate"] = Field(
-        default="separate", description="whether the critic has a separate network, `learn.critic`"
-    )
-    sde_sample_freq: Count | None = Field(
-        default=None,
-        description="steps between draws of state-dependent exploration noise (gSDE); default: "
-        "independent noise at each step",
-    )
-    log_std_init: float = Field(
-        default=0.0,
-        ge=-10.0,
-        le=2.0,
-        description="logarithm of the initial standard deviation of continuous actions",
-        examples=[0.0, -1.0, -2.0],
-    )
-    features: Width = Field(
-        default=64, description="features of a shared model, or of one that is no plain perceptron"
-    )
+    n_steps: Count = Field(default=128, examples=[32, 128, 512])
+    """steps per environment between updates"""
+    gamma: float = Field(default=0.99, gt=0.0, le=1.0, examples=DISCOUNTS)
+    """discount of a step"""
+    gae_lambda: float = Field(default=0.95, ge=0.0, le=1.0, examples=[0.8, 0.9, 0.95, 0.98])
+    """λ of generalized advantage estimation"""
+    ent_coef: Weight = Field(default=0.0, examples=[0.0, 0.001, 0.01])
+    """weight of the entropy in the loss"""
+    vf_coef: Weight = 0.5
+    """weight of the critic in the loss"""
+    critic: Literal["shared", "separate"] = "separate"
+    """whether the critic has a separate network, `learn.critic`"""
+    sde_sample_freq: Count | None = None
+    """steps between draws of state-dependent exploration noise (gSDE); default: independent noise
+    at each step"""
+    log_std_init: float = Field(default=0.0, ge=-10.0, le=2.0, examples=[0.0, -1.0, -2.0])
+    """logarithm of the initial standard deviation of continuous actions"""
+    features: Width = 64
+    """features of a shared model, or of one that is no plain perceptron"""
 
     def policy_class(self, site: Site, policy: type[object]) -> type[object]:
         """Return the policy class of a library algorithm for the task's kind of actions."""

@@ -14,31 +14,18 @@ class ValueBased(Replaying):
     """Shared settings: epsilon-greedy exploration and a target network."""
 
     acts: ClassVar[tuple[str, ...]] = ("choice",)
-    tau: float = Field(
-        default=1.0,
-        gt=0.0,
-        le=1.0,
-        description="share of the network in its target at each update of the target",
-    )
-    train_freq: Count = Field(
-        default=4, description="steps per environment between updates", examples=[1, 4, 16]
-    )
-    target_update_interval: Steps = Field(
-        default=1_000,
-        description="steps between updates of the target network",
-        examples=[100, 1_000, 10_000],
-    )
-    exploration_initial_eps: Share = Field(
-        default=1.0, description="share of random actions at the start"
-    )
-    exploration_final_eps: Share = Field(
-        default=0.05, description="share of random actions at the end", examples=[0.01, 0.05, 0.1]
-    )
-    exploration_fraction: Fraction = Field(
-        default=0.1,
-        description="share of the training in which the share of random actions decreases",
-        examples=[0.1, 0.2, 0.5],
-    )
+    tau: float = Field(default=1.0, gt=0.0, le=1.0)
+    """share of the network in its target at each update of the target"""
+    train_freq: Count = Field(default=4, examples=[1, 4, 16])
+    """steps per environment between updates"""
+    target_update_interval: Steps = Field(default=1_000, examples=[100, 1_000, 10_000])
+    """steps between updates of the target network"""
+    exploration_initial_eps: Share = 1.0
+    """share of random actions at the start"""
+    exploration_final_eps: Share = Field(default=0.05, examples=[0.01, 0.05, 0.1])
+    """share of random actions at the end"""
+    exploration_fraction: Fraction = Field(default=0.1, examples=[0.1, 0.2, 0.5])
+    """share of the training in which the share of random actions decreases"""
 
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""

@@ -17,19 +17,12 @@ class A2C(ActorCritic):
     library: ClassVar[str] = "stable_baselines3:A2C"
     single_steps: ClassVar[bool] = True
     type: Literal["a2c"] = "a2c"
-    n_steps: Count = Field(
-        default=5, description="steps per environment between updates", examples=[5, 8, 16, 32]
-    )
-    gae_lambda: Share = Field(
-        default=1.0,
-        description="λ of generalized advantage estimation; 1 uses whole returns",
-        examples=[0.9, 0.95, 1.0],
-    )
-    normalize_advantage: bool = Field(
-        default=False,
-        description="scale the advantages of a batch to mean 0, standard deviation 1",
-        examples=[False, True],
-    )
+    n_steps: Count = Field(default=5, examples=[5, 8, 16, 32])
+    """steps per environment between updates"""
+    gae_lambda: Share = Field(default=1.0, examples=[0.9, 0.95, 1.0])
+    """λ of generalized advantage estimation; 1 uses whole returns"""
+    normalize_advantage: bool = Field(default=False, examples=[False, True])
+    """scale the advantages of a batch to mean 0, standard deviation 1"""
 
     def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""

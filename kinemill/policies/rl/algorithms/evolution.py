@@ -30,13 +30,12 @@ class Evolution(Algorithm):
     num_envs: ClassVar[int] = 32
     head: ClassVar[Head] = "squashed"
     type: Literal["evolution"] = "evolution"
-    noise: Ratio = Field(
-        default=0.1, description="std of a perturbation, per weight", examples=[0.02, 0.05, 0.1]
-    )
-    episodes: Count = Field(default=1, description="episodes per member")
-    features: Width = Field(
-        default=64, description="features of a model that is no plain perceptron"
-    )
+    noise: Ratio = Field(default=0.1, examples=[0.02, 0.05, 0.1])
+    """std of a perturbation, per weight"""
+    episodes: Count = 1
+    """episodes per member"""
+    features: Width = 64
+    """features of a model that is no plain perceptron"""
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> TorchModule:
         """Return the policy's network."""

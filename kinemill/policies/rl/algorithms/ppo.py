@@ -20,20 +20,14 @@ class PPO(ActorCritic):
     uses_batches: ClassVar[bool] = True
     single_steps: ClassVar[bool] = True
     type: Literal["ppo"] = "ppo"
-    n_epochs: Count = Field(
-        default=10, description="passes over the collected steps", examples=[5, 10, 20]
-    )
-    clip_range: Ratio = Field(
-        default=0.2,
-        description="largest relative change of an action's probability in an update",
-        examples=[0.1, 0.2, 0.3],
-    )
-    target_kl: Ratio | None = Field(
-        default=None, description="KL divergence at which the epochs of an update stop"
-    )
-    normalize_advantage: bool = Field(
-        default=True, description="scale the advantages of a batch to mean 0, standard deviation 1"
-    )
+    n_epochs: Count = Field(default=10, examples=[5, 10, 20])
+    """passes over the collected steps"""
+    clip_range: Ratio = Field(default=0.2, examples=[0.1, 0.2, 0.3])
+    """largest relative change of an action's probability in an update"""
+    target_kl: Ratio | None = None
+    """KL divergence at which the epochs of an update stop"""
+    normalize_advantage: bool = True
+    """scale the advantages of a batch to mean 0, standard deviation 1"""
 
     def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of stable-baselines3."""

@@ -16,9 +16,8 @@ class QRDQN(ValueBased):
     library: ClassVar[str] = "sb3_contrib:QRDQN"
     features_by: ClassVar[str] = "quantile_net.features_extractor"
     type: Literal["qrdqn"] = "qrdqn"
-    n_quantiles: Width = Field(
-        default=50, description="quantiles of the return, per choice", examples=[10, 50, 200]
-    )
+    n_quantiles: Width = Field(default=50, examples=[10, 50, 200])
+    """quantiles of the return, per choice"""
 
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the network in a policy of the library, in order."""

@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
 from kinemill.errors import BadInput
 from kinemill.models.mlp import MLP
 from kinemill.policies.rl.algorithms.ppo import PPO
@@ -24,9 +22,8 @@ class RecurrentPPO(PPO):
     reads_images: ClassVar[bool] = False
     multi_agent: ClassVar[bool] = False
     type: Literal["recurrent_ppo"] = "recurrent_ppo"
-    lstm_hidden_size: Width = Field(
-        default=64, description="hidden units of the LSTM of the actor and of the critic"
-    )
+    lstm_hidden_size: Width = 64
+    """hidden units of the LSTM of the actor and of the critic"""
 
     def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of sb3-contrib.

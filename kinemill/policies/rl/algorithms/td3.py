@@ -18,12 +18,14 @@ class TD3(OffPolicy):
 
     library: ClassVar[str] = "stable_baselines3:TD3"
     type: Literal["td3"] = "td3"
-    action_noise: RatioOrZero = Field(
-        default=0.1, description="noise on the actions in training", examples=[0.1, 0.2, 0.4]
-    )
-    target_policy_noise: RatioOrZero = Field(default=0.2, description="noise on target actions")
-    target_noise_clip: RatioOrZero = Field(default=0.5, description="largest noise of the targets")
-    policy_delay: Count = Field(default=2, description="critic updates per actor update")
+    action_noise: RatioOrZero = Field(default=0.1, examples=[0.1, 0.2, 0.4])
+    """noise on the actions in training"""
+    target_policy_noise: RatioOrZero = 0.2
+    """noise on target actions"""
+    target_noise_clip: RatioOrZero = 0.5
+    """largest noise of the targets"""
+    policy_delay: Count = 2
+    """critic updates per actor update"""
 
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the actor of a policy of the library, in order."""

@@ -16,10 +16,10 @@ class TQC(Stochastic):
 
     library: ClassVar[str] = "sb3_contrib:TQC"
     type: Literal["tqc"] = "tqc"
-    n_quantiles: Width = Field(default=25, description="quantiles of the return, per critic")
-    top_quantiles_to_drop_per_net: CountOrZero = Field(
-        default=2, description="highest quantiles left out, in each critic", examples=[0, 2, 5]
-    )
+    n_quantiles: Width = 25
+    """quantiles of the return, per critic"""
+    top_quantiles_to_drop_per_net: CountOrZero = Field(default=2, examples=[0, 2, 5])
+    """highest quantiles left out, in each critic"""
 
     def settings(self, site: Site) -> dict[str, object]:
         """Return the settings under the names of sb3-contrib."""
