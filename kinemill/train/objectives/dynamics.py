@@ -53,7 +53,7 @@ def _usual_fit(data: Mapping[str, Any]) -> GaussNewton | None:
 class Dynamics(Supervised):
     """Learn a simulator: the next state from a history of states and actions."""
 
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     type: Literal["dynamics"] = "dynamics"
     outputs: dict[str, Output] = {}
     """outputs of the network by name; default: the delta of every state, for rigid_body the
