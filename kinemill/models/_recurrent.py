@@ -1,6 +1,5 @@
 """Settings that the recurrent networks share."""
 
-
 from kinemill.models._layers import Bias, Dropout, LayerNorm
 from kinemill.task import Layers, Model, TorchModule, Width
 

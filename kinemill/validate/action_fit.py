@@ -29,6 +29,7 @@ from kinemill.validate.action_responses import (
     sums_of,
 )
 from kinemill.validate.faults import Array
+from kinemill.validate.motion import busiest_stretch
 
 FINEST = 0.01  # s; of faster logs, rows are averaged
 LONGEST = 0.5  # s, largest shift that is searched
@@ -120,14 +121,7 @@ def comparable(values: Mapping[str, Array], task: Task) -> dict[str, Array]:
         else values[name][: rows * each : each]
         for name in task.columns
     }
-    if rows <= MOST_ROWS:
-        return sampled
-    change = np.zeros(rows)
-    for name in task.actions:
-        steps = np.nan_to_num(np.abs(np.diff(sampled[name])))
-        change[1:] += steps / max(float(steps.mean()), TINY)
-    sums = np.cumsum(change)
-    start = int(np.argmax(sums[MOST_ROWS - 1 :] - sums[: rows - MOST_ROWS + 1]))
+    start = busiest_stretch(sampled, task.actions, MOST_ROWS)
     return {name: column[start : start + MOST_ROWS] for name, column in sampled.items()}
 
 

@@ -4,7 +4,7 @@ Noise is measured in the log itself, so checks need no settings for a robot: an 
 with the errors of the quiet rows around it. Symbols: n rows, m windows, dt time step in s.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ _CONSTANT = 1e-3  # standard deviation over mean of windows below which all wind
 _FIT_WINDOWS = 200  # windows in a fit: neighbors are nearly equal
 MAX_WINDOWS = 20_000  # longer logs have as many windows, spread evenly
 _SAMPLE = 20_000  # rows that measure the noise of a longer log, spread evenly
+_TINY = 1e-12
 _NORMAL = 1.4826  # standard deviation over median absolute deviation of a normal distribution
 
 
@@ -35,6 +36,19 @@ def velocity_pairs(task: Task) -> Iterator[tuple[str, str]]:
         parent = channel.derivative_of if is_measured else None
         if parent and task.channels[parent].kind != "quaternion":
             yield name, parent
+
+
+def busiest_stretch(values: Values, actions: Sequence[str], rows: int) -> int:
+    """Return the first of the `rows` rows in which actions change most, relative to their mean."""
+    count = len(next(iter(values.values())))
+    if count <= rows:
+        return 0
+    change = np.zeros(count)
+    for name in actions:
+        steps = np.nan_to_num(np.abs(np.diff(values[name])))
+        change[1:] += steps / max(float(steps.mean()), _TINY)
+    sums = np.cumsum(change)
+    return int(np.argmax(sums[rows - 1 :] - sums[: count - rows + 1]))
 
 
 def derivative(position: Array, dt: float) -> Array:

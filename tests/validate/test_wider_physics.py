@@ -344,7 +344,8 @@ def test_velocity_offset_from_the_middle_fails_its_half(arm):
     assert locations(arm, "velocity", values) == [(rows // 2, rows, "lower_velocity")]
 
 
-def test_the_delay_of_a_drive_is_measured_in_rows(arm):
+@pytest.mark.parametrize("rest", [0, 2000])
+def test_the_delay_of_a_drive_is_measured_where_it_moves(arm, rest):
     random = np.random.default_rng(0)
     torque = np.repeat(random.uniform(-4, 4, 200), 5)
     late = np.concatenate((np.zeros(4), torque[:-4]))  # action k acts from state k to k+1
@@ -354,6 +355,10 @@ def test_the_delay_of_a_drive_is_measured_in_rows(arm):
         "torque": torque,
         "upper_velocity": velocity,
         "upper": np.cumsum(0.01 * velocity),
+    }
+    values = {
+        name: np.concatenate((np.full(rest, column[0] * (name != "torque")), column))
+        for name, column in values.items()
     }
     measured = measuring_checks(arm)["delay"].measure(values, arm)
     assert measured["delay_s"] == pytest.approx(0.03)

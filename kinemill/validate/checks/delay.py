@@ -14,9 +14,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from kinemill.task import CHECKS, Seconds, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
-from kinemill.validate.motion import velocity_pairs
+from kinemill.validate.motion import busiest_stretch, velocity_pairs
 
-_ROWS = 800  # rows to evaluate at most
+_ROWS = 800  # rows to evaluate at most, those in which actions change most
 _TINY = 1e-9
 _SEARCH_RANGE = 0.1  # longest delay to search for, s
 _MIN_EXPLAINED = 0.1  # minimum fraction of the residual that actions must explain for a report
@@ -87,22 +87,23 @@ def find_response(values: Values, task: Task, search_range: float) -> Response |
 
 def _fit_response(values: Values, task: Task, search_range: float) -> Response | None:
     velocities = [velocity for velocity, _ in velocity_pairs(task)]
-    first_rows = {name: values[name][:_ROWS] for name in task.columns}
-    actions = [name for name in task.actions if np.ptp(values[name]) > _TINY]
+    start = busiest_stretch(values, task.actions, _ROWS)
+    stretch = {name: values[name][start : start + _ROWS] for name in task.columns}
+    actions = [name for name in task.actions if np.ptp(stretch[name]) > _TINY]
     lags = max(1, round(search_range / task.dt))
-    rows = len(first_rows[task.columns[0]]) - 1 - lags
-    whole = all(bool(np.isfinite(item).all()) for item in first_rows.values())
+    rows = len(stretch[task.columns[0]]) - 1 - lags
+    whole = all(bool(np.isfinite(item).all()) for item in stretch.values())
     if not velocities or not actions or rows < 10 * lags or not whole:
         return None
-    change = np.diff(np.stack([first_rows[name] for name in velocities], axis=1), axis=0)[lags:]
+    change = np.diff(np.stack([stretch[name] for name in velocities], axis=1), axis=0)[lags:]
     size = change.std(axis=0) / task.dt
     if float(size.min()) <= _TINY:
         return None
-    regressors = _regressors(first_rows, task)[lags:-1]
+    regressors = _regressors(stretch, task)[lags:-1]
     square = regressors.T @ regressors
     inverse = np.linalg.pinv(square, rcond=1e-12, hermitian=True).astype(np.float64)
     target = _rest((change / task.dt / size).T, regressors, inverse).T
-    commands = np.stack([first_rows[name] for name in actions], axis=1)[:-1]
+    commands = np.stack([stretch[name] for name in actions], axis=1)[:-1]
     later = sliding_window_view(commands, rows, axis=0)[::-1]  # (lags + 1, a, n)
     by_lag = _rest(np.ascontiguousarray(later), regressors, inverse)
     square = by_lag @ by_lag.transpose(0, 2, 1)
