@@ -44,14 +44,10 @@ class RigidBody(Model):
     friction: Literal["viscous", "coulomb", "stribeck", "lugre"] = "coulomb"
     """viscous: in proportion to the velocity; coulomb: also dry friction; stribeck: dry friction
     that falls with the velocity; lugre: also joints that stick"""
-    symmetric: bool = Field(
-        default=False, exclude_if=lambda value: not value
-    )  # keeps the digests of tasks without it unchanged
+    symmetric: bool = False
     """for mass: chain, whether left and right are alike: no constant friction, and gravity acts
     along the zero of the angles"""
-    position_curve: Annotated[int, Field(ge=0, le=MAX_POINTS)] = Field(
-        default=0, exclude_if=lambda value: not value
-    )  # keeps the digests of tasks without it unchanged
+    position_curve: Annotated[int, Field(ge=0, le=MAX_POINTS)] = 0
     """points of an unknown force of the position of each coordinate, such as springs, cables,
     cogging torque and end stops; 0: none"""
     observer: bool = False

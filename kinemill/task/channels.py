@@ -1,10 +1,9 @@
 """Channels: the named signals of a task, with role, unit, kind, limits and log columns."""
 
 from collections.abc import Mapping
-from operator import not_
 from typing import Annotated, Literal, cast
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
@@ -19,7 +18,7 @@ from kinemill.task.bounds import (
     Seconds,
 )
 from kinemill.task.expressions import Expression
-from kinemill.task.settings import MEDIA, Problems, Settings, is_none, listed_by
+from kinemill.task.settings import MEDIA, Problems, Settings, listed_by
 from kinemill.task.units import check_unit, factor, is_derivative
 from kinemill.task.web_overrides import LOCAL
 
@@ -29,15 +28,15 @@ class ComputedKeys(Settings):
 
     derivative_of: str | None = None
     """the channel of which this one is the time derivative"""
-    derived: Literal["derivative"] | None = Field(default=None, exclude_if=is_none)
+    derived: Literal["derivative"] | None = None
     """derivative: not in logs, computed as the time derivative of the channel `of`; estimated from
     measurements at run time"""
-    of: str | None = Field(default=None, exclude_if=is_none)
+    of: str | None = None
     """with `derived`: the channel that it is derived from"""
-    cutoff: Frequency | None = Field(default=None, exclude_if=is_none)
+    cutoff: Frequency | None = None
     """with `derived`: cutoff frequency of the filter, Hz; default: a fifth of the sampling rate, at
     most 20 Hz"""
-    expression: Annotated[str | None, LOCAL] = Field(default=None, exclude_if=is_none)
+    expression: Annotated[str | None, LOCAL] = None
     """formula of other channels in their units, such as `torque * velocity`: not in logs, computed
     after resampling"""
 
@@ -108,7 +107,7 @@ class ChannelResample(Settings):
     lead: CountOrZero = 0
     """rows of `dt` by which this channel is shifted: with 1 a row holds its next value, for an
     input sampled at the same time as the output that it already affects"""
-    delay: RatioOrZero = Field(default=0.0, exclude_if=not_)
+    delay: RatioOrZero = 0.0
     """rows of `dt` after which this channel acts, also fractions: with 0.4 a row holds 0.6 of its
     own value and 0.4 of the value before, the mean over a step of a held signal with a delay"""
 
@@ -149,7 +148,7 @@ class Channel(ComputedKeys):
     """column names, the first one present in the log is used; default: the channel's name"""
     limits: tuple[Limit, Limit] | None = None
     """lowest and highest physical value, in the channel's unit"""
-    observed_range: tuple[Limit, Limit] | None = Field(default=None, exclude_if=is_none)
+    observed_range: tuple[Limit, Limit] | None = None
     """range that logs showed, in the channel's unit: values outside are a warning, while values
     outside `limits` are cut out"""
     resample: Annotated[ChannelResample, BeforeValidator(_as_resample)] = ChannelResample()
@@ -157,7 +156,7 @@ class Channel(ComputedKeys):
     shape: tuple[Pixels, Pixels, Literal[3]] | None = None
     """shape of an image: height, width, 3 colors; default: as in the log"""
 
-    texts: dict[int, str] = Field(default={}, exclude_if=not_)
+    texts: dict[int, str] = {}
     """meaning of each number, for a text that the log stores as numbers, such as LeRobot's
     `task_index`"""
 

@@ -28,7 +28,6 @@ from kinemill.task.plugins import (
     pick,
     usual,
 )
-from kinemill.task.settings import is_none
 from kinemill.task.stages import Patterns, as_list
 from kinemill.task.web_overrides import CODE, MODEL
 
@@ -84,7 +83,7 @@ class Learn(Plugin):
     """micro-batches of `batch_size` windows to accumulate per optimizer step"""
     steps: Steps | None = 4000
     """largest number of optimizer steps; null with `epochs`"""
-    epochs: Epochs | None = Field(default=None, exclude_if=is_none)
+    epochs: Epochs | None = None
     """passes over the training windows, instead of `steps`"""
     patience: Count | None = 10
     """evaluations without improvement before early stopping"""

@@ -12,11 +12,6 @@ MEDIA = ("image", "text")  # roles stored once per recording; steps hold referen
 Problems = list[tuple[tuple[str | int, ...], str]]  # key below a part of a task, and the message
 
 
-def is_none(value: object) -> bool:
-    """Return whether a setting is not set; `exclude_if` then keeps the digests of other tasks."""
-    return value is None
-
-
 def listed_by(key: str) -> Callable[[object], list[object]]:
     """Return a validator that makes a list of one item, and `{key: text}` of each text."""
 

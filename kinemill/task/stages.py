@@ -3,7 +3,6 @@
 import fnmatch
 import re
 from collections.abc import Mapping
-from operator import not_
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -23,7 +22,7 @@ from kinemill.task.channels import Channel, Sources, unit_problem
 from kinemill.task.expectation import Expectation
 from kinemill.task.own_code import OWN_SCHEMA
 from kinemill.task.plugins import CHECKS, READERS, Settings, pick_own
-from kinemill.task.settings import MEDIA, Problems, is_none, listed_by
+from kinemill.task.settings import MEDIA, Problems, listed_by
 from kinemill.task.units import factor
 from kinemill.task.web_overrides import LOCAL
 
@@ -91,9 +90,7 @@ class Ingest(Settings):
     """column names of the timestamps; the first one present is used"""
     time_unit: Literal["s", "ms", "us", "ns"] | Seconds = "s"
     """unit of numeric timestamps; a number is s per counter tick"""
-    time_kind: Literal["stamps", "steps"] = Field(
-        default="stamps", exclude_if=lambda value: value == "stamps"
-    )
+    time_kind: Literal["stamps", "steps"] = "stamps"
     """steps: the column holds the time since the row before, as `duration` does in logs of
     libfranka; timestamps are its sum"""
     rate: Frequency | None = None
@@ -185,10 +182,10 @@ class ValidateBase(Settings):
             BeforeValidator(pick_own(CHECKS)),
             WithJsonSchema({"anyOf": [OWN_SCHEMA, {"type": "string"}]}),
         ],
-    ] = Field(default={}, exclude_if=not_)
+    ] = {}
     """custom checks by name: `file.py:function` relative to the task file, (values, dt) -> faulty
     rows"""
-    expectations: list[Expectation] = Field(default=[], exclude_if=not_)
+    expectations: list[Expectation] = []
     """expectations of Great Expectations on the table of episodes, which add to the generated
     suite: `{type: expect_column_values_to_be_between, column: ...}`"""
 
@@ -203,9 +200,9 @@ class ValidateBase(Settings):
 class EpisodeShare(Settings):
     """A share of the rows of every training episode: its tail, or blocks."""
 
-    tail: Share | None = Field(default=None, exclude_if=is_none)
+    tail: Share | None = None
     """share at the end of every training episode"""
-    blocks: Share | None = Field(default=None, exclude_if=is_none)
+    blocks: Share | None = None
     """share in one to four contiguous blocks of every training episode, at positions by content
     hash: a tail is often at rest"""
 
@@ -268,7 +265,7 @@ class Dataset(Settings):
     """tasks with episodes to add"""
     balance: Balance | None = None
     """sampling weights of classes in training; default: none"""
-    where: str | None = Field(default=None, exclude_if=is_none)
+    where: str | None = None
     """SQL condition that the task's own recordings must match; default: all"""
     near_duplicates: Literal["together", "apart"] = "together"
     """near-duplicates: `together` assigns them to the split of the first one; `apart` treats them

@@ -1,10 +1,7 @@
 """The `verify` part of a task file: verification of the exported model."""
 
 from collections.abc import Mapping
-from operator import not_
 from typing import Literal
-
-from pydantic import Field
 
 from kinemill.task.bounds import CountOrZero, Ratio, RowCount
 from kinemill.task.channels import Channel
@@ -48,7 +45,7 @@ class Verify(Settings):
     """energy that must not grow without input; default: no check"""
     symmetry: Symmetry | None = None
     """mirror symmetry of the robot; default: no check"""
-    providers: list[Literal["cuda", "tensorrt"]] = Field(default=[], exclude_if=not_)
+    providers: list[Literal["cuda", "tensorrt"]] = []
     """execution providers of ONNX Runtime on which a dynamics model must be in parity; default:
     CUDA where it is available"""
     closed_loop: CountOrZero = 1

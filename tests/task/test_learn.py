@@ -39,7 +39,6 @@ def test_without_either_the_usual_number_of_steps_holds():
     learn = arm().learn
     assert (learn.steps, learn.epochs) == (4000, None)
     assert learn.with_steps(7) is learn
-    assert "epochs" not in arm().part("learn")["learn"]  # keys of stages stay as they were
 
 
 def test_both_or_neither_is_refused():

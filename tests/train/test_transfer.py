@@ -123,7 +123,7 @@ def test_a_model_that_saw_other_features_is_refused(earlier, packed, tmp_path):
     task = pendulum_task(start_from=earlier[1].address)
     shutil.copytree(earlier[1].folder, tmp_path / "old")
     path = tmp_path / "old" / "model.json"
-    path.write_text(path.read_text().replace('"format": 4', '"format": 1'))
+    path.write_text(path.read_text().replace('"format": 3', '"format": 1'))
     for use in (
         lambda: load_model(path.parent),
         lambda: task.learn.prepare(task, packed, packed, CPU, start_in(path.parent)),

@@ -78,9 +78,7 @@ class Reinforcement(Learn):
         Field(default_factory=lambda: SCHEDULES["constant"].model_validate({"warmup_steps": 0}))
     )
     """learning rate over the training"""
-    pretrain: Pretrain | None = Field(
-        default=None, exclude_if=lambda value: value is None
-    )  # keeps the digests of tasks without it unchanged
+    pretrain: Pretrain | None = None
     """clone the actions of `start_from` before reinforcement: a policy of any learn type and
     algorithm, or demonstrations, datasets:/TASK"""
     num_envs: Processes | None = None

@@ -66,12 +66,12 @@ class Dynamics(Supervised):
     """features of each channel, the inputs of the network"""
     features: Annotated[
         SerializeAsAny[Transform] | None, BeforeValidator(pick_or_none(TRANSFORMS, Transform))
-    ] = Field(default=None, exclude_if=lambda value: value is None)
+    ] = None
     """custom features instead of `encoding`: `file.py:function` relative to the task file, all
     channels of a row -> features by name"""
     coordinates: Annotated[
         SerializeAsAny[Coordinates] | None, BeforeValidator(pick_or_none(COORDINATES, Coordinates))
-    ] = Field(default=None, exclude_if=lambda value: value is None)
+    ] = None
     """custom coordinates of the predictions: `file.py:Class` relative to the task file, with
     `encode` of all states and its inverse `decode`"""
     window: Window = "carried"

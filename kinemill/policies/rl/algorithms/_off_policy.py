@@ -121,9 +121,7 @@ class Stochastic(OffPolicy):
 
     ent_coef: Weight | Literal["auto"] = "auto"
     """weight of the entropy in the objective; auto: learned"""
-    sde_sample_freq: Count | None = Field(
-        default=None, exclude_if=lambda value: value is None
-    )  # keeps the digests of tasks without it unchanged
+    sde_sample_freq: Count | None = None
     """steps between draws of state-dependent exploration noise (gSDE), at most `train_freq`;
     default: independent noise at each step"""
 
