@@ -40,11 +40,6 @@ def test_it_is_the_mean_over_a_step_of_a_held_signal_that_arrives_late(home, tmp
     assert [torque[t] for t in (0.29, 0.3, 0.31)] == pytest.approx([0.0, 0.6, 1.0])
 
 
-def test_a_task_without_a_delay_keeps_its_digest():
-    plain = the_task(channels(0.0)).part("channels")["channels"]["torque"]["resample"]
-    assert plain == {"method": "hold", "max_gap": None, "lead": 0}
-
-
 @pytest.mark.parametrize(
     ("resample", "message"),
     [
