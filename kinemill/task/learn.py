@@ -99,7 +99,7 @@ class Learn(Plugin):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """device of the training; auto: a GPU if there is one"""
     compile: Literal["auto", "on", "off"] = "auto"
-    """compile the training step; auto: from 10,000 equal steps, on a CPU"""
+    """compile the training step; auto: from 20,000 equal steps, on a CPU"""
     cuda_graph: Literal["auto", "on", "off"] = "auto"
     """capture training steps as CUDA graphs; auto: on a GPU, if all steps are alike"""
     matmul: Literal["highest", "high", "medium"] = "highest"

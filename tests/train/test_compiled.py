@@ -115,10 +115,10 @@ def test_ten_compiled_steps_are_those_of_torch_and_either_goes_on_from_the_other
 @pytest.mark.parametrize(
     ("settings", "is_compiled"),
     [
-        ({"steps": 10_000}, True),
-        ({"steps": 9_999}, False),
-        ({"steps": 10_000, "compile": "off"}, False),
-        ({"steps": 10_000, "horizon_schedule": {"steps": 9}}, False),
+        ({"steps": 20_000}, True),
+        ({"steps": 19_999}, False),
+        ({"steps": 20_000, "compile": "off"}, False),
+        ({"steps": 20_000, "horizon_schedule": {"steps": 9}}, False),
         ({"steps": 60, "compile": "on"}, True),
     ],
 )
