@@ -26,8 +26,8 @@ from kinemill.train.objective import Objective
 from kinemill.train.training_state import Training
 
 SETTING = "learn.cuda_graph"
-# Steps from which `learn.compile: auto` compiles. It pays from 15,000 (GRU, 9 steps ahead: 91 s, and
-# 6 ms saved by step) to 21,000 (MLP, one step ahead: 14 s, 0.7 ms), and is kept for later trainings.
+# Steps from which `learn.compile: auto` compiles. It pays from 15,000 (GRU, 9 steps ahead: 91 s, to
+# save 6 ms a step) to 21,000 (MLP, one step ahead: 14 s, 0.7 ms), and is kept for later trainings.
 # With a clock, equal trainings could differ.
 COMPILED_FROM = 20_000
 
