@@ -181,7 +181,7 @@ def _program(steps: Callable[..., None], *, is_loop: bool) -> Callable[..., None
     # Shapes, dtypes and devices of a training never change, so guards are superfluous.
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
     if is_loop:
-        # tanh by exp takes half the time; it errs by 1e-7 near zero, which no gradient shows.
+        # tanh by exp takes half the time; its error near zero, 1e-7, is too small for a gradient.
         options |= {"cpp_wrapper": True, "cpp.use_decompose_tanh": True}
     return torch.compile(steps, fullgraph=True, dynamic=False, options=options)
 

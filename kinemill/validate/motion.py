@@ -39,7 +39,10 @@ def velocity_pairs(task: Task) -> Iterator[tuple[str, str]]:
 
 
 def busiest_stretch(values: Values, actions: Sequence[str], rows: int) -> int:
-    """Return the first of the `rows` rows in which actions change most, relative to their mean."""
+    """Return the first of the `rows` rows in which actions change most.
+
+    The changes of each action count in units of its mean change.
+    """
     count = len(next(iter(values.values())))
     if count <= rows:
         return 0

@@ -105,12 +105,12 @@ def make_gate_inputs(
     """Measure a challenger and the champion, and return the inputs of all rules.
 
     Args:
-        initial: what is known before the measurements, with the result of the smoke test.
+        initial: what is known before the measurements, with the result of the stored cases.
         folder: files of the challenger.
         current: the champion.
         evidence: the measurements.
     """
-    # Load it only if it passed the smoke test in a separate process: it could crash this one.
+    # Load it only if its stored cases ran in a separate process: it could crash this one.
     model = None
     findings = Findings(problem=initial.served[1])
     if initial.served[0]:

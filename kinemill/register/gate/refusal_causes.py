@@ -72,7 +72,7 @@ def _explained_by(line: Verdict, failed: Sequence[Verdict]) -> str | None:
 def _roots(line: Verdict) -> list[str]:
     """Return the lines that would explain this one, strongest first."""
     rule = line.rule
-    # Undecided: too little test data for an interval. Other doubts have causes of their own.
+    # Undecided: too little test data for an interval. Other doubts have separate causes.
     roots = ["evidence"] if line.undecided and is_of("interval", rule) else []
     if str(line.value).startswith("cannot be compared"):
         roots.append("interface")
